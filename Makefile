@@ -1,0 +1,73 @@
+# Every habit of the project. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help
+help:  ## list what can be made
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------------------------------------------- use it
+
+.PHONY: run
+run: export OTEL_METRICS_EXPORTER ?= prometheus
+run: $(VENV)/run.stamp  ## run the service with simulated users: no Docker, no root, no second program
+	$(BIN)/randsvc serve --users 5
+
+.PHONY: stack
+stack: $(VENV)/dev.stamp  ## run the whole chain natively: service, Collector, Prometheus, Alertmanager
+	$(BIN)/python -m observability.stack
+
+.PHONY: tools
+tools: $(VENV)/dev.stamp  ## build the native programs, and print their folder
+	@$(BIN)/python -m observability.native
+
+# --------------------------------------------------------------------------------------------- work on it
+
+.PHONY: test
+test: $(VENV)/dev.stamp  ## run every test, real programs included
+	@if command -v go >/dev/null; then $(BIN)/python -m observability.native >/dev/null; fi
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+.PHONY: check
+check: $(VENV)/dev.stamp  ## lint, format, types, and whether what is generated is up to date
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m observability.generate --check
+
+.PHONY: generate
+generate: $(VENV)/dev.stamp  ## write again what is generated: rules, dashboards, the reference of metrics
+	$(BIN)/python -m observability.generate
+
+.PHONY: bench
+bench: $(VENV)/dev.stamp  ## measure the price of measuring, and of being read (6 min; leave the machine alone)
+	$(BIN)/python -m benchmarks
+
+LOCK = .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command 'make lock'
+.PHONY: lock
+lock:  ## pin the dependencies of pyproject.toml again, with hashes
+	$(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/pip install --quiet --require-hashes -r requirements/lock.txt
+	$(LOCK) pyproject.toml --output-file requirements/run.txt
+	$(LOCK) --group users --output-file requirements/users.txt
+	$(LOCK) pyproject.toml --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	echo uv | $(LOCK) - --output-file requirements/lock.txt
+
+# ------------------------------------------------------------------------------------------------- set it up
+
+$(VENV)/%.stamp: requirements/%.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.PHONY: clean
+clean:  ## remove what was installed and built here
+	rm -rf $(VENV) .cache *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
