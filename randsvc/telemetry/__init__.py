@@ -1,0 +1,1 @@
+"""Everything that touches OpenTelemetry; no other package imports the SDK."""

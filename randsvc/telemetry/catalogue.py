@@ -1,0 +1,134 @@
+"""Every metric of the service, declared once.
+
+Instruments are made from these declarations; the reference in docs/metrics.md, the rules and the
+dashboards are tested against them. Names, units and attributes follow the OpenTelemetry semantic
+conventions where they have a word for the thing, and stand under ``randsvc.`` where they have none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["counter", "updowncounter", "gauge", "histogram", "exponential_histogram"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One metric.
+
+    ``unit`` is UCUM. A dimensionless metric has an annotation such as ``{request}``: the plain
+    ``1`` becomes ``_ratio`` through the Collector and nothing through the Python Prometheus
+    exporter. ``buckets`` are upper bounds, inclusive, ascending; an exponential histogram has them
+    for the pull path, whose text format cannot carry it.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    description: str
+    attributes: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def prometheus_name(self) -> str:
+        """The name in Prometheus, without the suffixes of a histogram's series.
+
+        https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#metric-metadata-1
+        """
+        suffix = _UNIT_SUFFIXES.get(self.unit, "")
+        total = "_total" if self.kind == "counter" else ""
+        return self.name.replace(".", "_") + suffix + total
+
+
+_UNIT_SUFFIXES: Mapping[str, str] = {"s": "_seconds", "By": "_bytes"}
+
+# https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
+_SEMCONV_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+
+REQUEST_DURATION = Metric(
+    name="http.server.request.duration",
+    kind="histogram",
+    unit="s",
+    description="Duration of HTTP server requests.",
+    attributes=(
+        "http.request.method",
+        "url.scheme",
+        "http.route",
+        "http.response.status_code",
+        "error.type",
+        "network.protocol.version",
+    ),
+    buckets=_SEMCONV_SECONDS,
+)
+ACTIVE_REQUESTS = Metric(
+    name="http.server.active_requests",
+    kind="updowncounter",
+    unit="{request}",
+    description="Number of requests in a handler now.",
+    attributes=("http.request.method", "url.scheme"),
+)
+CONCURRENCY_LIMIT = Metric(
+    name="randsvc.concurrency.limit",
+    kind="gauge",
+    unit="{request}",
+    description="Number of requests in a handler at which more are shed with 503.",
+)
+EVENT_LOOP_LAG = Metric(
+    name="randsvc.event_loop.lag",
+    kind="histogram",
+    unit="s",
+    description="How much later than asked a timer of the event loop ran.",
+    # A healthy loop is late by well under 1 ms; a blocked one by as long as the block lasts.
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+VALUE = Metric(
+    name="randsvc.value",
+    kind="exponential_histogram",
+    unit="{value}",
+    description="Values that were answered.",
+    # Bins of half a standard deviation of the default normal(mean=50, sd=10), coarse above. None is
+    # negative, as the Prometheus client leaves out the count and the sum where one is.
+    buckets=(*range(0, 100, 5), *(100, 110, 120, 130, 140, 150, 200, 500, 1000, 10000)),
+)
+DELAY = Metric(
+    name="randsvc.delay",
+    kind="exponential_histogram",
+    unit="s",
+    description="Delays that were drawn, before the event loop and the handler added theirs.",
+    # Finest from 10 ms to 250 ms, where the default lognormal(median=0.05, sigma=0.5) lies.
+    buckets=(
+        *(0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.15, 0.25),
+        *(0.5, 1, 2.5, 5, 10),
+    ),
+)
+PROCESS_CPU_TIME = Metric(
+    name="process.cpu.time",
+    kind="counter",
+    unit="s",
+    description="Total CPU seconds of the process.",
+    attributes=("cpu.mode",),
+)
+PROCESS_MEMORY_USAGE = Metric(
+    name="process.memory.usage",
+    kind="updowncounter",
+    unit="By",
+    description="The amount of physical memory in use.",
+)
+PROCESS_OPEN_FILES = Metric(
+    name="process.unix.file_descriptor.count",
+    kind="updowncounter",
+    unit="{file_descriptor}",
+    description="Number of file descriptors in use by the process.",
+)
+
+METRICS: tuple[Metric, ...] = (
+    REQUEST_DURATION,
+    ACTIVE_REQUESTS,
+    CONCURRENCY_LIMIT,
+    EVENT_LOOP_LAG,
+    VALUE,
+    DELAY,
+    PROCESS_CPU_TIME,
+    PROCESS_MEMORY_USAGE,
+    PROCESS_OPEN_FILES,
+)

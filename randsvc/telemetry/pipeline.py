@@ -1,0 +1,142 @@
+"""One worker's telemetry, from the instruments to the exporters."""
+
+import asyncio
+import contextlib
+import os
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from aiohttp.typedefs import Middleware
+from opentelemetry.metrics import Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.view import DropAggregation, View
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+
+from randsvc import __version__
+from randsvc.telemetry.accumulator import Histogram
+from randsvc.telemetry.catalogue import (
+    ACTIVE_REQUESTS,
+    CONCURRENCY_LIMIT,
+    DELAY,
+    EVENT_LOOP_LAG,
+    REQUEST_DURATION,
+    VALUE,
+)
+from randsvc.telemetry.environment import disabled
+from randsvc.telemetry.http_server import HttpServerMetrics
+from randsvc.telemetry.instruments import SCOPE, observe
+from randsvc.telemetry.readers import PullReader, Reader, readers_from_environment
+from randsvc.telemetry.runtime import observe_process, watch_event_loop
+from randsvc.telemetry.tracing import server_spans, tracer_provider_from_environment
+
+__all__ = ("Telemetry",)
+
+_INSTANCE_ID = "service.instance.id"
+_CONTRIB = "opentelemetry.instrumentation.aiohttp_server"
+
+
+class Telemetry:
+    """All that one worker measures. Make it in the worker, never before a fork.
+
+    ``server`` measures HTTP; ``value``, ``delay`` and ``lag`` are series to ``observe`` into.
+    ``worker`` is its index where there are several.
+    """
+
+    def __init__(
+        self,
+        *,
+        concurrency_limit: int,
+        worker: int | None = None,
+        environ: Mapping[str, str] = os.environ,
+        readers: Sequence[Reader] | None = None,
+    ) -> None:
+        """Raise ``ConfigurationError`` where an ``OTEL_*`` variable cannot be followed."""
+        enabled = not disabled(environ)
+        described = resource(worker)
+        self._tracers = tracer_provider_from_environment(environ, described) if enabled else None
+        if readers is None:
+            readers = readers_from_environment(environ) if enabled else []
+        self._readers = readers
+
+        readings = [reader.reading for reader in readers]
+        self._histograms = [
+            duration := Histogram(REQUEST_DURATION, readings),
+            value := Histogram(VALUE, readings),
+            delay := Histogram(DELAY, readings),
+            lag := Histogram(EVENT_LOOP_LAG, readings),
+        ]
+        self.server = HttpServerMetrics(duration, traced=self._tracers is not None)
+        self.value = value.series()
+        self.delay = delay.series()
+        self.lag = lag.series()
+
+        self._meters = MeterProvider(
+            readers,
+            described,
+            shutdown_on_exit=False,
+            # Contrib makes the spans; its metrics would count every request a second time.
+            views=[View(meter_name=_CONTRIB, aggregation=DropAggregation())],
+        )
+        meter = self._meters.get_meter(SCOPE, __version__)
+        observe(
+            meter,
+            ACTIVE_REQUESTS,
+            lambda _: [
+                Observation(count, {"http.request.method": method, "url.scheme": scheme})
+                for (method, scheme), count in self.server.active().items()
+            ],
+        )
+        observe(meter, CONCURRENCY_LIMIT, lambda _: [Observation(concurrency_limit)])
+        observe_process(meter)
+        for reader in readers:
+            reader.histograms = self._histograms
+
+    def middlewares(self) -> list[Middleware]:
+        """The middlewares to run the application with: none, or one that makes spans."""
+        return [server_spans(self._tracers)] if self._tracers else []
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watch the event loop inside, and hand over what was measured at the end."""
+        watch = asyncio.create_task(watch_event_loop(self.lag.observe, self._fold))
+        try:
+            yield
+        finally:
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+            await asyncio.to_thread(self.shutdown)
+
+    async def render(self) -> bytes | None:
+        """The metrics in the Prometheus text format; None where pulling is not configured."""
+        for reader in self._readers:
+            if isinstance(reader, PullReader):
+                return await asyncio.to_thread(reader.render)
+        return None
+
+    def shutdown(self, seconds: float = 5) -> None:
+        """Hand over what was measured and stop; it blocks for so many seconds at most."""
+        if self._tracers:
+            self._tracers.shutdown()
+        self._meters.shutdown(timeout_millis=seconds * 1000)
+
+    def _fold(self) -> None:
+        for histogram in self._histograms:
+            histogram.fold()
+
+
+def resource(worker: int | None) -> Resource:
+    """Our attributes where ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME`` have no other.
+
+    Workers that were given one ``service.instance.id`` together get one each.
+    """
+    given = OTELResourceDetector().detect().attributes
+    instance = str(given.get(_INSTANCE_ID) or uuid.uuid4())
+    if worker is not None and _INSTANCE_ID in given:
+        instance = f"{instance}-{worker}"
+    own = {
+        "service.name": given.get("service.name", "randsvc"),
+        "service.version": given.get("service.version", __version__),
+        _INSTANCE_ID: instance,
+    }
+    return Resource.create(own)

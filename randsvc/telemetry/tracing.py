@@ -1,0 +1,67 @@
+"""Server spans by contrib's instrumentation, off until ``OTEL_TRACES_EXPORTER`` says otherwise."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+
+from aiohttp.typedefs import Middleware
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.aiohttp_server import (
+    AioHttpServerInstrumentor,
+    create_aiohttp_middleware,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+
+from randsvc.telemetry.environment import choices, otlp_endpoint, otlp_protocol
+from randsvc.telemetry.outage import AnnouncedSpanExporter
+
+__all__ = ("server_spans", "tracer_provider_from_environment")
+
+
+def tracer_provider_from_environment(
+    environ: Mapping[str, str], resource: Resource
+) -> TracerProvider | None:
+    """The provider with the exporters that are asked for; None where there are none.
+
+    The sampler is the one that ``OTEL_TRACES_SAMPLER`` and ``OTEL_TRACES_SAMPLER_ARG`` name.
+    """
+    known: dict[str, Callable[[], SpanExporter]] = {
+        "otlp": lambda: AnnouncedSpanExporter(
+            _otlp_exporter(environ), otlp_endpoint(environ, "TRACES")
+        ),
+        "console": lambda: ConsoleSpanExporter(out=sys.stdout),
+    }
+    names = choices(environ, "OTEL_TRACES_EXPORTER", "none", known)
+    if not names:
+        return None
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    for name in names:
+        provider.add_span_processor(BatchSpanProcessor(known[name]()))
+    return provider
+
+
+def server_spans(provider: TracerProvider) -> Middleware:
+    """The middleware that makes a span of each request."""
+    # Without it the instrumentation uses the names of 2023.
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+    # Instrumenting fills in the module's globals, and it replaces web.Application: that is undone.
+    instrumentor = AioHttpServerInstrumentor()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Inheritance class", DeprecationWarning)
+        instrumentor.instrument(tracer_provider=provider)
+    instrumentor.uninstrument()
+    middleware: Middleware = create_aiohttp_middleware(tracer_provider=provider)
+    return middleware
+
+
+def _otlp_exporter(environ: Mapping[str, str]) -> SpanExporter:
+    if otlp_protocol(environ, "TRACES") == "http/protobuf":
+        return OTLPSpanExporter()
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
+        OTLPSpanExporter as GrpcExporter,
+    )
+
+    return GrpcExporter()

@@ -1,0 +1,28 @@
+"""What several tests share: a telemetry that is read in memory, and readings of it."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from randsvc.telemetry.accumulator import Reading
+from randsvc.telemetry.pipeline import Telemetry
+from randsvc.telemetry.readers import InMemoryReader
+from tests.reading import Measured, measured
+
+
+@pytest.fixture
+def reader() -> InMemoryReader:
+    return InMemoryReader(Reading())
+
+
+@pytest.fixture
+def telemetry(reader: InMemoryReader) -> Iterator[Telemetry]:
+    telemetry = Telemetry(concurrency_limit=5, environ={}, readers=[reader])
+    yield telemetry
+    telemetry.shutdown()
+
+
+@pytest.fixture
+def read(reader: InMemoryReader) -> Callable[[], Measured]:
+    """Collect, and give what was measured."""
+    return lambda: measured(reader.get_metrics_data())
