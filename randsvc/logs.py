@@ -1,0 +1,47 @@
+"""Logs as JSON on stdout: one line an event, with the ids of the span it happened in."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+
+from opentelemetry import trace
+from pythonjsonlogger.json import JsonFormatter
+
+__all__ = ("configure",)
+
+
+def configure(level: str = "INFO") -> None:
+    """Send everything from ``level`` up to stdout, warnings of Python included."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_Formatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+
+
+class _Formatter(JsonFormatter):
+    """The fields of the OpenTelemetry log data model, under the names that JSON logs use.
+
+    https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "{levelname}{name}{message}",
+            style="{",
+            rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception"},
+        )
+
+    def add_fields(
+        self,
+        log_data: dict[str, object],
+        record: logging.LogRecord,
+        message_dict: dict[str, object],
+    ) -> None:
+        """Put the time first and the span last."""
+        time = datetime.fromtimestamp(record.created, UTC)
+        log_data["time"] = time.isoformat(timespec="milliseconds")
+        super().add_fields(log_data, record, message_dict)
+        span = trace.get_current_span().get_span_context()
+        if span.is_valid:
+            log_data["trace_id"] = trace.format_trace_id(span.trace_id)
+            log_data["span_id"] = trace.format_span_id(span.span_id)

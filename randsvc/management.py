@@ -1,0 +1,46 @@
+"""The management application: ``/metrics``, ``/livez``, ``/readyz``."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from randsvc.problems import add_catch_all, problem
+
+__all__ = ("make_management_app",)
+
+# https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+_TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+_NOT_PULLED = (
+    "# Metrics are not pulled from here: OTEL_METRICS_EXPORTER does not name prometheus.\n"
+    "# That this page answers is still what Prometheus calls up.\n"
+)
+
+
+def make_management_app(
+    *, ready: Callable[[], bool], metrics: Callable[[], Awaitable[bytes | None]]
+) -> web.Application:
+    """The application that orchestrators and Prometheus talk to.
+
+    ``ready`` tells whether requests should be sent here; ``metrics`` renders the text format, or
+    gives None where the metrics are pushed only.
+    """
+
+    async def get_metrics(request: web.Request) -> web.Response:
+        rendered = await metrics()
+        body = _NOT_PULLED.encode() if rendered is None else rendered
+        return web.Response(body=body, headers={"Content-Type": _TEXT_FORMAT})
+
+    async def livez(request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(request: web.Request) -> web.Response:
+        if ready():
+            return web.Response(text="ok\n")
+        return problem(503, "starting or stopping")
+
+    app = web.Application()
+    app.router.add_get("/metrics", get_metrics)
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/readyz", readyz)
+    add_catch_all(app.router)
+    return app

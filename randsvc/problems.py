@@ -1,0 +1,69 @@
+"""Errors as problem details for HTTP APIs (RFC 9457)."""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import hdrs, web
+
+from randsvc.telemetry.http_server import ERROR_TYPE, UNMATCHED
+
+__all__ = ("add_catch_all", "guarded", "problem")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_logger = logging.getLogger(__name__)
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
+    """A problem whose type is only its status, which RFC 9457 calls ``about:blank``."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    return web.Response(
+        status=status,
+        text=json.dumps({**body, "detail": detail}),
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def guarded(handler: Handler) -> Handler:
+    """Answer the exceptions of a handler with problems: 500 for what is no HTTP error, logged."""
+
+    async def answered(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            headers = {
+                name: value
+                for name, value in error.headers.items()
+                if name not in (hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH)
+            }
+            return problem(error.status, error.text or error.reason, headers)
+        except Exception as error:
+            _logger.exception("unhandled exception in %s %s", request.method, request.path)
+            response = problem(500, "the server failed; its log tells why")
+            response[ERROR_TYPE] = type(error).__qualname__
+            return response
+
+    return answered
+
+
+def add_catch_all(router: web.UrlDispatcher) -> None:
+    """Answer what no route matches with a 404, or a 405 that names the methods. Call it last."""
+
+    async def unmatched(request: web.Request) -> web.Response:
+        allowed: set[str] = set()
+        for resource in router.resources():
+            if resource.canonical != UNMATCHED:
+                _, methods = await resource.resolve(request)
+                allowed |= methods
+        if allowed:
+            names = ", ".join(sorted(allowed))
+            detail = f"{request.path} takes {names}, not {request.method}"
+            return problem(405, detail, {hdrs.ALLOW: names})
+        return problem(404, f"there is nothing at {request.path}")
+
+    router.add_route(hdrs.METH_ANY, UNMATCHED.replace("}", ":.*}"), unmatched)

@@ -1,0 +1,21 @@
+"""The daily wave of traffic: quiet nights and busy days, as short as wanted."""
+
+import math
+
+__all__ = ["rate_at"]
+
+
+def rate_at(seconds: float, *, mean: float, amplitude: float, period: float) -> float:
+    """Give the rate of requests at a time, in the unit of ``mean``, usually requests/s.
+
+    ``mean - amplitude * cos(2 * pi * seconds / period)``: a day starts at its trough, reaches its
+    crest after half a ``period``, and repeats. ``seconds`` and ``period`` are in seconds; any
+    ``seconds`` will do, so a clock may be passed. An ``amplitude`` of 0 is steady traffic.
+
+    Raises ValueError where a rate could be negative, or the period is not positive.
+    """
+    if not 0 <= amplitude <= mean < math.inf:
+        raise ValueError(f"amplitude={amplitude:g}: expected a number from 0 to the mean, {mean:g}")
+    if not 0 < period < math.inf:
+        raise ValueError(f"period={period:g}: expected a positive number of seconds")
+    return mean - amplitude * math.cos(math.tau * seconds / period)

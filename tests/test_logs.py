@@ -1,0 +1,76 @@
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
+from randsvc import logs
+
+
+@pytest.fixture(autouse=True)
+def configured() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    logging.captureWarnings(False)
+
+
+def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_an_event_is_one_line_of_json_with_its_extra_fields(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure()
+    logging.getLogger("some.module").info("two\nlines: %d", 3, extra={"port": 80})
+    (event,) = events(capsys)
+    assert str(event.pop("time")).endswith("+00:00")
+    assert event == {
+        "level": "INFO",
+        "logger": "some.module",
+        "message": "two\nlines: 3",
+        "port": 80,
+    }
+
+
+def test_an_exception_is_a_field_of_its_event(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+    try:
+        _ = 1 / 0
+    except ZeroDivisionError:
+        logging.getLogger(__name__).exception("failed")
+    (event,) = events(capsys)
+    assert "ZeroDivisionError" in str(event["exception"])
+
+
+def test_an_event_in_a_span_has_its_ids(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer(__name__)
+    with tracer.start_as_current_span("work") as span:
+        logging.getLogger(__name__).warning("inside")
+    logging.getLogger(__name__).warning("outside")
+    inside, outside = events(capsys)
+    context = span.get_span_context()
+    assert inside["trace_id"] == f"{context.trace_id:032x}"
+    assert inside["span_id"] == f"{context.span_id:016x}"
+    assert "trace_id" not in outside
+
+
+def test_the_level_silences_what_is_below_it(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("ERROR")
+    logging.getLogger(__name__).warning("quiet")
+    assert events(capsys) == []
+
+
+def test_a_warning_of_python_is_an_event_too(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(True)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    (event,) = events(capsys)
+    assert event["logger"] == "py.warnings"
