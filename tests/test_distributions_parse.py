@@ -1,6 +1,7 @@
 """What a text means, and what is said of one that means nothing."""
 
 import math
+import pickle
 
 import pytest
 from hypothesis import example, given
@@ -17,7 +18,7 @@ REFUSED = {
     "5": "column 1, at '5': did you mean constant(5)?",
     "(": "column 1, at '(': expected a family such as normal(mean=50, sd=10)",
     "norml(1, 2)": f"column 1, at 'norml': no such family; known: {FAMILIES}; did you mean normal?",
-    "Normal(1, 2)": f"at 'Normal': no such family; known: {FAMILIES}; did you mean normal?",
+    "NORMAL(1, 2)": f"at 'NORMAL': no such family; known: {FAMILIES}; did you mean normal?",
     "cauchy(1, 2)": f"column 1, at 'cauchy': no such family; known: {FAMILIES}",
     "normal": "column 7, at the end: expected '('",
     "normal(": "column 8, at the end: expected a number",
@@ -113,6 +114,12 @@ def test_a_distribution_is_written_as_the_text_that_parses_to_it(text: str, cano
     assert parse(canonical) == parse(text)
 
 
+@pytest.mark.parametrize("text", MEANT)
+def test_a_distribution_can_be_sent_to_another_process(text: str) -> None:
+    sent = pickle.loads(pickle.dumps(parse(text)))  # noqa: S301  (its own bytes)
+    assert (sent, sent.mean, sent.support) == (parse(text), parse(text).mean, parse(text).support)
+
+
 def test_distributions_with_other_parameters_are_not_equal() -> None:
     assert parse("normal(1, 2)") != parse("normal(1, 2, min=0)")
 
@@ -124,7 +131,7 @@ def test_numbers_survive_being_written_and_read(value: float, sd: float) -> None
 
 
 def test_mixture_weights_may_miss_1_by_rounding() -> None:
-    assert parse(f"mixture({', '.join(['0.1*constant(1)'] * 10)})").mean == pytest.approx(1)
+    assert parse(f"mixture({', '.join(['0.3333333333*constant(1)'] * 3)})").mean == pytest.approx(1)
 
 
 names = st.sampled_from(FAMILIES.split(", "))
@@ -157,7 +164,7 @@ calls = st.recursive(
 @example("\x00")
 @example("\ud800(")
 @example("normal(1,\n2,\u2028 3)")
-@example("(" * 100_000)
+@example("mixture(1*" * 10_000)
 @example("mixture(1*" * 99)
 @example("mixture(1*" * 80 + "constant(1" + ")" * 81)
 def test_any_text_is_a_sound_distribution_or_refused_in_one_line(text: str) -> None:
