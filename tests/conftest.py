@@ -1,6 +1,7 @@
 """What several tests share: a telemetry that is read in memory, and readings of it."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
@@ -26,3 +27,15 @@ def telemetry(reader: InMemoryReader) -> Iterator[Telemetry]:
 def read(reader: InMemoryReader) -> Callable[[], Measured]:
     """Collect, and give what was measured."""
     return lambda: measured(reader.get_metrics_data())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where TEST_REQUIRE_ALL is set, as in CI, what would be skipped has failed."""
+    report = yield
+    if report.skipped and os.environ.get("TEST_REQUIRE_ALL"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped: {report.longrepr}"
+    return report
