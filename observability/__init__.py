@@ -1,0 +1,1 @@
+"""What watches the service: configurations, what generates them, and a stack to run them."""

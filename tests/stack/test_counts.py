@@ -1,0 +1,177 @@
+"""A known number of requests of each kind: Prometheus counts exactly those, pushed and pulled."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+
+from observability.stack import AddressBook, Program, Service, Stack, randsvc, running, wait_until
+
+pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
+
+LIMIT = 20
+FAST = {"RANDSVC_DELAY": "constant(value=0.3)", "RANDSVC_MAX_CONCURRENCY": str(LIMIT)}
+PUSH = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
+PULL = {"OTEL_METRICS_EXPORTER": "prometheus"}
+
+# method, route, status, error type; "" where a label is absent
+SENT = Counter(
+    {
+        ("GET", "/random", "200", ""): 37,
+        ("HEAD", "/random", "200", ""): 3,
+        ("GET", "/random", "503", "503"): 6,
+        ("GET", "/random", "", "ClientConnectionResetError"): 2,
+        ("POST", "", "405", ""): 5,
+        ("GET", "", "404", ""): 4,
+        ("_OTHER", "", "405", ""): 2,
+        ("_OTHER", "", "400", ""): 1,
+    }
+)
+DRAWN = 37 + 3 + 2
+"""Values and delays: of each request that was let in."""
+
+
+async def send(stack: Stack) -> None:
+    """Send what ``SENT`` says."""
+    url = stack.url("randsvc:8080")
+    host, port = stack.book["randsvc:8080"].split(":")
+
+    async with ClientSession() as session:
+
+        async def ask(method: str = "GET", path: str = "/random") -> int:
+            async with session.request(method, url + path) as response:
+                await response.read()
+                return response.status
+
+        async def leave() -> None:
+            _, writer = await asyncio.open_connection(host, port)
+            writer.write(b"GET /random HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.sleep(0.1)
+            writer.close()
+
+        async def babble() -> None:
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(b"no such thing\r\n\r\n")
+            await reader.read()
+            writer.close()
+
+        statuses = Counter(await asyncio.gather(*(ask() for _ in range(LIMIT + 6))))
+        assert statuses == {200: LIMIT, 503: 6}
+        await asyncio.gather(*(ask() for _ in range(17)), *(ask("HEAD") for _ in range(3)))
+        await asyncio.gather(
+            *(ask("POST") for _ in range(5)),
+            *(ask(path=f"/nothing/{number}") for number in range(4)),
+            ask("PROPFIND"),
+            ask("MKCOL"),
+            leave(),
+            leave(),
+            babble(),
+        )
+
+
+def counted(stack: Stack) -> Counter[tuple[str, ...]]:
+    """What Prometheus says was served, summed over instances."""
+    labels = ("http_request_method", "http_route", "http_response_status_code", "error_type")
+    result = stack.query(
+        f"sum by ({', '.join(labels)})"
+        ' (http_server_request_duration_seconds_count{job="randsvc"})'
+    )
+    return Counter(
+        {
+            tuple(series["metric"].get(label, "") for label in labels): int(series["value"][1])
+            for series in result
+        }
+    )
+
+
+def expect_exactly_what_was_sent(stack: Stack) -> None:
+    asyncio.run(send(stack))
+    try:
+        wait_until(lambda: counted(stack) == SENT, within=15)
+    except TimeoutError:
+        assert counted(stack) == SENT  # which shows the difference
+    time.sleep(2)  # some pushes and scrapes more, which must not add to it
+
+
+def service(*variables: dict[str, str]) -> Service:
+    def program(book: AddressBook) -> Program:
+        env: dict[str, str] = {}
+        for each in variables:
+            env |= each
+        return randsvc(book, env=env)
+
+    return program
+
+
+@pytest.fixture(scope="module")
+def pushing(programs: Path) -> Iterator[Stack]:
+    with running(services=[service(FAST, PUSH)], free_ports=True, interval="500ms") as stack:
+        expect_exactly_what_was_sent(stack)
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def pulled(programs: Path) -> Iterator[Stack]:
+    with running(
+        services=[service(FAST, PULL)], free_ports=True, interval="500ms", pull=True
+    ) as stack:
+        expect_exactly_what_was_sent(stack)
+        yield stack
+
+
+@pytest.mark.parametrize("path", ["pushing", "pulled"])
+def test_every_request_is_counted_once(path: str, request: pytest.FixtureRequest) -> None:
+    assert counted(request.getfixturevalue(path)) == SENT
+
+
+@pytest.mark.parametrize("name", ["randsvc_value", "randsvc_delay_seconds"])
+def test_a_pushed_distribution_is_a_native_histogram_of_every_draw(
+    pushing: Stack, name: str
+) -> None:
+    (series,) = pushing.query(f'{name}{{job="randsvc"}}')
+    assert series["histogram"][1]["count"] == str(DRAWN)
+    assert pushing.query(f"{name}_bucket") == []
+
+
+@pytest.mark.parametrize("name", ["randsvc_value", "randsvc_delay_seconds"])
+def test_a_pulled_distribution_has_every_draw_in_its_buckets(pulled: Stack, name: str) -> None:
+    assert pulled.number(f'{name}_count{{job="randsvc"}}') == DRAWN
+    assert pulled.number(f'{name}_bucket{{job="randsvc",le="+Inf"}}') == DRAWN
+
+
+def test_workers_add_up_exactly_and_each_is_an_instance(programs: Path) -> None:
+    workers = {"RANDSVC_WORKERS": "2", "RANDSVC_DELAY": "constant(value=0)"}
+    requests = 200
+
+    async def ask(url: str) -> None:
+        for _ in range(requests):  # each on a connection of its own, so that both get some
+            async with ClientSession() as session, session.get(url) as response:
+                assert response.status == 200
+
+    count = 'http_server_request_duration_seconds_count{job="randsvc"}'
+    with running(services=[service(workers, PUSH)], free_ports=True, interval="500ms") as stack:
+        asyncio.run(ask(stack.url("randsvc:8080", "/random")))
+        wait_until(lambda: stack.number(f"sum({count})") == requests, within=15)
+        assert stack.number(f"count(count by (instance) ({count}))") == 2
+        (values,) = stack.query('sum(randsvc_value{job="randsvc"})')
+        assert values["histogram"][1]["count"] == str(requests)
+
+
+def test_what_is_counted_at_the_end_is_not_lost(programs: Path) -> None:
+    rare = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_METRIC_EXPORT_INTERVAL": "60000"}
+
+    async def ask(url: str) -> None:
+        async with ClientSession() as session:
+            for _ in range(5):
+                async with session.get(url) as response:
+                    assert response.status == 200
+
+    with running(services=[service(rare)], free_ports=True, interval="500ms") as stack:
+        asyncio.run(ask(stack.url("randsvc:8080", "/random")))
+        stack.stop("randsvc")
+        name = 'http_server_request_duration_seconds_count{job="randsvc"}'
+        assert wait_until(lambda: stack.number(name), within=15) == 5

@@ -1,0 +1,98 @@
+"""What the standard variables promise, seen from Prometheus."""
+
+import json
+import time
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from observability.stack import AddressBook, Program, Service, Stack, randsvc, running, wait_until
+
+pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
+
+COUNT = "http_server_request_duration_seconds_count"
+
+
+def pushing(**variables: str) -> Service:
+    """The service, pushing every half second."""
+
+    def program(book: AddressBook) -> Program:
+        env = {
+            "RANDSVC_DELAY": "constant(value=0)",
+            "OTEL_METRICS_EXPORTER": "otlp",
+            "OTEL_METRIC_EXPORT_INTERVAL": "500",
+        }
+        grpc = "otel-collector:4317"
+        env |= {name: value.replace(grpc, book[grpc]) for name, value in variables.items()}
+        return randsvc(book, env=env)
+
+    return program
+
+
+def ask(stack: Stack, **headers: str) -> None:
+    request = Request(stack.url("randsvc:8080", "/random"), headers=headers)  # noqa: S310
+    with urlopen(request) as response:  # noqa: S310
+        assert response.status == 200
+
+
+def test_grpc_delivers_what_http_does(programs: Path) -> None:
+    service = pushing(
+        OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://otel-collector:4317",
+    )
+    with running(services=[service], free_ports=True, interval="500ms") as stack:
+        for _ in range(3):
+            ask(stack)
+        assert wait_until(lambda: stack.number(f'{COUNT}{{job="randsvc"}}'), within=15) == 3
+
+
+def test_the_name_and_the_instance_of_the_service_are_job_and_instance(programs: Path) -> None:
+    service = pushing(
+        OTEL_SERVICE_NAME="checkout",
+        OTEL_RESOURCE_ATTRIBUTES="service.instance.id=first,deployment.environment.name=test",
+    )
+    with running(services=[service], free_ports=True, interval="500ms") as stack:
+        ask(stack)
+        (series,) = wait_until(lambda: stack.query(COUNT), within=15)
+        assert (series["metric"]["job"], series["metric"]["instance"]) == ("checkout", "first")
+        (info,) = stack.query('target_info{job="checkout"}')
+        assert info["metric"]["deployment_environment_name"] == "test"
+
+
+def test_the_trace_of_a_request_is_an_exemplar_of_its_duration(programs: Path) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    with running(
+        services=[pushing(OTEL_TRACES_EXPORTER="otlp")], free_ports=True, interval="500ms"
+    ) as stack:
+        ask(stack, traceparent=f"00-{trace_id}-b7ad6b7169203331-01")
+
+        def exemplars() -> list[str]:
+            answer = stack.get(
+                "prometheus:9090",
+                "/api/v1/query_exemplars",
+                query="http_server_request_duration_seconds_bucket",
+                start=str(time.time() - 60),
+                end=str(time.time() + 60),
+            )
+            return [
+                exemplar["labels"]["trace_id"]
+                for series in json.loads(answer)["data"]
+                for exemplar in series["exemplars"]
+            ]
+
+        assert set(wait_until(exemplars, within=15)) == {trace_id}
+
+
+def test_a_collector_that_comes_back_gets_all_that_was_counted_meanwhile(programs: Path) -> None:
+    service = pushing(OTEL_EXPORTER_OTLP_TIMEOUT="1")
+    with running(services=[service], free_ports=True, interval="500ms") as stack:
+        ask(stack)
+        stack.kill("otel-collector")
+        for _ in range(6):
+            ask(stack)
+        stack.start("otel-collector")
+        wait_until(lambda: stack.number(f'{COUNT}{{job="randsvc"}}') == 7, within=20)
+        log = [json.loads(line) for line in stack.log("randsvc").splitlines()]
+        told = [event for event in log if "deliver" in str(event["message"])]
+        assert len(told) <= 2, told

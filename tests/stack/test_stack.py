@@ -1,0 +1,282 @@
+"""The chain of Collector, Prometheus and Alertmanager, and what starts and stops it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.sdk.metrics import Histogram, MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+
+from observability import stack as observed
+from observability.stack import Program, Stack, StackError, randsvc, running, wait_until
+from tests.required import missing
+
+ROOT = Path(__file__).parents[2]
+PUSHED = {
+    "wait": [0.004, 0.03, 0.03, 7.0],
+    "spread": [0.0, 0.125, 1.0, 1.0, 2.5, 40.0],
+}
+
+# The programs are built the first time.
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def chain(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("stack")
+    with running(services=(), free_ports=True, interval="1s", folder=folder) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def trace_id(chain: Stack) -> str:
+    """Push known values, one of them inside a span: the id of its trace."""
+    exporter = OTLPMetricExporter(chain.url("otel-collector:4318", "/v1/metrics"))
+    exponential = ExponentialBucketHistogramAggregation()
+    provider = MeterProvider(
+        [PeriodicExportingMetricReader(exporter)],
+        resource=Resource({"service.name": "known", "service.instance.id": "one"}),
+        views=[View(Histogram, instrument_name="spread", aggregation=exponential)],
+    )
+    meter = provider.get_meter("test")
+    meter.create_counter("known.requests", "{request}").add(42, {"http.route": "/random"})
+    wait = meter.create_histogram("wait", "s", explicit_bucket_boundaries_advisory=[0.005, 0.05, 5])
+    with TracerProvider().get_tracer("test").start_as_current_span("request") as span:
+        for value in PUSHED["wait"]:
+            wait.record(value)
+    spread = meter.create_histogram("spread", "{value}")
+    for value in PUSHED["spread"]:
+        spread.record(value)
+    provider.shutdown()
+    wait_until(lambda: chain.query('{job="known"}'), within=20)
+    return f"{span.get_span_context().trace_id:032x}"
+
+
+def http_server(book: dict[str, str], *before: str) -> Program:
+    """Make a program that is ready after the statements ``before``."""
+    port = book["randsvc:8080"].split(":")[1]
+    script = "; ".join(
+        [*before, f"http.server.test(http.server.SimpleHTTPRequestHandler, port={port})"]
+    )
+    return Program(
+        name="server",
+        command=[sys.executable, "-c", f"import http.server; {script}"],
+        listens=["randsvc:8080"],
+        ready=("randsvc:8080", "/"),
+    )
+
+
+@pytest.fixture
+def book() -> dict[str, str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return {"randsvc:8080": f"127.0.0.1:{free.getsockname()[1]}"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["otelcol", "validate", "--config", "otel/collector.yaml"],
+        ["promtool", "check", "config", "--lint-fatal", "observability/prometheus/prometheus.yml"],
+        ["amtool", "check-config", "observability/alertmanager/alertmanager.yml"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_configuration_is_valid(programs: Path, command: list[str]) -> None:
+    done = subprocess.run(
+        [programs / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_program_says_the_release_that_is_pinned(programs: Path) -> None:
+    env = dict(re.findall(r"^(\w+)_VERSION=v?(\S+)$", (ROOT / ".env").read_text(), re.MULTILINE))
+    names = {
+        **dict.fromkeys(("prometheus", "promtool"), "PROMETHEUS"),
+        **dict.fromkeys(("alertmanager", "amtool"), "ALERTMANAGER"),
+        "otelcol": "COLLECTOR",
+    }
+    for program, key in names.items():
+        said = subprocess.run([programs / program, "--version"], capture_output=True, text=True)
+        assert env[key] in said.stdout.split(), program
+
+
+def test_every_target_that_runs_is_up_and_the_missing_service_is_down(chain: Stack) -> None:
+    def ups() -> dict[str, str]:
+        return {series["metric"]["job"]: series["value"][1] for series in chain.query("up")}
+
+    wait_until(lambda: len(ups()) == 5, within=20)
+    assert ups() == {
+        "otel-collector": "1",
+        "otel-collector-telemetry": "1",
+        "prometheus": "1",
+        "alertmanager": "1",
+        "randsvc-management": "0",
+    }
+
+
+def test_prometheus_sends_alerts_to_alertmanager(chain: Stack) -> None:
+    def alertmanagers() -> list[dict[str, str]]:
+        answer = json.loads(chain.get("prometheus:9090", "/api/v1/alertmanagers"))
+        found: list[dict[str, str]] = answer["data"]["activeAlertmanagers"]
+        return found
+
+    wait_until(alertmanagers, within=20)
+    assert alertmanagers() == [{"url": chain.url("alertmanager:9093", "/api/v2/alerts")}]
+
+
+@pytest.mark.usefixtures("trace_id")
+def test_a_pushed_counter_arrives_with_the_identity_of_its_sender(chain: Stack) -> None:
+    (series,) = chain.query("known_requests_total")
+    assert series["metric"] == {
+        "__name__": "known_requests_total",
+        "job": "known",
+        "instance": "one",
+        "http_route": "/random",
+    }
+    assert series["value"][1] == "42"
+
+
+@pytest.mark.usefixtures("trace_id")
+def test_a_pushed_histogram_arrives_with_its_buckets(chain: Stack) -> None:
+    buckets = {
+        series["metric"]["le"]: series["value"][1] for series in chain.query("wait_seconds_bucket")
+    }
+    assert buckets == {"0.005": "1", "0.05": "3", "5.0": "3", "+Inf": "4"}
+    assert chain.number("wait_seconds_count") == 4
+    assert chain.number("wait_seconds_sum") == pytest.approx(sum(PUSHED["wait"]))
+
+
+@pytest.mark.usefixtures("trace_id")
+def test_a_pushed_exponential_histogram_arrives_as_a_native_one(chain: Stack) -> None:
+    (series,) = chain.query("spread")
+    assert "histogram" in series
+    assert chain.number("histogram_count(spread)") == len(PUSHED["spread"])
+    assert chain.number("histogram_sum(spread)") == sum(PUSHED["spread"])
+    # 1.0 is the upper, inclusive bound of a bucket at every scale.
+    assert chain.number("histogram_fraction(-Inf, 1, spread)") == pytest.approx(4 / 6)
+    assert chain.number("histogram_quantile(1, spread)") == pytest.approx(40, rel=0.05)
+
+
+def test_an_exemplar_of_a_histogram_arrives(chain: Stack, trace_id: str) -> None:
+    def exemplars() -> list[dict[str, Any]]:
+        answer = json.loads(
+            chain.get(
+                "prometheus:9090",
+                "/api/v1/query_exemplars",
+                query="wait_seconds_bucket",
+                start="0",
+                end="9999999999",
+            )
+        )
+        return [item for series in answer["data"] for item in series["exemplars"]]
+
+    wait_until(exemplars, within=20)
+    assert {item["labels"]["trace_id"] for item in exemplars()} == {trace_id}
+
+
+@pytest.mark.usefixtures("trace_id")
+def test_what_is_pulled_from_the_management_port_is_dropped(chain: Stack) -> None:
+    names = {series["metric"]["__name__"] for series in chain.query('{job="randsvc-management"}')}
+    assert {name for name in names if name != "up" and not name.startswith("scrape_")} == set()
+
+
+def test_a_killed_collector_is_seen_as_down_until_it_is_started_again(chain: Stack) -> None:
+    up = 'up{job="otel-collector"}'
+    chain.kill("otel-collector")
+    wait_until(lambda: chain.number(up) == 0, within=20)
+    chain.start("otel-collector")
+    wait_until(lambda: chain.number(up) == 1, within=20)
+
+
+def test_prometheus_finds_its_data_again(chain: Stack) -> None:
+    oldest = "min_over_time(timestamp(up{job='prometheus'})[1h:1s])"
+    before = wait_until(lambda: chain.number(oldest), within=20)
+    chain.stop("prometheus")
+    chain.start("prometheus")
+    assert chain.number(oldest) == before
+
+
+def test_a_taken_port_is_one_line_that_names_it(chain: Stack) -> None:
+    chain.stop("alertmanager")
+    address = chain.book["alertmanager:9093"]
+    port = int(address.split(":")[1])
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(StackError) as refused:
+        chain.start("alertmanager")
+    chain.start("alertmanager")
+    assert str(refused.value) == (
+        f"alertmanager can't listen on {address}: Address already in use; stop what listens there"
+    )
+
+
+def test_a_program_that_stops_is_named_with_its_last_lines(
+    book: dict[str, str], tmp_path: Path
+) -> None:
+    stack = Stack([http_server(book, "print('no luck')", "raise SystemExit(3)")], book, tmp_path)
+    with pytest.raises(StackError, match=r"^server stopped by itself with exit code 3\nno luck$"):
+        stack.start("server")
+
+
+def test_a_program_that_is_not_ready_in_time_is_named_with_its_last_lines(
+    book: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observed, "START_WITHIN", 1.0)
+    wait = "print('waiting', flush=True); import time; time.sleep(60)"
+    stack = Stack([http_server(book, wait)], book, tmp_path)
+    with pytest.raises(StackError, match=r"^server is not ready after 1 s: http://.*/\nwaiting$"):
+        stack.start("server")
+    stack.kill("server")
+
+
+def test_no_program_outlives_a_killed_parent(book: dict[str, str], tmp_path: Path) -> None:
+    if not observed._dies_with_us():
+        missing("that no program outlives a killed parent is not tested: there is no setpriv")
+    script = (
+        "import time; from pathlib import Path; from observability.stack import Stack;"
+        "from tests.stack.test_stack import http_server;"
+        f"book = {book}; stack = Stack([http_server(book)], book, Path({str(tmp_path)!r}));"
+        "stack.start('server'); print('started', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == "started\n"
+        os.kill(parent.pid, signal.SIGKILL)
+    host, port = book["randsvc:8080"].split(":")
+
+    def gone() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((host, int(port))) != 0
+
+    wait_until(gone, within=10)
+
+
+def test_a_target_without_an_address_here_is_refused(tmp_path: Path) -> None:
+    config = yaml.safe_load("scrape_configs: [{static_configs: [{targets: ['nowhere:1']}]}]")
+    source = tmp_path / "prometheus.yml"
+    with pytest.raises(StackError) as refused:
+        observed._translated(config, {}, source)
+    assert str(refused.value) == f"{source}: no program of the native stack listens at nowhere:1"
+
+
+def test_the_service_gets_no_setting_that_nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANDSVC_DELAY", "constant(9)")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    book = {address: f"127.0.0.1:{index}" for index, address in enumerate(observed.ADDRESSES)}
+    env = randsvc(book, env={"RANDSVC_SEED": "1"}).env
+    assert {"RANDSVC_DELAY", "OTEL_SDK_DISABLED"} & env.keys() == set()
+    assert env["RANDSVC_SEED"] == "1"
