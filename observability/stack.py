@@ -351,6 +351,9 @@ def _prometheus(
         )
         job["job_name"] = "randsvc"
         del job["metric_relabel_configs"]
+        # So that rules and panels read the distributions as they read pushed ones.
+        job["convert_classic_histograms_to_nhcb"] = True
+        job["always_scrape_classic_histograms"] = True
     target = folder / "prometheus.yml"
     target.write_text(yaml.safe_dump(config, sort_keys=False))
     return Program(

@@ -51,7 +51,7 @@ class Service:
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), urlopen(f"{self.management}/readyz"):  # noqa: S310
+            with contextlib.suppress(OSError), urlopen(f"{self.management}/readyz"):
                 return
             time.sleep(0.05)
         raise TimeoutError("the service is not ready")

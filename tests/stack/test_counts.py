@@ -141,6 +141,8 @@ def test_a_pushed_distribution_is_a_native_histogram_of_every_draw(
 def test_a_pulled_distribution_has_every_draw_in_its_buckets(pulled: Stack, name: str) -> None:
     assert pulled.number(f'{name}_count{{job="randsvc"}}') == DRAWN
     assert pulled.number(f'{name}_bucket{{job="randsvc",le="+Inf"}}') == DRAWN
+    (series,) = pulled.query(f'{name}{{job="randsvc"}}')  # what the rules read, on either path
+    assert series["histogram"][1]["count"] == str(DRAWN)
 
 
 def test_workers_add_up_exactly_and_each_is_an_instance(programs: Path) -> None:

@@ -31,8 +31,8 @@ def pushing(**variables: str) -> Service:
 
 
 def ask(stack: Stack, **headers: str) -> None:
-    request = Request(stack.url("randsvc:8080", "/random"), headers=headers)  # noqa: S310
-    with urlopen(request) as response:  # noqa: S310
+    request = Request(stack.url("randsvc:8080", "/random"), headers=headers)
+    with urlopen(request) as response:
         assert response.status == 200
 
 

@@ -22,7 +22,6 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from observability import stack as observed
 from observability.stack import Program, Stack, StackError, randsvc, running, wait_until
-from tests.required import missing
 
 ROOT = Path(__file__).parents[2]
 PUSHED = {
@@ -243,7 +242,7 @@ def test_a_program_that_is_not_ready_in_time_is_named_with_its_last_lines(
 
 def test_no_program_outlives_a_killed_parent(book: dict[str, str], tmp_path: Path) -> None:
     if not observed._dies_with_us():
-        missing("that no program outlives a killed parent is not tested: there is no setpriv")
+        pytest.skip("that no program outlives a killed parent is not tested: there is no setpriv")
     script = (
         "import time; from pathlib import Path; from observability.stack import Stack;"
         "from tests.stack.test_stack import http_server;"

@@ -54,8 +54,8 @@ def test_an_outage_is_announced_once_with_its_reason_and_once_when_it_ends(
     assert said(caplog) == [
         (
             "WARNING",
-            "cannot deliver metrics to http://collector; serving goes on, further attempts are silent: "
-            "Transient error Connection refused encountered",
+            "cannot deliver metrics to http://collector; serving goes on, "
+            "further attempts are silent: Transient error Connection refused encountered",
         ),
         ("INFO", "delivering metrics to http://collector again after 3 failed attempts"),
     ]

@@ -1,0 +1,52 @@
+"""Grafana's dashboards as code; ``python -m observability.generate`` writes their JSON."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from observability.dashboards import distributions, golden_signals, pipeline
+from observability.dashboards.panels import Dashboard
+
+__all__ = ("DASHBOARDS", "Query", "model", "queries")
+
+DASHBOARDS: Mapping[str, Dashboard] = {
+    "golden-signals": golden_signals.dashboard(),
+    "distributions": distributions.dashboard(),
+    "pipeline": pipeline.dashboard(),
+}
+"""Every dashboard by the name of its file."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query as Prometheus gets it; ``empty`` says why a healthy system may answer nothing."""
+
+    dashboard: str
+    panel: str
+    expr: str
+    empty: str = ""
+
+
+def queries(rate_interval: str = "20s") -> list[Query]:
+    """Give every query of every panel, with all routes and instances chosen.
+
+    ``rate_interval`` is what Grafana makes of ``$__rate_interval``; 20s is its value at the
+    shortest range with the data source's interval of 5s.
+    """
+    return [
+        Query(name, panel, _chosen(query.expr, rate_interval), query.empty)
+        for name, dashboard in DASHBOARDS.items()
+        for panel, query in dashboard.queries()
+    ]
+
+
+def model(dashboard: Dashboard) -> str:
+    """Give the JSON that Grafana provisions."""
+    return json.dumps(dashboard.build().build(), cls=JSONEncoder, indent=2) + "\n"
+
+
+def _chosen(expr: str, rate_interval: str) -> str:
+    return re.sub(r"\$(route|instance)\b", ".*", expr.replace("$__rate_interval", rate_interval))

@@ -1,0 +1,50 @@
+"""Every query of every panel and every rule gives data on a running stack with users."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from observability.dashboards import Query, queries
+from observability.stack import Stack, randsvc, running, wait_until
+
+pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
+
+SECONDS = 25
+"""Until the rules have evaluated what the first rules recorded, at an interval of 1 s."""
+
+
+@pytest.fixture(scope="module")
+def used(programs: Path) -> Iterator[Stack]:
+    """The chain with users and a few traces, as docker compose runs it, for a while."""
+    env = {
+        "RANDSVC_USERS": "20",
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        "OTEL_TRACES_EXPORTER": "otlp",
+    }
+    with running(
+        services=[lambda book: randsvc(book, env=env)], free_ports=True, interval="1s"
+    ) as stack:
+        time.sleep(SECONDS)
+        yield stack
+
+
+@pytest.mark.parametrize("query", queries(), ids=lambda query: f"{query.dashboard}: {query.panel}")
+def test_a_panel_shows_data(used: Stack, query: Query) -> None:
+    found = used.query(query.expr)
+    assert found or query.empty, query.expr
+    for series in found:
+        for value in series.get("value", [])[1:]:
+            assert value != "NaN", query.expr
+
+
+def test_every_rule_is_evaluated_without_error_and_records(used: Stack) -> None:
+    groups = json.loads(used.get("prometheus:9090", "/api/v1/rules"))["data"]["groups"]
+    assert groups
+    for group in groups:
+        for rule in group["rules"]:
+            assert rule["health"] == "ok", rule
+            if rule["type"] == "recording":
+                assert wait_until(lambda: used.query(rule["name"]), within=10), rule  # noqa: B023

@@ -1,0 +1,100 @@
+"""What is generated, and that what is committed is that."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from observability.generate import COMMAND, ROOT, changed, generated, main
+from randsvc.telemetry.catalogue import METRICS
+
+
+def test_generating_again_changes_no_committed_file() -> None:
+    assert changed(generated(), ROOT) == []
+
+
+def test_generating_twice_gives_the_same_even_in_another_process() -> None:
+    code = "from observability.generate import generated; print(hash(str(generated())))"
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={"PYTHONHASHSEED": "0"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(said) == 1
+
+
+def test_it_writes_every_file_and_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([], tmp_path) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f"{path}: written" for path in sorted(generated())]
+    for path, text in generated().items():
+        assert (tmp_path / path).read_text() == text
+
+
+def test_it_leaves_alone_what_is_up_to_date(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([], tmp_path)
+    (tmp_path / "docs/metrics.md").write_text("edited\n")
+    capsys.readouterr()
+    assert main([], tmp_path) == 0
+    assert capsys.readouterr().out == "docs/metrics.md: written\n"
+
+
+def test_check_names_what_would_change_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([], tmp_path)
+    (tmp_path / "docs/metrics.md").write_text("edited\n")
+    (tmp_path / "observability/prometheus/rules/distributions.yml").unlink()
+    capsys.readouterr()
+    assert main(["--check"], tmp_path) == 1
+    assert capsys.readouterr().out == (
+        f"docs/metrics.md: would change; run {COMMAND}\n"
+        f"observability/prometheus/rules/distributions.yml: would change; run {COMMAND}\n"
+    )
+    assert (tmp_path / "docs/metrics.md").read_text() == "edited\n"
+
+
+def test_check_passes_where_nothing_would_change(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([], tmp_path)
+    capsys.readouterr()
+    assert main(["--check"], tmp_path) == 0
+    assert capsys.readouterr().out == f"all {len(generated())} generated files are up to date\n"
+
+
+def test_a_generated_file_says_so_at_its_top() -> None:
+    for path, text in generated().items():
+        if not path.endswith(".json"):  # which has no comments
+            assert COMMAND in "\n".join(text.splitlines()[:2])
+
+
+def test_rules_are_yaml_with_one_group_a_file() -> None:
+    for path, text in generated().items():
+        if path.endswith(".yml"):
+            (group,) = yaml.safe_load(text)["groups"]
+            assert path == f"observability/prometheus/rules/{group['name']}.yml"
+
+
+def test_every_metric_is_in_the_reference() -> None:
+    rows = [line for line in generated()["docs/metrics.md"].splitlines() if line.startswith("| `")]
+    assert len(rows) == len(METRICS)
+    for metric, row in zip(METRICS, rows, strict=True):
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells[0] == f"`{metric.name}`"
+        assert cells[1] == f"`{metric.prometheus_name}`"
+        assert cells[3] == f"`{metric.unit}`"
+        assert cells[5] == metric.description
+        assert cells[4].count("`") == 2 * len(metric.attributes)
