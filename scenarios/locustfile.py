@@ -1,0 +1,80 @@
+"""Simulated users on a healthy day: one thing to ask for, and a rate that follows a daily wave.
+
+Run by Locust, by itself or in docker-compose.yml:
+
+    locust --locustfile scenarios/locustfile.py --headless --host http://127.0.0.1:8080
+
+Each user sends one request per second, however long the answers take, so there are as many users
+as requests per second. A day lasts ``--period`` seconds; the options also read USERS_* variables.
+"""
+# Locust has types for a part of what is used here, and for none where it is not installed.
+# mypy: allow-untyped-calls, allow-subclassing-any
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from locust import FastHttpUser, LoadTestShape, constant_throughput, events
+
+from randsvc.wave import rate_at
+
+# Where it is set, the file's age tells how long ago a user last had an answer: a container of
+# users has no port to probe.
+_HEARTBEAT = os.environ.get("USERS_HEARTBEAT")
+
+
+def ask(user: FastHttpUser) -> None:
+    """Ask for one random number."""
+    user.client.get("/random")
+
+
+class RandomUser(FastHttpUser):
+    """A user who asks once a second."""
+
+    tasks = [ask]  # noqa: RUF012  # a list by Locust's own declaration
+    wait_time = constant_throughput(1)
+
+
+class DailyWave(LoadTestShape):
+    """As many users as the wave has requests per second, and never none."""
+
+    def tick(self) -> tuple[int, float]:
+        """Give the number of users now, and how many may come or go in a second."""
+        return max(1, round(_rate_at(self.get_run_time(), self.runner))), 10
+
+
+def _rate_at(seconds: float, of: Any) -> float:
+    """Give the rate that the options of a runner or an environment ask for."""
+    options = getattr(of, "environment", of).parsed_options
+    return rate_at(seconds, mean=options.mean, amplitude=options.amplitude, period=options.period)
+
+
+def _add_options(parser: Any) -> None:
+    """Add what shapes the day to Locust's parser, which also reads environment variables."""
+    for name, default, text in (
+        ("mean", 15, "requests/s over a day"),
+        ("amplitude", 10, "requests/s from the mean to the crest, and to the trough at the start"),
+        ("period", 600, "seconds in a day"),
+    ):
+        variable = f"USERS_{name.upper()}"
+        parser.add_argument(f"--{name}", type=float, default=default, env_var=variable, help=text)
+
+
+def _refuse_an_impossible_day(environment: Any, **_: Any) -> None:
+    """Stop before the first request where the options make no wave."""
+    try:
+        _rate_at(0, environment)
+    except ValueError as error:
+        sys.exit(f"locust: {error} (from --mean, --amplitude and --period, or USERS_*)")
+
+
+def _beat(exception: BaseException | None, **_: Any) -> None:
+    """Leave a sign of life after an answered request."""
+    if _HEARTBEAT and exception is None:
+        Path(_HEARTBEAT).touch()
+
+
+events.init_command_line_parser.add_listener(_add_options)
+events.init.add_listener(_refuse_an_impossible_day)
+events.request.add_listener(_beat)

@@ -1,0 +1,228 @@
+"""`docker compose up`, for real: all gets healthy, stays locked down, and measures a request.
+
+Runs where the images can be had: with Docker and a registry, or, as root, with local stand-ins
+that the script named by STANDINS builds (`SCRIPT COMPOSE_FILE FOLDER_OF_NATIVE_PROGRAMS`;
+its last line tells where Compose is). Stand-ins for Grafana and Jaeger do nothing, so these two
+stay out then.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STANDINS = os.environ.get("STANDINS")
+WITHOUT_STANDIN = ("grafana", "jaeger")
+BUILT_HERE = ("randsvc", "users")
+
+# Images are built from nothing the first time.
+pytestmark = pytest.mark.timeout(900)
+
+Compose = Callable[..., str]
+
+
+def run(*command: str | Path, env: dict[str, str] | None = None) -> str:
+    """Run a command; what it said is in the failure if there is one."""
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0, f"{command}: {(done.stdout + done.stderr)[-4000:]}"
+    return done.stdout
+
+
+def works(*command: str) -> bool:
+    """Tell whether a command can be run and succeeds."""
+    return shutil.which(command[0]) is not None and (
+        subprocess.run(command, cwd=ROOT, capture_output=True, stdin=subprocess.DEVNULL).returncode
+        == 0
+    )
+
+
+def compose_program() -> list[str]:
+    """Find Compose, and see to it that the images can be had; skip the tests otherwise."""
+    if STANDINS:
+        if os.geteuid() != 0:
+            pytest.skip("stand-ins for images are built as root only")
+        programs = run(sys.executable, "-m", "observability.native").splitlines()[-1]
+        return [run(STANDINS, ROOT / "docker-compose.yml", programs).split()[-1]]
+    if not works("docker", "info"):
+        pytest.skip("no Docker daemon answers, and STANDINS is not set")
+    if not works("docker", "compose", "version"):
+        pytest.skip("Docker has no Compose here, and STANDINS is not set")
+    if not works("docker", "compose", "pull", "--quiet", "--ignore-buildable"):
+        pytest.skip("the images can't be pulled here, and STANDINS is not set")
+    return ["docker", "compose"]
+
+
+def free_port() -> str:
+    """Find a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def as_pip_is_set_up_here(folder: Path) -> Path:
+    """Write a Compose file that hands this machine's pip configuration to the builds."""
+    listed = run(sys.executable, "-m", "pip", "config", "list")
+    # The environment is listed first, and wins.
+    settings = dict(reversed(re.findall(r"^\S+\.([a-z-]+)='(.*)'$", listed, re.MULTILINE)))
+    secrets = {}
+    if authorities := settings.get("cert"):
+        secrets["ca.pem"] = {"file": authorities}
+        settings["cert"] = "/run/secrets/ca.pem"
+    carried = {"cert", "index-url", "extra-index-url", "trusted-host", "timeout"}
+    lines = [f"{name} = {value}" for name, value in settings.items() if name in carried]
+    if lines:
+        (folder / "pip.conf").write_text("\n".join(["[global]", *lines, ""]))
+        secrets["pip.conf"] = {"file": str(folder / "pip.conf")}
+    build = {"build": {"secrets": sorted(secrets)}}
+    override = folder / "pip.json"
+    services = dict.fromkeys(BUILT_HERE, build)
+    override.write_text(json.dumps({"services": services, "secrets": secrets}))
+    return override
+
+
+@pytest.fixture(scope="module")
+def ports() -> dict[str, str]:
+    """Take free ports for all that .env names one for."""
+    names = re.findall(r"^(\w+_PORT)=", (ROOT / ".env").read_text(), re.MULTILINE)
+    return {name: free_port() for name in names}
+
+
+@pytest.fixture(scope="module")
+def compose(ports: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """Bring everything up under a name of its own; take it all down, volumes included."""
+    program = compose_program()
+    files: list[str | Path] = [
+        "docker-compose.yml",
+        as_pip_is_set_up_here(tmp_path_factory.mktemp("compose")),
+    ]
+    # One request a second: a local bridge network may bear no more. Each is traced.
+    load = {"USERS_MEAN": "1", "USERS_AMPLITUDE": "0", "TRACED_SHARE": "1"}
+    env = os.environ | ports | load
+
+    def compose(*arguments: str) -> str:
+        chosen = [option for file in files for option in ("--file", file)]
+        return run(
+            *program, *chosen, "--project-name", f"randsvc-{os.getpid()}", *arguments, env=env
+        )
+
+    left_out = WITHOUT_STANDIN if STANDINS else ()
+    scale = [f"--scale={service}=0" for service in left_out]
+    try:
+        compose("build")
+        try:
+            compose("up", "--wait", "--wait-timeout=240", *scale)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{compose('logs', '--tail=20')}") from None
+        yield compose
+    finally:
+        compose("down", "--volumes", "--timeout=5")
+
+
+def containers(compose: Compose) -> dict[str, dict[str, Any]]:
+    """Give what Docker knows of each container, by service."""
+    ids = compose("ps", "--all", "--quiet").split()
+    inspected = json.loads(run("docker", "inspect", *ids))
+    return {item["Config"]["Labels"]["com.docker.compose.service"]: item for item in inspected}
+
+
+def get(url: str) -> bytes:
+    """Fetch a page."""
+    with urllib.request.urlopen(url, timeout=10) as response:  # http://127.0.0.1
+        body: bytes = response.read()
+    return body
+
+
+def ask_prometheus(ports: dict[str, str], query: str) -> float:
+    """Give the value of a query with one result, 0 where there is none."""
+    address = f"http://127.0.0.1:{ports['PROMETHEUS_PORT']}/api/v1/query"
+    answer = json.loads(get(f"{address}?{urllib.parse.urlencode({'query': query})}"))
+    return sum(float(series["value"][1]) for series in answer["data"]["result"])
+
+
+def wait_until(holds: Callable[[], bool], within: float) -> None:
+    """Wait for something to become true; ``within`` is in seconds."""
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {within:g} s"
+        time.sleep(1)
+
+
+def test_everything_that_can_be_asked_is_healthy(compose: Compose) -> None:
+    states = {name: item["State"] for name, item in containers(compose).items()}
+    assert {name for name, state in states.items() if state["Status"] != "running"} == set()
+    health = {name: state.get("Health", {}).get("Status") for name, state in states.items()}
+    # otel-collector-health asks in its place.
+    assert health.pop("otel-collector") is None
+    assert set(health.values()) == {"healthy"}
+
+
+def test_every_container_is_read_only_and_without_rights(compose: Compose) -> None:
+    for item in containers(compose).values():
+        assert item["HostConfig"]["ReadonlyRootfs"]
+        assert item["HostConfig"]["CapDrop"] == ["ALL"]
+        assert re.fullmatch(r"[1-9]\d*:\d+", item["Config"]["User"])
+
+
+@pytest.mark.parametrize("service", BUILT_HERE)
+def test_a_program_in_the_image_is_not_root_and_can_change_nothing(
+    compose: Compose, service: str
+) -> None:
+    script = (
+        "import errno, os\n"
+        "assert os.getuid() == os.getgid() == 10001\n"
+        "try: open('/app/new', 'w')\n"
+        "except OSError as error: print(errno.errorcode[error.errno])"
+    )
+    assert compose("exec", "-T", service, "python", "-c", script).strip() == "EROFS"
+
+
+def test_prometheus_reaches_everything_it_scrapes(compose: Compose, ports: dict[str, str]) -> None:
+    wait_until(lambda: ask_prometheus(ports, "count(up)") >= 5, within=60)
+    wait_until(lambda: ask_prometheus(ports, "count(up == 0)") == 0, within=60)
+
+
+def test_a_request_shows_up_in_prometheus(compose: Compose, ports: dict[str, str]) -> None:
+    answered = 'sum(http_server_request_duration_seconds_count{http_route="/random"})'
+    compose("stop", "users")
+    seen: list[float] = []
+
+    def settled() -> bool:
+        seen.append(ask_prometheus(ports, answered))
+        return len(seen) > 15 and seen[-1] == seen[-15] > 0
+
+    wait_until(settled, within=90)
+    for _ in range(3):
+        assert "value" in json.loads(get(f"http://127.0.0.1:{ports['RANDSVC_PORT']}/random"))
+    wait_until(lambda: ask_prometheus(ports, answered) == seen[-1] + 3, within=60)
+
+
+def test_traced_requests_leave_exemplars(compose: Compose, ports: dict[str, str]) -> None:
+    query = urllib.parse.urlencode(
+        {
+            "query": "http_server_request_duration_seconds_bucket",
+            "start": time.time() - 600,
+            "end": time.time(),
+        }
+    )
+    url = f"http://127.0.0.1:{ports['PROMETHEUS_PORT']}/api/v1/query_exemplars?{query}"
+    (first, *_) = (item for series in json.loads(get(url))["data"] for item in series["exemplars"])
+    assert re.fullmatch(r"[0-9a-f]{32}", first["labels"]["trace_id"])
+
+
+def test_the_service_stops_at_sigterm(compose: Compose) -> None:
+    compose("stop", "randsvc")
+    assert containers(compose)["randsvc"]["State"]["ExitCode"] == 0
