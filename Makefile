@@ -14,7 +14,7 @@ help:  ## list what can be made
 .PHONY: run
 run: export OTEL_METRICS_EXPORTER ?= prometheus
 run: $(VENV)/run.stamp  ## run the service with simulated users: no Docker, no root, no second program
-	$(BIN)/randsvc serve --users 5
+	$(BIN)/randsvc serve --with-auth --users 5
 
 .PHONY: stack
 stack: $(VENV)/dev.stamp  ## run the whole chain natively: service, Collector, Prometheus, Alertmanager

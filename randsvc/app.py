@@ -2,40 +2,101 @@
 
 import asyncio
 import json
+import logging
 import random
+import time
+from time import perf_counter
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from randsvc.bearer import bearer_token, unauthorized
 from randsvc.concurrency import limited
-from randsvc.distributions import Distribution
-from randsvc.problems import add_catch_all, guarded
+from randsvc.fallback import Known, fallback
+from randsvc.faults import Faults
+from randsvc.model import Model
+from randsvc.problems import add_catch_all, guarded, problem
+from randsvc.settings import Settings
 from randsvc.telemetry.pipeline import Telemetry
+from randsvc.tokens import TokenError, Tokens
 
 __all__ = ("make_app",)
 
+_logger = logging.getLogger(__name__)
+
 
 def make_app(
-    *,
-    value: Distribution,
-    delay: Distribution,
-    rng: random.Random,
-    max_concurrency: int,
-    telemetry: Telemetry,
+    settings: Settings, telemetry: Telemetry, faults: Faults, worker: int | None = None
 ) -> web.Application:
-    """The application of one worker, measured by ``telemetry``."""
-    draw_value, draw_delay = value.sampler(rng), delay.sampler(rng)
+    """The application of one worker, measured by ``telemetry`` and broken by ``faults``."""
+    rng = random.Random(None if settings.seed is None else f"{settings.seed}/{worker or 0}")
+    predict = Model(settings.value.sampler(rng), faults).predict
+    draw_delay = settings.delay.sampler(rng)
+    budget = settings.model_budget
+    tokens = Tokens(settings.auth_secret) if settings.auth_secret else None
     observe_value, observe_delay = telemetry.value.observe, telemetry.delay.observe
+    observe_model_duration = telemetry.model_duration.observe
+    predictions, model_errors = telemetry.predictions, telemetry.model_errors
+    predictions.update(model=0, fallback=0)
 
     async def get_random(request: web.Request) -> web.Response:
-        # Drawn before the wait, so that a seed gives the same sequence however requests interleave.
-        drawn, seconds = draw_value(), draw_delay()
+        logged_in = hdrs.AUTHORIZATION in request.headers and check_token(request)
+        if faults.on and (failure := await suffer()):
+            return failure
+        # Drawn before the first wait, so that a seed gives the same sequence however requests
+        # interleave.
+        seconds = draw_delay()
+        started = perf_counter()
+        try:
+            prediction = predict()
+            # A timer costs more than the whole prediction: only one that takes time gets one.
+            if not isinstance(prediction, float):
+                prediction = await asyncio.wait_for(prediction, budget)
+            value, source = prediction, "model"
+        except Exception as error:
+            count_model_error(error)
+            known = Known(hour=time.gmtime().tm_hour, logged_in=logged_in)
+            value, source = fallback(known, settings.value), "fallback"
+        observe_model_duration(perf_counter() - started)
+        if faults.on and (shift := faults.get("delay-shift")):
+            seconds = max(0.0, seconds + shift["by"])
         observe_delay(seconds)
         await asyncio.sleep(seconds)
-        observe_value(drawn)
-        return web.Response(text=json.dumps({"value": drawn}), content_type="application/json")
+        observe_value(value)
+        predictions[source] += 1
+        body = json.dumps({"value": value, "source": source})
+        return web.Response(text=body, content_type="application/json")
+
+    def check_token(request: web.Request) -> bool:
+        """Whether the request has a token; raises 401 where it shows nothing."""
+        token = bearer_token(request)
+        if token is None:
+            return False
+        if tokens is None:
+            raise unauthorized("no token is valid here: RANDSVC_AUTH_SECRET is not set")
+        try:
+            tokens.user(token)
+        except TokenError as error:
+            raise unauthorized(str(error)) from error
+        return True
+
+    async def suffer() -> web.Response | None:
+        """What the faults that are on do to a request before it is served, or instead."""
+        if block := faults.get("block"):
+            time.sleep(block["seconds"])  # noqa: ASYNC251 - that is the fault
+        if latency := faults.get("latency"):
+            await asyncio.sleep(latency["seconds"])
+        if faults.get("errors"):
+            return problem(500, "the fault errors is on")
+        return None
+
+    def count_model_error(error: Exception) -> None:
+        kind = "timeout" if isinstance(error, TimeoutError) else type(error).__qualname__
+        if kind not in model_errors:
+            _logger.warning("the model failed, the first time with %s", kind, exc_info=error)
+        model_errors[kind] = model_errors.get(kind, 0) + 1
 
     app = web.Application(middlewares=telemetry.middlewares())
-    handler = telemetry.server.around(guarded(limited(get_random, max_concurrency)))
+    handler = telemetry.server.around(guarded(limited(get_random, settings.max_concurrency)))
     app.router.add_get("/random", handler)
     add_catch_all(app.router)
     return app

@@ -6,12 +6,13 @@ import sys
 import cyclopts
 import uvloop
 from cyclopts import App
+from cyclopts.config import Env
 
 from randsvc import __version__, logs
-from randsvc.server import serve as serve_alone
-from randsvc.settings import PREFIX, Settings, unknown_variable
+from randsvc.fault_cli import fault_app
+from randsvc.services import serve_auth, serve_random
+from randsvc.settings import AuthSettings, Settings, unknown_variable
 from randsvc.telemetry.environment import ConfigurationError
-from randsvc.workers import supervise
 
 __all__ = ("main",)
 
@@ -20,11 +21,12 @@ app = App(
     help="A service that answers a random number after a random delay, and all that monitors it.",
     version=__version__,
     help_format="plaintext",
-    config=cyclopts.config.Env(PREFIX, command=False),
 )
+app.command(fault_app)
+# Only on use, as the service itself needs none of it.
 
 
-@app.command
+@app.command(config=Env(Settings.prefix, command=False))
 def serve(settings: Settings | None = None) -> None:
     """Serve /random until SIGTERM or Ctrl-C.
 
@@ -34,12 +36,33 @@ def serve(settings: Settings | None = None) -> None:
     OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL (http/protobuf, grpc) and _HEADERS, OTEL_SDK_DISABLED.
     """
     settings = settings or Settings()
+    auth_settings = _auth_settings() if settings.with_auth else None
     logs.configure(settings.log_level)
-    uvloop.run(serve_alone(settings) if settings.workers == 1 else supervise(settings))
+    uvloop.run(serve_random(settings, auth_settings))
+
+
+@app.command(config=Env(AuthSettings.prefix, command=False))
+def auth(settings: AuthSettings | None = None) -> None:
+    """Serve POST /login, {"user": NAME, "password": PASSWORD}, until SIGTERM or Ctrl-C.
+
+    The answer has a token that `randsvc serve` takes as Authorization: Bearer TOKEN, where both
+    have the same RANDSVC_AUTH_SECRET. Telemetry is set by the standard OTEL_* variables, as for
+    `randsvc serve`.
+    """
+    settings = settings or AuthSettings()
+    logs.configure(settings.log_level)
+    uvloop.run(serve_auth(settings))
+
+
+def _auth_settings() -> AuthSettings:
+    """What `randsvc auth` would be run with."""
+    _, bound, _ = app.parse_args("auth", exit_on_error=False, print_error=False)
+    settings: AuthSettings = bound.arguments.get("settings") or AuthSettings()
+    return settings
 
 
 def main() -> None:
-    """Run the command; what cannot be done is said in one line, with exit code 2."""
+    """Run the command; what cannot be done is said in one line, with exit code 1."""
     try:
         if problem := unknown_variable(os.environ):
             raise ConfigurationError(problem)

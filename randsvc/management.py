@@ -1,9 +1,11 @@
-"""The management application: ``/metrics``, ``/livez``, ``/readyz``."""
+"""The management application: ``/metrics``, ``/livez``, ``/readyz``, ``/faults``."""
 
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from randsvc.fault_api import add_faults
+from randsvc.faults import Faults
 from randsvc.problems import add_catch_all, problem
 
 __all__ = ("make_management_app",)
@@ -17,12 +19,18 @@ _NOT_PULLED = (
 
 
 def make_management_app(
-    *, ready: Callable[[], bool], metrics: Callable[[], Awaitable[bytes | None]]
+    *,
+    ready: Callable[[], bool],
+    metrics: Callable[[], Awaitable[bytes | None]],
+    faults: Faults,
+    token: str | None = None,
+    local: bool = True,
 ) -> web.Application:
-    """The application that orchestrators and Prometheus talk to.
+    """The application that orchestrators, Prometheus and the operator talk to.
 
     ``ready`` tells whether requests should be sent here; ``metrics`` renders the text format, or
-    gives None where the metrics are pushed only.
+    gives None where the metrics are pushed only. ``faults`` are switched with ``token``, or freely
+    where there is none and the port is ``local`` to the machine.
     """
 
     async def get_metrics(request: web.Request) -> web.Response:
@@ -42,5 +50,6 @@ def make_management_app(
     app.router.add_get("/metrics", get_metrics)
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
+    add_faults(app.router, faults, token=token, local=local)
     add_catch_all(app.router)
     return app

@@ -1,26 +1,29 @@
-"""One process that serves: the public port, and the management port where it is its own."""
+"""How each of our services is served: a public port, a management port, an end in good order."""
 
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import logging
-import random
+import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 from aiohttp import web
+from yarl import URL
 
-from randsvc.app import make_app
+from randsvc.faults import Fault, Faults
 from randsvc.management import make_management_app
-from randsvc.settings import Settings
+from randsvc.settings import ServerSettings
 from randsvc.telemetry.environment import ConfigurationError
 from randsvc.telemetry.pipeline import Telemetry
-from randsvc.users import simulated_users
 
-__all__ = ("listen", "listening", "management_site", "serve", "termination")
+__all__ = ("announce", "crash", "listening", "management_site", "ports", "served", "termination")
 
 _logger = logging.getLogger(__name__)
+
+MakeApp = Callable[[Telemetry, Faults], web.Application]
 
 
 def listen(host: str, port: int, setting: str) -> socket.socket:
@@ -40,54 +43,64 @@ def listen(host: str, port: int, setting: str) -> socket.socket:
     return server
 
 
-async def serve(settings: Settings) -> None:
-    """Serve in this process until SIGTERM or SIGINT, then finish what is in flight and return."""
+@contextlib.contextmanager
+def ports(settings: ServerSettings) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The listening sockets of the public port and the management port."""
+    public_setting, management_setting = (
+        f"{settings.prefix}PORT",
+        f"{settings.prefix}MANAGEMENT_PORT",
+    )
     with (
-        listen(settings.host, settings.port, "RANDSVC_PORT") as public,
+        listen(settings.host, settings.port, public_setting) as public,
         listen(
-            settings.management_host, settings.management_port, "RANDSVC_MANAGEMENT_PORT"
+            settings.management_host, settings.management_port, management_setting
         ) as management,
     ):
-        telemetry = Telemetry(concurrency_limit=settings.max_concurrency)
-        stop = termination()
+        yield public, management
+
+
+@contextlib.asynccontextmanager
+async def served(
+    settings: ServerSettings,
+    make_app: MakeApp,
+    known: Sequence[Fault],
+    stop: asyncio.Event,
+    **announced: object,
+) -> AsyncIterator[str]:
+    """Serve in this process inside, and give the URL of the public port; not ready from ``stop``.
+
+    At the end requests in flight are finished, and telemetry is handed over.
+    """
+    with ports(settings) as (public, management):
+        faults = Faults(known, crash=crash)
+        telemetry = Telemetry(
+            service=settings.service,
+            concurrency_limit=settings.max_concurrency,
+            faults=faults.states,
+        )
+        app = make_app(telemetry, faults)
         ready = lambda: not stop.is_set()  # noqa: E731
         async with (
-            management_site(management, ready, telemetry.render),
-            listening(public, settings, telemetry),
-            simulated_users(settings.users, public.getsockname()),
+            management_site(management, settings, ready, telemetry.render, faults),
+            listening(public, app, telemetry, settings.grace),
         ):
-            _logger.info(
-                "serving",
-                extra={
-                    "public": address(public),
-                    "management": address(management),
-                    "value": str(settings.value),
-                    "delay": str(settings.delay),
-                },
-            )
-            await stop.wait()
-            _logger.info("stopping: finishing what is in flight")
-    _logger.info("stopped")
+            announce(settings, public, management, **announced)
+            yield url_of(public)
 
 
 @contextlib.asynccontextmanager
 async def listening(
-    public: socket.socket, settings: Settings, telemetry: Telemetry, worker: int | None = None
+    public: socket.socket, app: web.Application, telemetry: Telemetry, grace: float
 ) -> AsyncIterator[None]:
-    """Answer requests on ``public`` inside; at the end finish those in flight, then flush."""
-    seed = None if settings.seed is None else f"{settings.seed}/{worker or 0}"
-    app = make_app(
-        value=settings.value,
-        delay=settings.delay,
-        rng=random.Random(seed),
-        max_concurrency=settings.max_concurrency,
-        telemetry=telemetry,
-    )
+    """Answer requests on ``public`` inside; at the end finish those in flight, then flush.
+
+    ``grace`` is the seconds that those in flight have.
+    """
     async with telemetry.running():
         runner = web.AppRunner(
             app,
             access_log_class=telemetry.server.access_log_class(),
-            shutdown_timeout=settings.grace,
+            shutdown_timeout=grace,
         )
         async with _site(runner, public):
             yield
@@ -96,11 +109,20 @@ async def listening(
 @contextlib.asynccontextmanager
 async def management_site(
     management: socket.socket,
+    settings: ServerSettings,
     ready: Callable[[], bool],
     metrics: Callable[[], Awaitable[bytes | None]],
+    faults: Faults,
 ) -> AsyncIterator[None]:
     """Serve the management application inside."""
-    app = make_management_app(ready=ready, metrics=metrics)
+    host = ipaddress.ip_address(management.getsockname()[0])
+    app = make_management_app(
+        ready=ready,
+        metrics=metrics,
+        faults=faults,
+        token=settings.management_token,
+        local=host.is_loopback,
+    )
     async with _site(web.AppRunner(app, access_log=None, shutdown_timeout=1), management):
         yield
 
@@ -124,7 +146,36 @@ def termination() -> asyncio.Event:
     return stop
 
 
-def address(listener: socket.socket) -> str:
-    """``host:port`` of a socket, for a person."""
+def crash() -> None:
+    """End the process as a kill would, once whoever asked for it has the answer."""
+    asyncio.get_running_loop().call_later(0.1, os._exit, 1)
+
+
+def announce(
+    settings: ServerSettings,
+    public: socket.socket,
+    management: socket.socket,
+    **announced: object,
+) -> None:
+    """Log that a service answers now, and where; ``announced`` is how."""
+    _logger.info(
+        "serving",
+        extra={
+            "service": settings.service,
+            "public": _address(public),
+            "management": _address(management),
+            **announced,
+        },
+    )
+
+
+def url_of(listener: socket.socket) -> str:
+    """The URL at which this machine reaches a listening socket."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - to, not on
+    return str(URL.build(scheme="http", host=host, port=port))
+
+
+def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"{host}:{port}"

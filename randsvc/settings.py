@@ -1,21 +1,25 @@
 """What can be set: by ``RANDSVC_*`` variables, and by options of the same names over them.
 
+The settings of the auth service begin with ``RANDSVC_AUTH_``, so that one environment serves both:
+``RANDSVC_PORT`` is of one and ``RANDSVC_AUTH_PORT`` of the other, and what both have to know alike,
+as the secret of the tokens, has one name.
+
 The ``OTEL_*`` variables are read where they are used, in ``randsvc.telemetry``.
 """
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from cyclopts import Parameter, Token
 from cyclopts.validators import Number
+from yarl import URL
 
 from randsvc.distributions import Distribution, parse, parse_delay
 
-__all__ = ("PREFIX", "Settings", "unknown_variable")
-
-PREFIX = "RANDSVC_"
+__all__ = ("AuthSettings", "ServerSettings", "Settings", "unknown_variable")
 
 
 def _value(type_: type, tokens: Sequence[Token]) -> Distribution:
@@ -25,6 +29,16 @@ def _value(type_: type, tokens: Sequence[Token]) -> Distribution:
 def _delay(type_: type, tokens: Sequence[Token]) -> Distribution:
     return parse_delay(tokens[0].value)
 
+
+def _http_url(type_: type, value: str | None) -> None:
+    if value is not None:
+        url = URL(value)  # raises ValueError where it is none
+        if url.scheme not in ("http", "https") or not url.host:
+            raise ValueError("Expected a URL such as http://localhost:8081")
+
+
+PASSWORD = "random"  # noqa: S105 - it is known to everybody, and guards random numbers
+"""The password unless there is another."""
 
 # A distribution is one text, with spaces in it where somebody likes them.
 _ONE: dict[str, Any] = {
@@ -36,12 +50,57 @@ _ONE: dict[str, Any] = {
 Port = Annotated[int, Parameter(validator=Number(gte=0, lte=65535))]
 Positive = Annotated[int, Parameter(validator=Number(gte=1))]
 NotNegative = Annotated[int, Parameter(validator=Number(gte=0))]
+Seconds = Annotated[float, Parameter(validator=Number(gt=0, lt=math.inf))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """What any of our services has: a public port and a management port."""
+
+    service: ClassVar[str]
+    """The name of the service where ``OTEL_SERVICE_NAME`` has no other."""
+    prefix: ClassVar[str]
+    """What the names of its variables begin with."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - the public port is for the public
+    """Address of the public port."""
+
+    port: Port
+    """Public port; 0 takes a free one."""
+
+    management_host: str = "127.0.0.1"
+    """Address of the management port, which nobody but the operator should reach."""
+
+    management_port: Port
+    """Port of /metrics, /livez, /readyz and /faults; 0 takes a free one."""
+
+    management_token: str | None = None
+    """The bearer token that setting a fault takes; needed where the management port is not on
+    loopback. Better a variable than an option, which other users of the machine can see."""
+
+    max_concurrency: Positive = 100
+    """Requests that one worker serves at once; more are answered 503."""
+
+    grace: Annotated[float, Parameter(validator=Number(gte=0))] = 8.0
+    """Seconds that requests in flight have to finish after SIGTERM."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Events below this level are not logged."""
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(ServerSettings):
     """The settings of the service."""
+
+    service = "randsvc"
+    prefix = "RANDSVC_"
+
+    port: Port = 8080
+    """Public port; 0 takes a free one."""
+
+    management_port: Port = 9464
+    """Port of /metrics, /livez, /readyz and /faults; 0 takes a free one."""
 
     value: Annotated[Distribution, Parameter(converter=_value, **_ONE)] = parse(
         "normal(mean=50, sd=10)"
@@ -57,42 +116,67 @@ class Settings:
     seed: int | None = None
     """Makes the sequence of values and delays of each worker reproducible."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - the public port is for the public
-    """Address of the public port."""
-
-    port: Port = 8080
-    """Public port; 0 takes a free one."""
-
-    management_host: str = "127.0.0.1"
-    """Address of the management port, which nobody but the operator should reach."""
-
-    management_port: Port = 9464
-    """Port of /metrics, /livez and /readyz; 0 takes a free one."""
+    model_budget: Seconds = 0.1
+    """Seconds that the model has for a prediction before the fallback answers."""
 
     workers: Positive = 1
     """Processes that share the public port."""
 
-    max_concurrency: Positive = 100
-    """Requests that one worker serves at once; more are answered 503."""
-
     users: NotNegative = 0
     """Simulated users, each with a request every second or so, in a daily wave of ten minutes."""
 
-    grace: Annotated[float, Parameter(validator=Number(gte=0))] = 8.0
-    """Seconds that requests in flight have to finish after SIGTERM."""
+    with_auth: bool = False
+    """Run the auth service in this process as well, with ports of its own (RANDSVC_AUTH_PORT, ...)
+    and where no secret is set with one made at start; the simulated users log in there."""
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Events below this level are not logged."""
+    auth_url: Annotated[str | None, Parameter(validator=_http_url)] = None
+    """Where the simulated users log in, such as http://localhost:8081; unset, they do not."""
+
+    auth_password: str = PASSWORD
+    """The password that the simulated users log in with."""
+
+    auth_secret: str | None = None
+    """At least 32 bytes that the tokens of the auth service are signed with; unset, no token is
+    valid. Better a variable than an option, which other users of the machine can see."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class AuthSettings(ServerSettings):
+    """The settings of the auth service."""
+
+    service = "auth"
+    prefix = "RANDSVC_AUTH_"
+
+    port: Port = 8081
+    """Public port; 0 takes a free one."""
+
+    management_port: Port = 9465
+    """Port of /metrics, /livez, /readyz and /faults; 0 takes a free one."""
+
+    secret: str | None = None
+    """At least 32 bytes that the tokens are signed with, the same as for the service. Better a
+    variable than an option, which other users of the machine can see."""
+
+    password: str = PASSWORD
+    """The password of every user."""
+
+    lifetime: Seconds = 60.0
+    """Seconds that a token is valid."""
 
 
 def unknown_variable(environ: Mapping[str, str]) -> str | None:
     """One line on a ``RANDSVC_*`` variable that sets nothing, which is a typing error; or None."""
-    known = sorted(field.name.upper() for field in fields(Settings))
+    known = sorted(
+        {
+            settings.prefix + field.name.upper()
+            for settings in (Settings, AuthSettings)
+            for field in fields(settings)
+        }
+    )
     for name in sorted(environ):
-        setting = name.removeprefix(PREFIX)
-        if setting != name and setting not in known:
-            close = [PREFIX + match for match in difflib.get_close_matches(setting, known, n=1)]
-            every = ", ".join(PREFIX + setting for setting in known)
-            hint = f"did you mean {close[0]}?" if close else f"known: {every}"
+        if name.startswith(Settings.prefix) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
             return f'{name}="{environ[name]}": no such setting; {hint}'
     return None

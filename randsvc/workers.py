@@ -6,18 +6,28 @@ import logging
 import multiprocessing
 import os
 import socket
+from collections.abc import AsyncIterator, Mapping
 from multiprocessing.connection import Connection
 
 import uvloop
 
 from randsvc import logs
-from randsvc.server import address, listen, listening, management_site, termination
+from randsvc.app import make_app
+from randsvc.faults import RANDOM_FAULTS, Faults
+from randsvc.server import (
+    announce,
+    crash,
+    listening,
+    management_site,
+    ports,
+    termination,
+    url_of,
+)
 from randsvc.settings import Settings
 from randsvc.telemetry.environment import ConfigurationError, choices
 from randsvc.telemetry.pipeline import Telemetry
-from randsvc.users import simulated_users
 
-__all__ = ("supervise",)
+__all__ = ("supervised",)
 
 _logger = logging.getLogger(__name__)
 
@@ -28,11 +38,12 @@ FLUSH = 7.0
 """Seconds beyond the grace that a worker has to hand over its telemetry before it is killed."""
 
 
-async def supervise(settings: Settings) -> None:
-    """Run ``settings.workers`` workers until SIGTERM or SIGINT; start another where one dies.
+@contextlib.asynccontextmanager
+async def supervised(settings: Settings, stop: asyncio.Event) -> AsyncIterator[str]:
+    """Keep ``settings.workers`` workers until ``stop``, and give the URL of the public port.
 
-    Each worker has its own telemetry and ``service.instance.id``, and pushes. Raises
-    ``ConfigurationError`` where a worker cannot start.
+    Each worker has its own telemetry and ``service.instance.id``, and pushes. One that dies is
+    replaced. Raises ``ConfigurationError`` where a worker cannot start.
     """
     if "prometheus" in choices(os.environ, "OTEL_METRICS_EXPORTER", "otlp", _EXPORTERS):
         raise ConfigurationError(
@@ -40,34 +51,16 @@ async def supervise(settings: Settings) -> None:
             f"RANDSVC_WORKERS={settings.workers}: /metrics would show one worker's numbers as if "
             "they were all; push with otlp, or run one worker"
         )
-    ready: set[int] = set()
-    with (
-        listen(settings.host, settings.port, "RANDSVC_PORT") as public,
-        listen(
-            settings.management_host, settings.management_port, "RANDSVC_MANAGEMENT_PORT"
-        ) as management,
-    ):
-        stop = termination()
-
-        def all_ready() -> bool:
-            return len(ready) == settings.workers and not stop.is_set()
-
+    with ports(settings) as (public, management):
+        workers = _Workers(settings, public, stop)
         async with (
-            management_site(management, all_ready, _no_metrics),
-            simulated_users(settings.users, public.getsockname()),
+            management_site(management, settings, workers.ready, _no_metrics, workers.faults),
+            asyncio.TaskGroup() as group,
         ):
-            _logger.info(
-                "serving",
-                extra={
-                    "public": address(public),
-                    "management": address(management),
-                    "workers": settings.workers,
-                },
-            )
-            async with asyncio.TaskGroup() as group:
-                for index in range(settings.workers):
-                    group.create_task(_keep_working(settings, index, public, ready, stop))
-    _logger.info("stopped")
+            for index in range(settings.workers):
+                group.create_task(workers.keep(index))
+            announce(settings, public, management, workers=settings.workers)
+            yield url_of(public)
 
 
 _EXPORTERS = ("otlp", "prometheus", "console")
@@ -77,36 +70,72 @@ async def _no_metrics() -> None:
     """The supervisor measures nothing; its workers push."""
 
 
-async def _keep_working(
-    settings: Settings, index: int, public: socket.socket, ready: set[int], stop: asyncio.Event
-) -> None:
-    while not stop.is_set():
-        link, workers_end = _processes.Pipe()
-        process = _processes.Process(target=_work, args=(settings, index, public, workers_end))
-        process.start()
-        workers_end.close()
-        stopping = asyncio.create_task(stop.wait())
-        with link:
-            if (error := await _next_message(link)) is not None:
-                await asyncio.to_thread(process.join)
-                raise ConfigurationError(error)
-            ready.add(index)
-            ended = asyncio.create_task(_next_message(link))
-            await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            ready.discard(index)
-            if stop.is_set():
-                process.terminate()
-                await asyncio.wait((ended,), timeout=settings.grace + FLUSH)
-                if not ended.done():
-                    _logger.warning("worker %d did not stop in time: killed", index)
-                    process.kill()
-            await ended
-        await asyncio.to_thread(process.join)
-        if not stop.is_set():
-            _logger.error(
-                "worker %d died with exit code %s; another takes its place", index, process.exitcode
+class _Workers:
+    """The worker processes, and what has to be said to all of them.
+
+    ``faults`` are not felt here but passed on, to those that run now and to those that come later.
+    """
+
+    def __init__(self, settings: Settings, public: socket.socket, stop: asyncio.Event) -> None:
+        self.faults = Faults(RANDOM_FAULTS, crash=self._crash_one, changed=self._tell_all)
+        self._settings = settings
+        self._public = public
+        self._stop = stop
+        self._links: dict[int, Connection] = {}
+
+    def ready(self) -> bool:
+        """Whether all of them serve."""
+        return len(self._links) == self._settings.workers and not self._stop.is_set()
+
+    def _crash_one(self) -> None:
+        for link in list(self._links.values())[:1]:
+            _tell(link, "crash", {})
+
+    def _tell_all(self, name: str, parameters: Mapping[str, float] | None) -> None:
+        for link in self._links.values():
+            _tell(link, name, parameters)
+
+    async def keep(self, index: int) -> None:
+        """Run worker ``index`` until it is time to stop, and another where it dies."""
+        while not self._stop.is_set():
+            link, workers_end = _processes.Pipe()
+            process = _processes.Process(
+                target=_work, args=(self._settings, index, self._public, workers_end)
             )
+            process.start()
+            workers_end.close()
+            stopping = asyncio.create_task(self._stop.wait())
+            with link:
+                if (error := await _next_message(link)) is not None:
+                    await asyncio.to_thread(process.join)
+                    raise ConfigurationError(error)
+                self._links[index] = link
+                for name, parameters in self.faults.active().items():
+                    _tell(link, name, parameters)
+                ended = asyncio.create_task(_next_message(link))
+                await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
+                stopping.cancel()
+                del self._links[index]
+                if self._stop.is_set():
+                    process.terminate()
+                    await asyncio.wait((ended,), timeout=self._settings.grace + FLUSH)
+                    if not ended.done():
+                        _logger.warning("worker %d did not stop in time: killed", index)
+                        process.kill()
+                await ended
+            await asyncio.to_thread(process.join)
+            if not self._stop.is_set():
+                _logger.error(
+                    "worker %d died with exit code %s; another takes its place",
+                    index,
+                    process.exitcode,
+                )
+
+
+def _tell(link: Connection, fault: str, parameters: Mapping[str, float] | None) -> None:
+    """Have a worker set a fault, or clear it; one that is just dying has no need of it."""
+    with contextlib.suppress(OSError):
+        link.send((fault, parameters))
 
 
 async def _next_message(link: Connection) -> str | None:
@@ -138,10 +167,29 @@ async def _serve_as_worker(
     settings: Settings, index: int, public: socket.socket, link: Connection
 ) -> None:
     stop = termination()
-    telemetry = Telemetry(concurrency_limit=settings.max_concurrency, worker=index)
-    async with listening(public, settings, telemetry, index):
+    faults = Faults(RANDOM_FAULTS, crash=crash)
+    telemetry = Telemetry(
+        concurrency_limit=settings.max_concurrency, worker=index, faults=faults.states
+    )
+
+    def listen_to_supervisor() -> None:
+        try:
+            name, parameters = link.recv()
+        except (EOFError, ConnectionError):
+            # However the supervisor died: nobody would watch over this worker.
+            stop.set()
+            loop.remove_reader(link.fileno())
+            return
+        if parameters is None:
+            faults.clear(name)
+        else:
+            faults.set(name, parameters)
+
+    async with listening(
+        public, make_app(settings, telemetry, faults, index), telemetry, settings.grace
+    ):
         link.send(None)
-        # The link ends with the supervisor, however it dies: nobody would watch over this worker.
-        asyncio.get_running_loop().add_reader(link.fileno(), stop.set)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(link.fileno(), listen_to_supervisor)
         await stop.wait()
-        asyncio.get_running_loop().remove_reader(link.fileno())
+        loop.remove_reader(link.fileno())

@@ -16,7 +16,7 @@ SECONDS = 20
 
 
 class Service:
-    """A running ``randsvc serve``, its events and its addresses."""
+    """A running service, its events and its addresses."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -24,8 +24,7 @@ class Service:
         self._lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         serving = self.event("serving")
-        self.public = f"http://127.0.0.1:{str(serving['public']).rpartition(':')[2]}"
-        self.management = f"http://{serving['management']}"
+        self.public, self.management = (local(serving[port]) for port in ("public", "management"))
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -63,12 +62,11 @@ class Service:
 
 
 @contextlib.contextmanager
-def running_service(*arguments: str, **environ: str) -> Iterator[Service]:
+def running_service(*arguments: str, command: str = "serve", **environ: str) -> Iterator[Service]:
     """A service with some options and variables more; killed at the end if it still runs."""
-    command = [sys.executable, "-m", "randsvc", "serve", "--host", "127.0.0.1"]
-    ports = ["--port", "0", "--management-port", "0"]
+    ports = ["--host", "127.0.0.1", "--port", "0", "--management-port", "0"]
     with subprocess.Popen(
-        [*command, *ports, *arguments],
+        [sys.executable, "-m", "randsvc", command, *ports, *arguments],
         env={**os.environ, "OTEL_METRICS_EXPORTER": "prometheus", **environ},
         stdout=subprocess.PIPE,
         text=True,
@@ -77,3 +75,8 @@ def running_service(*arguments: str, **environ: str) -> Iterator[Service]:
             yield Service(process)
         finally:
             process.kill()
+
+
+def local(address: object) -> str:
+    """The URL at which this machine reaches an address that a service announced."""
+    return f"http://127.0.0.1:{str(address).rpartition(':')[2]}"

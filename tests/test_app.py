@@ -1,5 +1,5 @@
 import asyncio
-import random
+import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -8,25 +8,38 @@ from aiohttp import ClientSession, request
 from yarl import URL
 
 from randsvc.app import make_app
-from randsvc.distributions import parse
+from randsvc.distributions import Distribution, parse
+from randsvc.fallback import Known, fallback
+from randsvc.faults import Faults
+from randsvc.settings import Settings
 from randsvc.telemetry.pipeline import Telemetry
+from randsvc.tokens import Tokens
+from tests.breaking import faults_of
 from tests.reading import Measured, counts
 from tests.serving import serving
 
 LIMIT = 5
+SECRET = "s" * 32
 
 
 def app_of(
-    telemetry: Telemetry, *, value: str, delay: str, seed: int = 1
+    telemetry: Telemetry,
+    *,
+    value: str = "constant(value=1)",
+    delay: str = "constant(value=0)",
+    seed: int = 1,
+    secret: str | None = SECRET,
+    faults: Faults | None = None,
 ) -> AbstractAsyncContextManager[URL]:
-    app = make_app(
+    settings = Settings(
         value=parse(value),
         delay=parse(delay),
-        rng=random.Random(seed),
+        seed=seed,
         max_concurrency=LIMIT,
-        telemetry=telemetry,
+        model_budget=0.05,
+        auth_secret=secret,
     )
-    return serving(app, telemetry)
+    return serving(make_app(settings, telemetry, faults or faults_of()), telemetry)
 
 
 async def get_values(url: URL, number: int) -> list[float]:
@@ -105,3 +118,154 @@ async def test_head_is_answered_like_get_without_a_body(telemetry: Telemetry) ->
     ):
         assert response.status == 200
         assert await response.read() == b""
+
+
+async def get(url: URL, **headers: str) -> tuple[int, dict[str, object]]:
+    async with request("GET", url.joinpath("random"), headers=headers) as response:
+        answer: dict[str, object] = json.loads(await response.text())
+        return response.status, answer
+
+
+def predictions(measured: Measured) -> dict[object, int]:
+    """Predictions by source, and errors of the model by type."""
+    points = {**measured["randsvc.predictions"], **measured.get("randsvc.model.errors", {})}
+    return {value: point.value for ((_, value),), point in points.items()}
+
+
+async def test_a_healthy_model_answers_and_the_fallback_is_counted_as_none(
+    telemetry: Telemetry, read: Callable[[], Measured]
+) -> None:
+    async with app_of(telemetry) as url:
+        assert await get(url) == (200, {"value": 1.0, "source": "model"})
+    measured = read()
+    assert predictions(measured) == {"model": 1, "fallback": 0}
+    (duration,) = measured["randsvc.model.duration"].values()
+    assert duration.count == 1
+    assert duration.sum < 0.01
+
+
+async def test_a_model_that_is_down_is_stood_in_for_and_named_in_the_log_once(
+    telemetry: Telemetry, read: Callable[[], Measured], caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = faults_of()
+    faults.set("model-down", {"duration": 60})
+    async with app_of(telemetry, value="constant(value=3)", faults=faults) as url:
+        for _ in range(2):
+            assert await get(url) == (200, {"value": 3.0, "source": "fallback"})
+    measured = read()
+    assert predictions(measured) == {"model": 0, "fallback": 2, "ModelDownError": 2}
+    (duration,) = measured["randsvc.model.duration"].values()
+    assert duration.count == 2
+    (value,) = measured["randsvc.value"].values()
+    assert value.count == 2
+    assert [record.message for record in caplog.records] == [
+        "the model failed, the first time with ModelDownError"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "counted"),
+    [
+        (0.01, {"model": 1, "fallback": 0}),
+        (9, {"model": 0, "fallback": 1, "timeout": 1}),
+    ],
+)
+async def test_a_slow_model_is_waited_for_within_its_budget(
+    telemetry: Telemetry,
+    read: Callable[[], Measured],
+    seconds: float,
+    counted: dict[str, int],
+) -> None:
+    faults = faults_of()
+    faults.set("model-slow", {"seconds": seconds, "duration": 60})
+    async with app_of(telemetry, faults=faults) as url:
+        assert (await get(url))[0] == 200
+    measured = read()
+    assert predictions(measured) == counted
+    (duration,) = measured["randsvc.model.duration"].values()
+    assert min(seconds, 0.05) * 0.9 <= duration.sum < 0.5
+
+
+async def test_errors_and_latency_hit_their_share(
+    telemetry: Telemetry, read: Callable[[], Measured]
+) -> None:
+    faults = faults_of()
+    faults.set("errors", {"share": 0.5, "duration": 60})
+    faults.set("latency", {"share": 0.25, "seconds": 0.1, "duration": 60})
+    async with app_of(telemetry, faults=faults) as url:
+        statuses = [(await get(url))[0] for _ in range(40)]
+        assert 10 <= statuses.count(500) <= 30
+        faults.clear()
+        assert (await get(url))[0] == 200
+    durations = read()["http.server.request.duration"]
+    assert counts(durations, "error.type") == {
+        ("500",): statuses.count(500),
+        (None,): statuses.count(200) + 1,
+    }
+    late = sum(round(point.sum / 0.1) for point in durations.values())
+    assert 3 <= late <= 20
+
+
+async def test_a_delay_shift_moves_delays_down_to_none(
+    telemetry: Telemetry, read: Callable[[], Measured]
+) -> None:
+    faults = faults_of()
+    async with app_of(telemetry, delay="constant(value=0.1)", faults=faults) as url:
+        for by in (0.1, -1):
+            faults.set("delay-shift", {"by": by, "duration": 60})
+            await get(url)
+    (delay,) = read()["randsvc.delay"].values()
+    assert (delay.min, delay.max) == (0, pytest.approx(0.2))
+
+
+async def test_a_block_holds_up_everybody(
+    telemetry: Telemetry, read: Callable[[], Measured]
+) -> None:
+    faults = faults_of()
+    faults.set("block", {"seconds": 0.2, "duration": 60})
+    async with telemetry.running(), app_of(telemetry, faults=faults) as url:
+        await get(url)
+        await asyncio.sleep(0.15)
+    (lag,) = read()["randsvc.event_loop.lag"].values()
+    assert lag.max > 0.08
+
+
+async def test_a_good_token_is_taken_and_known_to_the_fallback(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = faults_of()
+    faults.set("model-down", {"duration": 60})
+    seen = []
+
+    def rules(known: Known, value: Distribution) -> float:
+        seen.append(known.logged_in)
+        return fallback(known, value)
+
+    monkeypatch.setattr("randsvc.app.fallback", rules)
+    token = Tokens(SECRET, lifetime=60).issue("ada")
+    async with app_of(telemetry, faults=faults) as url:
+        assert (await get(url, Authorization=f"Bearer {token}"))[0] == 200
+        assert (await get(url))[0] == 200
+    assert seen == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("secret", "credentials", "said"),
+    [
+        (SECRET, "Bearer nonsense", "not one of ours"),
+        (SECRET, "Bearer " + Tokens(SECRET, lifetime=-1).issue("ada"), "expired"),
+        (SECRET, "Basic YTpi", "Bearer TOKEN"),
+        (None, "Bearer " + Tokens(SECRET, lifetime=60).issue("ada"), "RANDSVC_AUTH_SECRET"),
+    ],
+    ids=["bad", "expired", "another scheme", "no secret"],
+)
+async def test_a_token_that_shows_nothing_is_401(
+    telemetry: Telemetry, secret: str | None, credentials: str, said: str
+) -> None:
+    async with app_of(telemetry, secret=secret) as url:
+        headers = {"Authorization": credentials}
+        async with request("GET", url.joinpath("random"), headers=headers) as response:
+            assert response.status == 401
+            assert response.headers["WWW-Authenticate"].startswith('Bearer realm="randsvc"')
+            assert response.content_type == "application/problem+json"
+            assert said in (await response.json())["detail"]

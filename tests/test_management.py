@@ -5,6 +5,7 @@ from aiohttp import request
 from yarl import URL
 
 from randsvc.management import make_management_app
+from tests.breaking import faults_of
 from tests.serving import serving
 
 
@@ -14,7 +15,7 @@ def app_of(
     async def render() -> bytes | None:
         return metrics
 
-    return serving(make_management_app(ready=lambda: ready, metrics=render))
+    return serving(make_management_app(ready=lambda: ready, metrics=render, faults=faults_of()))
 
 
 async def get(url: URL, path: str) -> tuple[int, str]:
@@ -43,6 +44,13 @@ async def test_readiness_follows_the_service_and_liveness_does_not(
     async with app_of(ready=ready) as url:
         assert (await get(url, "readyz"))[0] == status
         assert (await get(url, "livez"))[0] == 200
+
+
+async def test_faults_are_shown() -> None:
+    async with app_of() as url:
+        status, text = await get(url, "faults")
+    assert status == 200
+    assert '"on": {}' in text
 
 
 async def test_an_unknown_page_is_a_problem() -> None:

@@ -34,8 +34,13 @@ def test_it_answers_and_shows_it_in_its_metrics() -> None:
     with running_service() as service:
         assert get(f"{service.public}/random")[0] == 200
         metrics = get(f"{service.management}/metrics")[1]
-        assert 'http_response_status_code="200",http_route="/random"' in metrics
-        assert "randsvc_value_count 1.0" in metrics
+        (requests, values) = (
+            [line for line in metrics.splitlines() if line.startswith(f"{name}_count")]
+            for name in ("http_server_request_duration_seconds", "randsvc_value")
+        )
+        assert float(requests[0].split()[-1]) == float(values[0].split()[-1]) == 1
+        assert 'http_response_status_code="200"' in requests[0]
+        assert 'http_route="/random"' in requests[0]
         assert service.stop() == 0
 
 

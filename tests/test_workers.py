@@ -1,8 +1,9 @@
+import json
 import os
 import signal
 import time
 from collections.abc import Iterator
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import psutil
 import pytest
@@ -24,9 +25,26 @@ def wait_until_gone(processes: list[psutil.Process]) -> None:
     assert not alive
 
 
+def set_fault(service: Service, name: str, **parameters: float) -> None:
+    body = json.dumps(parameters).encode()
+    url = f"{service.management}/faults/{name}"
+    with urlopen(Request(url, body, method="PUT")) as response:
+        assert response.status == 204
+
+
+def sources(service: Service, requests: int = 30) -> set[str]:
+    """What answered new connections, which the workers share."""
+    answered = set()
+    for _ in range(requests):
+        with urlopen(f"{service.public}/random") as response:
+            answered.add(json.load(response)["source"])
+    return answered
+
+
 @pytest.fixture
 def two_workers() -> Iterator[Service]:
-    with running_service("--workers", "2", OTEL_METRICS_EXPORTER="none") as service:
+    quick = ("--delay", "constant(value=0.001)")
+    with running_service("--workers", "2", *quick, OTEL_METRICS_EXPORTER="none") as service:
         service.wait_until_ready()
         yield service
 
@@ -63,3 +81,26 @@ def test_workers_do_not_outlive_a_killed_supervisor(two_workers: Service) -> Non
 def test_the_supervisor_says_that_metrics_are_pushed(two_workers: Service) -> None:
     with urlopen(f"{two_workers.management}/metrics") as response:
         assert b"OTEL_METRICS_EXPORTER" in response.read()
+
+
+def test_a_fault_is_felt_in_every_worker_until_it_is_cleared(two_workers: Service) -> None:
+    assert sources(two_workers) == {"model"}
+    set_fault(two_workers, "model-down", duration=60)
+    time.sleep(0.1)
+    assert sources(two_workers) == {"fallback"}
+    with urlopen(Request(f"{two_workers.management}/faults", method="DELETE")):
+        time.sleep(0.1)
+    assert sources(two_workers) == {"model"}
+
+
+def test_a_crash_hits_one_worker_and_its_successor_knows_the_faults(two_workers: Service) -> None:
+    set_fault(two_workers, "model-down", duration=60)
+    before = {worker.pid for worker in workers_of(two_workers)}
+    set_fault(two_workers, "crash")
+    died = two_workers.event("worker")
+    assert "died with exit code 1; another takes its place" in str(died["message"])
+    two_workers.wait_until_ready()
+    after = {worker.pid for worker in workers_of(two_workers)}
+    assert len(after) == 2
+    assert len(before & after) == 1
+    assert sources(two_workers) == {"fallback"}

@@ -31,16 +31,20 @@ class Metric:
 
     @property
     def prometheus_name(self) -> str:
-        """The name in Prometheus, without the suffixes of a histogram's series.
-
-        https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#metric-metadata-1
-        """
-        suffix = _UNIT_SUFFIXES.get(self.unit, "")
-        total = "_total" if self.kind == "counter" else ""
-        return self.name.replace(".", "_") + suffix + total
+        """The name in Prometheus, without the suffixes of a histogram's series."""
+        return prometheus_name(self.name, self.unit, monotonic=self.kind == "counter")
 
 
-_UNIT_SUFFIXES: Mapping[str, str] = {"s": "_seconds", "By": "_bytes"}
+_UNIT_SUFFIXES: Mapping[str, str] = {"s": "_seconds", "ms": "_milliseconds", "By": "_bytes"}
+
+
+def prometheus_name(name: str, unit: str, *, monotonic: bool) -> str:
+    """What Prometheus calls a metric of OpenTelemetry; a ``monotonic`` sum is a counter.
+
+    https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#metric-metadata-1
+    """
+    return name.replace(".", "_") + _UNIT_SUFFIXES.get(unit, "") + ("_total" if monotonic else "")
+
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 _SEMCONV_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
@@ -101,6 +105,38 @@ DELAY = Metric(
         *(0.5, 1, 2.5, 5, 10),
     ),
 )
+PREDICTIONS = Metric(
+    name="randsvc.predictions",
+    kind="counter",
+    unit="{prediction}",
+    description="Predictions that were answered, by the model or the fallback that stands in.",
+    attributes=("randsvc.source",),
+)
+MODEL_ERRORS = Metric(
+    name="randsvc.model.errors",
+    kind="counter",
+    unit="{error}",
+    description="Predictions that the model failed to make, by exception, or timeout.",
+    attributes=("error.type",),
+)
+MODEL_DURATION = Metric(
+    name="randsvc.model.duration",
+    kind="histogram",
+    unit="s",
+    description="Time that the model took, also where it failed or overran its budget.",
+    # A healthy model takes microseconds; past the default budget of 0.1 s there is nothing.
+    buckets=(
+        *(0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025),
+        *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    ),
+)
+FAULT_ACTIVE = Metric(
+    name="randsvc.fault.active",
+    kind="gauge",
+    unit="{fault}",
+    description="1 while a fault is on, and 0 from then on; none before it was ever set.",
+    attributes=("randsvc.fault",),
+)
 PROCESS_CPU_TIME = Metric(
     name="process.cpu.time",
     kind="counter",
@@ -128,6 +164,10 @@ METRICS: tuple[Metric, ...] = (
     EVENT_LOOP_LAG,
     VALUE,
     DELAY,
+    PREDICTIONS,
+    MODEL_ERRORS,
+    MODEL_DURATION,
+    FAULT_ACTIVE,
     PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE,
     PROCESS_OPEN_FILES,

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from aiohttp.typedefs import Middleware
 from opentelemetry.metrics import Observation
@@ -19,12 +19,16 @@ from randsvc.telemetry.catalogue import (
     CONCURRENCY_LIMIT,
     DELAY,
     EVENT_LOOP_LAG,
+    FAULT_ACTIVE,
+    MODEL_DURATION,
+    MODEL_ERRORS,
+    PREDICTIONS,
     REQUEST_DURATION,
     VALUE,
 )
 from randsvc.telemetry.environment import disabled
 from randsvc.telemetry.http_server import HttpServerMetrics
-from randsvc.telemetry.instruments import SCOPE, observe
+from randsvc.telemetry.instruments import SCOPE, observe, observe_each
 from randsvc.telemetry.readers import PullReader, Reader, readers_from_environment
 from randsvc.telemetry.runtime import observe_process, watch_event_loop
 from randsvc.telemetry.tracing import server_spans, tracer_provider_from_environment
@@ -38,21 +42,25 @@ _CONTRIB = "opentelemetry.instrumentation.aiohttp_server"
 class Telemetry:
     """All that one worker measures. Make it in the worker, never before a fork.
 
-    ``server`` measures HTTP; ``value``, ``delay`` and ``lag`` are series to ``observe`` into.
-    ``worker`` is its index where there are several.
+    ``server`` measures HTTP; ``value``, ``delay``, ``model_duration`` and ``lag`` are series to
+    ``observe`` into; ``predictions`` by source and ``model_errors`` by type are counted in place,
+    on the event loop only; ``faults`` gives the state of each fault that ever was on. ``service``
+    is the name where ``OTEL_SERVICE_NAME`` has no other, ``worker`` the index where there are more.
     """
 
     def __init__(
         self,
         *,
         concurrency_limit: int,
+        service: str = "randsvc",
         worker: int | None = None,
+        faults: Callable[[], Mapping[str, bool]] = dict,
         environ: Mapping[str, str] = os.environ,
         readers: Sequence[Reader] | None = None,
     ) -> None:
         """Raise ``ConfigurationError`` where an ``OTEL_*`` variable cannot be followed."""
         enabled = not disabled(environ)
-        described = resource(worker)
+        described = resource(service, worker)
         self._tracers = tracer_provider_from_environment(environ, described) if enabled else None
         if readers is None:
             readers = readers_from_environment(environ) if enabled else []
@@ -63,12 +71,17 @@ class Telemetry:
             duration := Histogram(REQUEST_DURATION, readings),
             value := Histogram(VALUE, readings),
             delay := Histogram(DELAY, readings),
+            model_duration := Histogram(MODEL_DURATION, readings),
             lag := Histogram(EVENT_LOOP_LAG, readings),
         ]
         self.server = HttpServerMetrics(duration, traced=self._tracers is not None)
         self.value = value.series()
         self.delay = delay.series()
+        self.model_duration = model_duration.series()
         self.lag = lag.series()
+        self.predictions: dict[str, int] = {}
+        self.model_errors: dict[str, int] = {}
+        self.faults = faults
 
         self._meters = MeterProvider(
             readers,
@@ -87,6 +100,9 @@ class Telemetry:
             ],
         )
         observe(meter, CONCURRENCY_LIMIT, lambda _: [Observation(concurrency_limit)])
+        observe_each(meter, PREDICTIONS, lambda: self.predictions)
+        observe_each(meter, MODEL_ERRORS, lambda: self.model_errors)
+        observe_each(meter, FAULT_ACTIVE, lambda: self.faults())
         observe_process(meter)
         for reader in readers:
             reader.histograms = self._histograms
@@ -125,7 +141,7 @@ class Telemetry:
             histogram.fold()
 
 
-def resource(worker: int | None) -> Resource:
+def resource(service: str, worker: int | None) -> Resource:
     """Our attributes where ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME`` have no other.
 
     Workers that were given one ``service.instance.id`` together get one each.
@@ -135,7 +151,7 @@ def resource(worker: int | None) -> Resource:
     if worker is not None and _INSTANCE_ID in given:
         instance = f"{instance}-{worker}"
     own = {
-        "service.name": given.get("service.name", "randsvc"),
+        "service.name": given.get("service.name", service),
         "service.version": given.get("service.version", __version__),
         _INSTANCE_ID: instance,
     }

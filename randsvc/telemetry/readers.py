@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import Histogram as SdkHistogram
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -19,8 +18,8 @@ from opentelemetry.sdk.metrics.export import (
     MetricsData,
     PeriodicExportingMetricReader,
 )
-from prometheus_client import CollectorRegistry, generate_latest
 
+from randsvc.telemetry import exposition
 from randsvc.telemetry.accumulator import Histogram, Reading
 from randsvc.telemetry.environment import choices, otlp_endpoint, otlp_protocol
 from randsvc.telemetry.instruments import SCOPE
@@ -64,20 +63,6 @@ class PushReader(Reader, PeriodicExportingMetricReader):
         super().__init__(exporter)
 
 
-class PullReader(Reader, PrometheusMetricReader):
-    """Collects when ``/metrics`` is asked for."""
-
-    def __init__(self) -> None:
-        self.reading = Reading(native=False)
-        # A registry of its own: the default one brings names that the catalogue does not have.
-        self.registry = CollectorRegistry()
-        super().__init__(registry=self.registry, scope_info_enabled=False)
-
-    def render(self) -> bytes:
-        """The metrics in the Prometheus text format; slow: not for the event loop."""
-        return generate_latest(self.registry)
-
-
 class InMemoryReader(Reader, InMemoryMetricReader):
     """Collects when it is asked, for tests and for pages that show the metrics themselves."""
 
@@ -89,6 +74,18 @@ class InMemoryReader(Reader, InMemoryMetricReader):
             else AggregationTemporality.CUMULATIVE
         )
         super().__init__(preferred_temporality={SdkHistogram: temporality})
+
+
+class PullReader(InMemoryReader):
+    """Collects when ``/metrics`` is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(Reading(native=False))
+
+    def render(self) -> bytes:
+        """The metrics in the Prometheus text format; a matter of ms, so not for the event loop."""
+        data = self.get_metrics_data()
+        return exposition.render(data) if data else b""
 
 
 def readers_from_environment(environ: Mapping[str, str]) -> list[Reader]:

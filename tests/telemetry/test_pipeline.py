@@ -11,6 +11,7 @@ from randsvc.telemetry.environment import ConfigurationError
 from randsvc.telemetry.http_server import _Gauge
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.telemetry.readers import InMemoryReader, PullReader
+from tests.breaking import faults_of
 from tests.reading import Measured, measured
 
 OF_SDK = {
@@ -24,10 +25,12 @@ OF_SDK = {
 
 def observe_everything(telemetry: Telemetry) -> None:
     """One observation of each, so that every metric of the catalogue has a series."""
-    for series in (telemetry.value, telemetry.delay, telemetry.lag):
+    for series in (telemetry.value, telemetry.delay, telemetry.model_duration, telemetry.lag):
         series.observe(0.5)
     telemetry.server._duration.series({"http.route": "/"}).observe(0.5)
     telemetry.server._active[("GET", "http")] = _Gauge()
+    telemetry.predictions["model"] = telemetry.model_errors["timeout"] = 1
+    telemetry.faults = lambda: {"errors": True}
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
@@ -125,15 +128,40 @@ def test_an_exporter_that_does_not_exist_is_a_configuration_error() -> None:
 def test_the_resource_takes_what_the_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=a,team=b")
-    attributes = pipeline.resource(worker=None).attributes
+    attributes = pipeline.resource("auth", worker=None).attributes
     assert attributes["service.name"] == "mine"
     assert attributes["service.instance.id"] == "a"
     assert attributes["team"] == "b"
 
 
+def test_a_service_has_its_own_name_where_no_variable_names_it() -> None:
+    assert pipeline.resource("auth", worker=None).attributes["service.name"] == "auth"
+
+
+def test_a_fault_has_a_series_from_its_first_use_on_and_is_0_after_it(
+    reader: InMemoryReader, read: Callable[[], Measured]
+) -> None:
+    faults = faults_of()
+    telemetry = Telemetry(concurrency_limit=5, environ={}, readers=[reader], faults=faults.states)
+
+    def active() -> dict[object, int]:
+        points = read().get("randsvc.fault.active", {})
+        return {value: point.value for ((_, value),), point in points.items()}
+
+    assert active() == {}
+    faults.set("model-down", {"duration": 60})
+    assert active() == {"model-down": 1}
+    faults.clear()
+    assert active() == {"model-down": 0}
+    telemetry.shutdown()
+
+
 def test_workers_never_share_an_instance_id(monkeypatch: pytest.MonkeyPatch) -> None:
     def ids() -> set[object]:
-        return {pipeline.resource(worker).attributes["service.instance.id"] for worker in (0, 1)}
+        return {
+            pipeline.resource("randsvc", worker).attributes["service.instance.id"]
+            for worker in (0, 1)
+        }
 
     assert len(ids()) == 2
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=a")

@@ -1,0 +1,76 @@
+"""The two services, from their settings to their end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from functools import partial
+
+from randsvc.app import make_app
+from randsvc.auth import make_auth_app
+from randsvc.faults import AUTH_FAULTS, RANDOM_FAULTS
+from randsvc.server import served, termination
+from randsvc.settings import AuthSettings, Settings
+from randsvc.telemetry.environment import ConfigurationError
+from randsvc.tokens import SECRET_BYTES
+from randsvc.users import Login, simulated_users
+from randsvc.workers import supervised
+
+__all__ = ("serve_auth", "serve_random")
+
+_logger = logging.getLogger(__name__)
+
+
+async def serve_random(settings: Settings, auth: AuthSettings | None = None) -> None:
+    """Serve /random with its simulated users until SIGTERM or SIGINT, and ``auth`` beside it."""
+    if auth:
+        if name := os.environ.get("OTEL_SERVICE_NAME"):
+            raise ConfigurationError(
+                f"OTEL_SERVICE_NAME={name} with RANDSVC_WITH_AUTH: two services would have one "
+                "name; run randsvc auth by itself"
+            )
+        secret = settings.auth_secret or auth.secret or secrets.token_urlsafe(SECRET_BYTES)
+        settings, auth = replace(settings, auth_secret=secret), replace(auth, secret=secret)
+    stop = termination()
+    async with contextlib.AsyncExitStack() as stack:
+        service = await stack.enter_async_context(_random(settings, stop))
+        login_url = settings.auth_url
+        if auth:
+            login_url = await stack.enter_async_context(_auth(auth, stop))
+        login = Login(login_url, settings.auth_password) if login_url else None
+        await stack.enter_async_context(simulated_users(settings.users, service, login))
+        await _stopping(stop)
+    _logger.info("stopped")
+
+
+async def serve_auth(settings: AuthSettings) -> None:
+    """Serve /login until SIGTERM or SIGINT."""
+    stop = termination()
+    async with _auth(settings, stop):
+        await _stopping(stop)
+    _logger.info("stopped")
+
+
+def _random(settings: Settings, stop: asyncio.Event) -> AbstractAsyncContextManager[str]:
+    if settings.workers > 1:
+        return supervised(settings, stop)
+    return served(
+        settings,
+        partial(make_app, settings),
+        RANDOM_FAULTS,
+        stop,
+        value=str(settings.value),
+        delay=str(settings.delay),
+    )
+
+
+def _auth(settings: AuthSettings, stop: asyncio.Event) -> AbstractAsyncContextManager[str]:
+    return served(settings, partial(make_auth_app, settings), AUTH_FAULTS, stop)
+
+
+async def _stopping(stop: asyncio.Event) -> None:
+    await stop.wait()
+    _logger.info("stopping: finishing what is in flight")

@@ -1,0 +1,95 @@
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from randsvc.telemetry.exposition import render
+
+Sample = tuple[str, frozenset[tuple[str, str]]]
+
+
+def samples(text: str) -> dict[Sample, float]:
+    """Every sample of a text, as Prometheus' own client reads it; empty labels left out."""
+    return {
+        (sample.name, frozenset((k, v) for k, v in sample.labels.items() if v)): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+class Both:
+    """The same instruments read by us and by the SDK's own exporter."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        ours = InMemoryMetricReader()
+        oracle = PrometheusMetricReader(registry=registry, scope_info_enabled=False)
+        resource = Resource({"service.name": 'a "quoted"\\ name'})
+        self.provider = MeterProvider([ours, oracle], resource, shutdown_on_exit=False)
+        self.meter = self.provider.get_meter("tested")
+        self._ours, self._registry = ours, registry
+
+    def texts(self) -> tuple[str, str]:
+        data = self._ours.get_metrics_data()
+        assert data
+        return render(data).decode(), generate_latest(self._registry).decode()
+
+
+@pytest.fixture
+def both() -> Iterator[Both]:
+    both = Both()
+    yield both
+    both.provider.shutdown()
+
+
+def test_every_kind_is_what_the_sdks_exporter_makes_of_it(both: Both) -> None:
+    both.meter.create_counter("some.requests", "{request}", "Line\nbreak \\ here").add(
+        3, {"http.route": "/{a}", "ok": True, "status": 200}
+    )
+    both.meter.create_counter("some.time", "s").add(1.5)
+    both.meter.create_up_down_counter("some.memory", "By").add(-7)
+    histogram = both.meter.create_histogram("some.duration", "s")
+    for value in (0.001, 3, 70, 1e9):
+        histogram.record(value, {"a": 'quo"te', "b": "back\\slash", "c": "new\nline"})
+    histogram.record(1, {"a": "other"})
+
+    def gauge(_: CallbackOptions) -> list[Observation]:
+        return [
+            Observation(0.1 + 0.2, {"which": "exact"}),
+            Observation(-1e300, {"which": "large"}),
+            Observation(5e-324, {"which": "small"}),
+        ]
+
+    both.meter.create_observable_gauge("some.gauge", [gauge], "{thing}")
+    ours, oracle = both.texts()
+    assert samples(ours) == samples(oracle)
+
+    def described(text: str) -> set[str]:
+        return {line for line in text.splitlines() if line.startswith(("# TYPE", "# HELP some"))}
+
+    assert described(ours) == described(oracle)
+
+
+@given(label=st.text(), value=st.floats(0, 1e12))
+def test_any_label_and_any_number_is_read_back(label: str, value: float) -> None:
+    both = Both()
+    both.meter.create_counter("some.count").add(value, {"label": label})
+    ours, _ = both.texts()
+    both.provider.shutdown()
+    name = "some_count_total"
+    expected = frozenset({("label", label)} if label else ())
+    assert samples(ours)[name, expected] == value
+
+
+def test_a_label_that_begins_with_a_digit_does_not_break_the_scrape(both: Both) -> None:
+    both.meter.create_counter("some.count").add(1, {"9.lives": "cat"})
+    ours, _ = both.texts()
+    assert ("some_count_total", frozenset({("_9_lives", "cat")})) in samples(ours)
