@@ -24,6 +24,7 @@ SENT = Counter(
         ("GET", "/random", "200", ""): 37,
         ("HEAD", "/random", "200", ""): 3,
         ("GET", "/random", "503", "503"): 6,
+        ("GET", "/random", "500", "500"): 7,
         ("GET", "/random", "", "ClientConnectionResetError"): 2,
         ("POST", "", "405", ""): 5,
         ("GET", "", "404", ""): 4,
@@ -71,6 +72,10 @@ async def send(stack: Stack) -> None:
             leave(),
             babble(),
         )
+        fault = stack.url("randsvc:9464", "/faults/errors")
+        async with session.put(fault, json={"share": 1, "duration": 60}) as response:
+            assert response.status == 204
+        assert Counter([await ask() for _ in range(7)]) == {500: 7}
 
 
 def counted(stack: Stack) -> Counter[tuple[str, ...]]:
