@@ -1,0 +1,1 @@
+"""What measuring costs a request, and what being read costs its users: ``python -m benchmarks``."""

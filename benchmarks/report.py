@@ -1,0 +1,96 @@
+"""The results: tables for the terminal, and the same as Markdown."""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from rich.table import Table
+
+from benchmarks.summary import Spread
+
+__all__ = ("Row", "Section", "markdown", "table")
+
+PACKAGES = (
+    *("aiohttp", "uvloop", "opentelemetry-sdk", "opentelemetry-instrumentation-aiohttp-server"),
+    *("prometheus-client", "fastapi", "uvicorn", "httptools", "prometheus-fastapi-instrumentator"),
+    "opentelemetry-instrumentation-fastapi",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case: what was measured, and its ratio to the yardstick, which is to be ``at_most``."""
+
+    name: str
+    measured: Spread
+    ratio: Spread
+    at_most: float | None = None
+
+    def cells(self) -> list[str]:
+        """The row as text."""
+        target = ""
+        if self.at_most:
+            met = "met" if self.ratio.median <= self.at_most else "missed"
+            target = f"at most {self.at_most:.2f}: {met}"
+        measured, ratio = self.measured, self.ratio
+        spread = f"{ratio.low:.2f} to {ratio.high:.2f}"
+        return [self.name, f"{measured.median:.1f}", f"{ratio.median:.2f}", spread, target]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One benchmark: ``quantity`` with its unit is what was measured in each row."""
+
+    title: str
+    method: str
+    quantity: str
+    rounds: int
+    seconds: int
+    rows: Sequence[Row]
+
+    def heads(self) -> list[str]:
+        """The heads of the columns."""
+        return ["", self.quantity, "ratio", "quartiles of the ratio", "target"]
+
+
+def table(section: Section) -> Table:
+    """A section for the terminal."""
+    drawn = Table(title=section.title, caption=section.method, title_justify="left")
+    for i, head in enumerate(section.heads()):
+        drawn.add_column(head, justify="right" if i in (1, 2, 3) else "left")
+    for row in section.rows:
+        drawn.add_row(*row.cells())
+    return drawn
+
+
+def markdown(sections: Sequence[Section]) -> str:
+    """All sections, with the machine and the versions that they hold for."""
+    versions = ", ".join(f"{package} {_version(package)}" for package in PACKAGES)
+    parts = [
+        "<!-- Written by `make bench`; do not edit. -->",
+        "# What measuring costs",
+        f"Measured on {os.cpu_count()} cores ({platform.machine()}), "
+        f"{platform.python_implementation()} {platform.python_version()}, with wrk on loopback, "
+        "client and server sharing the machine. Ratios travel; the absolute numbers do not. Each "
+        "is the median of interleaved rounds, each ratio is taken within a round.",
+        f"Versions: {versions}.",
+        "Measure again: `make bench`.",
+    ]
+    for section in sections:
+        rows = [section.heads(), ["---", "---:", "---:", "---:", "---"]]
+        rows += [row.cells() for row in section.rows]
+        parts += [
+            f"## {section.title}",
+            f"{section.method} {section.rounds} rounds of {section.seconds} s.",
+            "\n".join(f"| {' | '.join(cells)} |" for cells in rows),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"

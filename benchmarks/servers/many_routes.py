@@ -1,0 +1,52 @@
+"""The handler at ROUTES routes, measured as the service is: real requests make as many series.
+
+Run it with PORT, the management port and ROUTES: the routes are /random/0, /random/1 and so on.
+"""
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from benchmarks.servers.drawing import samplers
+from randsvc.telemetry.pipeline import Telemetry
+
+
+async def serve(port: int, management_port: int, routes: int) -> None:
+    """Serve until the process is killed."""
+    telemetry = Telemetry(concurrency_limit=100)
+    draw_value, draw_delay = samplers()
+
+    async def get_random(request: web.Request) -> web.Response:
+        drawn, seconds = draw_value(), draw_delay()
+        telemetry.delay.observe(seconds)
+        await asyncio.sleep(seconds)
+        telemetry.value.observe(drawn)
+        return web.Response(
+            text=json.dumps({"value": drawn, "source": "model"}), content_type="application/json"
+        )
+
+    async def get_metrics(request: web.Request) -> web.Response:
+        return web.Response(body=await telemetry.render())
+
+    app, management = web.Application(), web.Application()
+    handler = telemetry.server.around(get_random)
+    app.router.add_routes([web.get(f"/random/{i}", handler) for i in range(routes)])
+    management.router.add_get("/metrics", get_metrics)
+    async with telemetry.running():
+        await _serve(app, port, access_log_class=telemetry.server.access_log_class())
+        await _serve(management, management_port, access_log=None)
+        await asyncio.Event().wait()
+
+
+async def _serve(app: web.Application, port: int, **options: Any) -> None:
+    runner = web.AppRunner(app, **options)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(*(int(argument) for argument in sys.argv[1:4])))
