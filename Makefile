@@ -26,8 +26,18 @@ tools: $(VENV)/dev.stamp  ## build the native programs, and print their folder
 
 # --------------------------------------------------------------------------------------------- work on it
 
+# Programs that come from the system; what stays missing, the tests name.
+PACKAGES := prometheus-blackbox-exporter
+.PHONY: packages
+packages:
+	@missing=$$(for name in $(PACKAGES); do dpkg -s $$name >/dev/null 2>&1 || echo $$name; done); \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
 .PHONY: test
-test: $(VENV)/dev.stamp  ## run every test, real programs included
+test: packages $(VENV)/dev.stamp  ## run every test, real programs included
 	@if command -v go >/dev/null; then $(BIN)/python -m observability.native >/dev/null; fi
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
