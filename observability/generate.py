@@ -1,4 +1,4 @@
-"""Write every file that is generated: rules, dashboards, the reference of the metrics.
+"""Write every file that is generated: rules, alerts, dashboards, the references of both.
 
 ``python -m observability.generate`` says what it changed; with ``--check`` it changes nothing, and
 exits 1 where it would.
@@ -11,22 +11,38 @@ from pathlib import Path
 
 import yaml
 
+from observability.alerts import Alert, alerts, burn_alerts, other_alerts
 from observability.dashboards import DASHBOARDS, model
-from observability.rules import Group, bound, groups
+from observability.rules import Rule, bound, groups
+from observability.slo import recordings
+from observability.timescale import DEMO, PRODUCTION, SEVERITY, TimeScale
 from randsvc.telemetry.catalogue import METRICS, Metric
 
 ROOT = Path(__file__).parents[1]
+RULES = "observability/prometheus/rules"
 COMMAND = "python -m observability.generate"
 
 
 def generated() -> dict[str, str]:
     """Give the text of every generated file by its path in the project."""
-    return rule_files() | dashboard_files() | reference()
+    files = rule_files() | dashboard_files() | reference()
+    return files | alert_files(PRODUCTION) | alert_files(DEMO)
 
 
 def rule_files() -> dict[str, str]:
-    """Give Prometheus's rules, a file for each group."""
-    return {f"observability/prometheus/rules/{g.name}.yml": _rule_file(g) for g in groups()}
+    """Give Prometheus's rules that are those of every time scale, a file for each group."""
+    return {f"{RULES}/{g.name}.yml": _rule_file("rules", g.name, g.rules) for g in groups()}
+
+
+def alert_files(scale: TimeScale) -> dict[str, str]:
+    """Give the alerts of a time scale, and what they are made from, in a folder of its name."""
+    slo: tuple[Rule | Alert, ...] = (*recordings(scale), *burn_alerts(scale))
+    return {
+        f"{RULES}/{scale.name}/slo.yml": _rule_file("slo", "slo", slo, scale),
+        f"{RULES}/{scale.name}/alerts.yml": _rule_file(
+            "alerts", "alerts", tuple(other_alerts(scale)), scale
+        ),
+    }
 
 
 def dashboard_files() -> dict[str, str]:
@@ -38,8 +54,8 @@ def dashboard_files() -> dict[str, str]:
 
 
 def reference() -> dict[str, str]:
-    """Give the table of all metrics."""
-    return {"docs/metrics.md": _reference(METRICS)}
+    """Give the tables of all metrics and of all alerts."""
+    return {"docs/metrics.md": _reference(METRICS), "docs/alerts.md": _alerts()}
 
 
 def changed(files: Mapping[str, str], root: Path) -> list[str]:
@@ -70,15 +86,65 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     return int(check and bool(paths))
 
 
-def _rule_file(group: Group) -> str:
-    rules = [
-        {"record": rule.record, "expr": rule.expr}
-        | ({"labels": dict(rule.labels)} if rule.labels else {})
-        for rule in group.rules
-    ]
-    body = {"groups": [{"name": group.name, "rules": rules}]}
-    head = f"# Generated from observability/rules.py: change that, then run `{COMMAND}`.\n"
-    return head + yaml.safe_dump(body, sort_keys=False, width=2**16)
+def _rule_file(
+    module: str, name: str, rules: Sequence[Rule | Alert], scale: TimeScale | None = None
+) -> str:
+    group: dict[str, object] = {"name": name}
+    if scale and scale.interval:
+        group["interval"] = scale.interval
+    group["rules"] = [_rule(rule, scale) for rule in rules]
+    head = f"# Generated from observability/{module}.py: change that, then run `{COMMAND}`.\n"
+    return head + yaml.safe_dump({"groups": [group]}, sort_keys=False, width=2**16)
+
+
+def _rule(rule: Rule | Alert, scale: TimeScale | None) -> dict[str, object]:
+    if isinstance(rule, Rule):
+        labels = {"labels": dict(rule.labels)} if rule.labels else {}
+        return {"record": rule.record, "expr": rule.expr, **labels}
+    assert scale is not None  # noqa: S101
+    times = {"for": rule.wait, "keep_firing_for": rule.hold}
+    return {
+        "alert": rule.name,
+        "expr": rule.expr,
+        **{key: time for key, time in times.items() if time},
+        "labels": rule.labels(scale),
+        "annotations": rule.annotations(),
+    }
+
+
+def _alerts() -> str:
+    demo = {(a.name, a.level, a.service): a for a in alerts(DEMO)}
+    rows = []
+    for level in (*SEVERITY, "none"):
+        for alert in (a for a in alerts(PRODUCTION) if a.level == level):
+            compressed = demo[alert.name, alert.level, alert.service]
+            cells = (
+                level,
+                f"[{alert.name}](runbooks/{alert.name}.md)",
+                alert.service,
+                alert.description.replace("|", "\\|"),
+                alert.wait or "at once",
+                compressed.wait or "at once",
+            )
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(
+        (
+            "<!-- Generated from observability/alerts.py: change that, then run",
+            f"`{COMMAND}`. -->",
+            "",
+            "# Alerts",
+            "",
+            "Every alert by its level: **critical**, act now, day and night; **major**, act in",
+            "working hours; **minor**, scheduled work. What it says here is for the time scale",
+            "`production`; `demo` has the same rules with shorter times. Times are for how long",
+            "the condition must hold; its windows are in the rules.",
+            "",
+            "| Level | Alert | About | What it says | Production: after | Demo: after |",
+            "| --- | --- | --- | --- | --- | --- |",
+            *rows,
+            "",
+        )
+    )
 
 
 def _reference(metrics: Sequence[Metric]) -> str:

@@ -32,7 +32,7 @@ SERVER_ERROR = 'http_response_status_code=~"5.."'
 DISCONNECT = 'error_type!="",http_response_status_code=""'
 """The client went away, or the server shut down, before there was a status."""
 WINDOW = "1m"
-"""Of the golden signals: twelve scrapes at 5 s, short enough to see an incident as it happens."""
+"""Of the golden signals: thirty scrapes at 2 s, short enough to see an incident as it happens."""
 DISTRIBUTION_WINDOW = "5m"
 """Of value and delay: at 10 requests/s 3000 observations.
 

@@ -13,6 +13,8 @@ import yaml
 from observability.dashboards import DASHBOARDS, model, queries
 from observability.generate import ROOT
 from observability.rules import groups
+from observability.slo import recordings
+from observability.timescale import PRODUCTION
 from randsvc.telemetry.catalogue import METRICS, Metric
 from tests.promtool import check_rules
 
@@ -29,7 +31,7 @@ every_dashboard = pytest.mark.parametrize("board", MODELS.values(), ids=MODELS.k
 every_panel = pytest.mark.parametrize("panel", PANELS)
 
 # https://github.com/grafana/grafana/tree/v9.4.0/public/app/plugins/panel
-PANELS_OF_GRAFANA_9_4 = {"barchart", "heatmap", "stat", "table", "timeseries"}
+PANELS_OF_GRAFANA_9_4 = {"barchart", "heatmap", "stat", "state-timeline", "table", "timeseries"}
 # The schema of Grafana 9.0; a later Grafana brings it up to its own when it reads it.
 SCHEMA_OF_GRAFANA_9 = 36
 
@@ -37,6 +39,8 @@ SCHEMA_OF_GRAFANA_9 = 36
 OF_PROMETHEUS = {
     # Of every scrape: https://prometheus.io/docs/concepts/jobs_instances/
     "up",
+    # Of the rules: https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
+    "ALERTS",
     "scrape_duration_seconds",
     "scrape_samples_scraped",
     "prometheus_notifications_dropped_total",
@@ -85,6 +89,7 @@ def series_of(metric: Metric) -> set[str]:
 
 OWN = set().union(*map(series_of, METRICS))
 RECORDED = {rule.record for group in groups() for rule in group.rules}
+RECORDED |= {rule.record for rule in recordings(PRODUCTION)}
 
 
 def names_in(expr: str) -> set[str]:
@@ -142,6 +147,8 @@ def test_no_metric_is_listed_that_is_not_used() -> None:
 def test_every_label_of_the_service_is_in_the_catalogue() -> None:
     attributes = {name.replace(".", "_") for metric in METRICS for name in metric.attributes}
     known = attributes | {"instance", "job", "le", "quantile"}
+    # Of alerts and objectives.
+    known |= {"alertname", "alertstate", "level", "service", "slo", "window"}
     exprs = [q.expr for q in queries() if q.dashboard != "pipeline"]
     exprs += [r.expr for g in groups() for r in g.rules]
     for expr in exprs:
@@ -164,7 +171,9 @@ def test_no_panel_may_be_empty_altogether_but_those_of_errors() -> None:
     for query in queries():
         panels.setdefault((query.dashboard, query.panel), []).append(query.empty)
     assert [panel for panel, reasons in panels.items() if all(reasons)] == [
-        ("golden-signals", "Errors by type")
+        ("golden-signals", "Errors by type"),
+        ("incidents", "Alerts"),
+        ("incidents", "Faults"),
     ]
 
 
@@ -281,6 +290,14 @@ def test_a_dashboard_links_to_all_with_its_tag_and_keeps_the_time(board: dict[st
 
 
 @every_dashboard
+def test_alerts_and_faults_are_marked_on_every_dashboard(board: dict[str, Any]) -> None:
+    marks = {mark["name"]: mark for mark in board["annotations"]["list"]}
+    assert names_in(marks["Alerts"]["expr"]) == {"ALERTS"}
+    assert names_in(marks["Faults"]["expr"]) == {"randsvc_fault_active"}
+    assert all(mark["enable"] for mark in marks.values())
+
+
+@every_dashboard
 def test_a_variable_that_is_used_is_declared_and_the_other_way_round(
     board: dict[str, Any],
 ) -> None:
@@ -294,6 +311,7 @@ def test_uids_are_fixed_and_different() -> None:
     assert [board["uid"] for board in MODELS.values()] == [
         "randsvc-golden-signals",
         "randsvc-distributions",
+        "randsvc-incidents",
         "randsvc-pipeline",
     ]
 

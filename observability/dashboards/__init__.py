@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from observability.dashboards import distributions, golden_signals, pipeline
+from observability.dashboards import distributions, golden_signals, incidents, pipeline
 from observability.dashboards.panels import Dashboard
 
 __all__ = ("DASHBOARDS", "Query", "model", "queries")
@@ -15,6 +15,7 @@ __all__ = ("DASHBOARDS", "Query", "model", "queries")
 DASHBOARDS: Mapping[str, Dashboard] = {
     "golden-signals": golden_signals.dashboard(),
     "distributions": distributions.dashboard(),
+    "incidents": incidents.dashboard(),
     "pipeline": pipeline.dashboard(),
 }
 """Every dashboard by the name of its file."""
@@ -30,11 +31,11 @@ class Query:
     empty: str = ""
 
 
-def queries(rate_interval: str = "20s") -> list[Query]:
+def queries(rate_interval: str = "8s") -> list[Query]:
     """Give every query of every panel, with all routes and instances chosen.
 
-    ``rate_interval`` is what Grafana makes of ``$__rate_interval``; 20s is its value at the
-    shortest range with the data source's interval of 5s.
+    ``rate_interval`` is what Grafana makes of ``$__rate_interval``; 8s is its value at the
+    shortest range with the data source's interval of 2s.
     """
     return [
         Query(name, panel, _chosen(query.expr, rate_interval), query.empty)

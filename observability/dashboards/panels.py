@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grafana_foundation_sdk.builders import barchart, common, heatmap, stat, table, timeseries
+from grafana_foundation_sdk.builders import (
+    barchart,
+    common,
+    heatmap,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
 from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.builders import prometheus as queries
 from grafana_foundation_sdk.models import common as options
@@ -27,7 +35,10 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from randsvc.telemetry.catalogue import FAULT_ACTIVE
+
 __all__ = (
+    "ALERTS",
     "DASHBOARD_TAG",
     "Dashboard",
     "Levels",
@@ -40,10 +51,13 @@ __all__ = (
     "lines",
     "number",
     "rows_of",
+    "timeline",
 )
 
 DASHBOARD_TAG = "randsvc"
 """Of every dashboard: the links between them are made from it."""
+ALERTS = 'ALERTS{alertstate="firing",alertname!="RandsvcWatchdog"}'
+"""What fires. The Watchdog always does: https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/"""
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 Step = tuple[float, str]
 Levels = tuple[str, *tuple[Step, ...]]
@@ -125,6 +139,14 @@ class Dashboard:
             .refresh("10s")
             .with_variable(_datasource())
             .link(_links())
+            .annotation(_annotation("Alerts", f"max by (alertname, level) ({ALERTS})", "red"))
+            .annotation(
+                _annotation(
+                    "Faults",
+                    f"max by (job, randsvc_fault) ({FAULT_ACTIVE.prometheus_name}) > 0",
+                    "purple",
+                )
+            )
         )
         for variable in self.variables:
             board.with_variable(_variable(variable))
@@ -223,6 +245,41 @@ def lines(
         fill = DynamicConfigValue(id_val="custom.fillOpacity", value=0)
         builder.override_by_name(legend, [dashes, fill])
     return _panel(builder, title, description, unit, drawn, width, height)
+
+
+def timeline(
+    title: str,
+    description: str,
+    query: Query,
+    *,
+    colour: str,
+    none: str,
+    width: int = 12,
+    height: int = 8,
+) -> Panel:
+    """Draw a bar for each series while it is there; ``none`` where none ever was."""
+    builder = (
+        statetimeline.Panel()
+        .merge_values(True)
+        .show_value(options.VisibilityMode.NEVER)
+        .row_height(0.8)
+        .align_value(options.TimelineValueAlignment.LEFT)
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(options.LegendDisplayMode.HIDDEN)
+            .placement(options.LegendPlacement.BOTTOM)
+            .show_legend(False)
+            .calcs([])
+        )
+        .tooltip(
+            common.VizTooltipOptions()
+            .mode(options.TooltipDisplayMode.SINGLE)
+            .sort(options.SortOrder.NONE)
+        )
+        .thresholds(_thresholds((colour,)))
+        .no_value(none)
+    )
+    return _panel(builder, title, description, "short", (query,), width, height)
 
 
 def density_map(
@@ -421,6 +478,18 @@ def _variable(variable: Variable) -> dashboards.QueryVariable:
         .current(VariableOption(selected=True, text=["All"], value=["$__all"]))
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.ALPHABETICAL_ASC)
+    )
+
+
+def _annotation(name: str, expr: str, colour: str) -> dashboards.AnnotationQuery:
+    """Give marks on every panel, from when a series is there until it is no more."""
+    return (
+        dashboards.AnnotationQuery()
+        .name(name)
+        .datasource(DATASOURCE)
+        .enable(True)
+        .icon_color(colour)
+        .expr(expr)
     )
 
 

@@ -80,10 +80,10 @@ def _summary() -> tuple[Panel, ...]:
         ),
         number(
             "Slowest scrape",
-            "Of the last round. From 1 s on orange; at the interval, 5 s, samples are missed.",
+            "Of the last round. From 1 s on orange; at the interval, 2 s, samples are missed.",
             "s",
             Query(expr="max(scrape_duration_seconds)"),
-            levels=("green", (1, "orange"), (5, "red")),
+            levels=("green", (1, "orange"), (2, "red")),
         ),
         number(
             "Failing rules",
@@ -225,10 +225,10 @@ def _scrapes() -> tuple[Panel, ...]:
         ),
         lines(
             "Scrape duration",
-            "The slowest target of each job. At the interval of 5 s samples are missed.",
+            "The slowest target of each job. At the interval of 2 s samples are missed.",
             "s",
             Query(expr="max by (job) (scrape_duration_seconds)", legend="{{job}}"),
-            levels=("green", (1, "orange"), (5, "red")),
+            levels=("green", (1, "orange"), (2, "red")),
             width=8,
         ),
         lines(
