@@ -1,4 +1,4 @@
-# Two images from one file: `service` (randsvc) and `users` (Locust). Only features that BuildKit 0.8 (Docker 20.10)
+# Images from one file: `service` (randsvc), `users` (Locust), `inbox` and `scenario`. Only features that BuildKit 0.8 (Docker 20.10)
 # has built in, and no `# syntax=` line, so that nothing but the base image is downloaded to read this file.
 
 # The one image name is written out here, not passed as an argument: tools that update or check pins read it.
@@ -43,6 +43,25 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["pyth
 # Without the table every two seconds and three lines for each user who comes or goes.
 ENTRYPOINT ["locust", "--locustfile", "scenarios/locustfile.py", "--headless", "--only-summary", \
     "--loglevel", "WARNING"]
+
+# What Alertmanager sends, to look at.
+FROM base AS inbox
+COPY --from=service-packages /venv /venv
+COPY observability/__init__.py observability/inbox.py observability/
+USER 10001:10001
+EXPOSE 9095
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-c", \
+    "from urllib.request import urlopen; urlopen('http://127.0.0.1:9095/notifications', timeout=2)"]
+ENTRYPOINT ["python", "-m", "observability.inbox", "--host", "0.0.0.0"]
+
+# Incidents to run: a command that ends, so it has no health.
+FROM base AS scenario
+COPY --from=service-packages /venv /venv
+COPY randsvc/ randsvc/
+COPY scenarios/*.yaml scenarios/
+USER 10001:10001
+ENTRYPOINT ["python", "-m", "randsvc", "scenario"]
+CMD ["list"]
 
 # Last, so that a plain `docker build .` makes the service.
 FROM base AS service

@@ -1,12 +1,12 @@
 """The chain without containers: service, Collector, Prometheus, Alertmanager, on loopback.
 
-``python -m observability.stack`` runs it until Ctrl-C; tests run it by ``running``. It reads what
-docker compose reads: the configurations, in which each address is replaced by one of this machine,
-and the command lines.
+``python -m observability.stack`` runs it until Ctrl-C; tests run it by ``running``. What its
+programs are is in ``observability.programs``.
 """
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -17,34 +17,47 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from observability import native
+from observability.programs import (
+    ADDRESSES,
+    BLACKBOX_PACKAGE,
+    AddressBook,
+    Program,
+    Service,
+    StackError,
+    TimeScale,
+    alertmanager,
+    auth,
+    blackbox,
+    collector,
+    inbox,
+    prometheus,
+    randsvc,
+    users,
+)
 
-ROOT = Path(__file__).parents[1]
-
-# Everything that listens, as docker-compose.yml addresses it. The ports are the well-known ones.
-ADDRESSES = {
-    "randsvc:8080": "Service: /random",
-    "randsvc:9464": "Service, management port: /metrics /livez /readyz",
-    "otel-collector:4318": "Collector: OTLP over HTTP",
-    "otel-collector:4317": "Collector: OTLP over gRPC",
-    "otel-collector:8889": "Collector: /metrics that were pushed to it",
-    "otel-collector:8888": "Collector: /metrics about itself",
-    "otel-collector:13133": "Collector: health",
-    "prometheus:9090": "Prometheus: HTTP API (no web page)",
-    "alertmanager:9093": "Alertmanager: web page, HTTP API",
-}
-AddressBook = Mapping[str, str]
-"""The address here of each address of the compose network."""
+__all__ = (
+    "AddressBook",
+    "Program",
+    "Service",
+    "Stack",
+    "StackError",
+    "auth",
+    "blackbox",
+    "randsvc",
+    "running",
+    "users",
+    "wait_until",
+)
 
 START_WITHIN = 30.0
 STOP_WITHIN = 20.0
@@ -54,61 +67,6 @@ T = TypeVar("T")
 
 # Environment variables of proxies are not for loopback.
 _http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-class StackError(Exception):
-    """A program can't be started, or has stopped; the first line says which and why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Program:
-    """One process.
-
-    ``listens`` holds addresses of the compose network; ``ready`` is one of them and a path that
-    answers 2xx once the program can be used. ``env`` is all of its environment.
-    """
-
-    name: str
-    command: Sequence[str]
-    listens: Sequence[str]
-    ready: tuple[str, str]
-    env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-
-
-Service = Callable[[AddressBook], Program]
-"""Makes a program of the address book: a service that pushes to the Collector or is pulled."""
-
-
-def randsvc(book: AddressBook, *, env: Mapping[str, str] | None = None) -> Program:
-    """Make the service; its ``RANDSVC_*`` and ``OTEL_*`` are those of ``env`` and no others.
-
-    Where it listens is the address book's to say.
-    """
-    host, port = book["randsvc:8080"].split(":")
-    management_host, management_port = book["randsvc:9464"].split(":")
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("RANDSVC_", "OTEL_"))
-    }
-    defaults = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{book['otel-collector:4318']}",
-        # In ms, as Prometheus scrapes.
-        "OTEL_METRIC_EXPORT_INTERVAL": "5000",
-    }
-    places = {
-        "RANDSVC_HOST": host,
-        "RANDSVC_PORT": port,
-        "RANDSVC_MANAGEMENT_HOST": management_host,
-        "RANDSVC_MANAGEMENT_PORT": management_port,
-    }
-    return Program(
-        name="randsvc",
-        command=[sys.executable, "-m", "randsvc", "serve"],
-        listens=["randsvc:8080", "randsvc:9464"],
-        ready=("randsvc:9464", "/readyz"),
-        env=inherited | defaults | dict(env or {}) | places,
-    )
 
 
 class Stack:
@@ -138,6 +96,8 @@ class Stack:
                 start_new_session=True,
             )
         self._processes[name] = process
+        if program.ready is None:
+            return
         address, path = program.ready
         try:
             wait_until(lambda: self._answers(name, address, path), within=START_WITHIN)
@@ -154,6 +114,11 @@ class Stack:
     def kill(self, name: str) -> None:
         """End a program without giving it time to save or send anything."""
         self._end(name, signal.SIGKILL)
+
+    @property
+    def running(self) -> set[str]:
+        """The names of the programs that were started and not stopped."""
+        return set(self._processes)
 
     def check(self) -> None:
         """Raise ``StackError`` if a program has stopped that nobody asked to."""
@@ -232,12 +197,14 @@ def running(
     free_ports: bool = False,
     interval: str | None = None,
     pull: bool = False,
+    scale: TimeScale = "demo",
     folder: Path | None = None,
 ) -> Iterator[Stack]:
     """Run the chain inside; give it when everything is ready.
 
     ``interval`` replaces how often Prometheus scrapes and evaluates (a Prometheus duration).
     ``pull`` makes it keep what it reads from the service itself, as prometheus.yml describes.
+    ``scale`` is the time scale of the rules. What is not among ``services`` is not probed.
     ``folder`` takes configurations, data and logs; without one they are gone at the end.
     Raises ``StackError`` or ``NativeError``. The thread that enters must live until the end: the
     kernel takes its death for ours.
@@ -246,13 +213,25 @@ def running(
         programs = native.build()
         folder = folder or Path(cleanup.enter_context(tempfile.TemporaryDirectory()))
         book = _free_addresses() if free_ports else _well_known_addresses()
+        measured = [service(book) for service in services]
+        probed = any("blackbox-exporter:9115" in program.listens for program in measured)
+        # Prometheus last, so that it finds all that it scrapes, and stops first.
+        last = prometheus(
+            programs,
+            book,
+            folder,
+            interval=interval,
+            pull=pull,
+            scale=scale,
+            without=() if probed else ("blackbox",),
+        )
         stack = Stack(
             [
-                _alertmanager(programs, book, folder),
-                _collector(programs, book),
-                *(service(book) for service in services),
-                # Last, so that it finds all that it scrapes, and stops first.
-                _prometheus(programs, book, folder, interval, pull),
+                inbox(book),
+                alertmanager(programs, book, folder),
+                collector(programs, book),
+                *measured,
+                last,
             ],
             book,
             folder,
@@ -278,20 +257,31 @@ def wait_until(holds: Callable[[], T], *, within: float, every: float = 0.1) -> 
 
 
 def main() -> int:
-    """Run the chain with the service until Ctrl-C, SIGTERM, or until one of its programs stops."""
+    """Run the chain with users until Ctrl-C, SIGTERM, or until one of its programs stops.
+
+    Who has a terminal can stop programs and start them again.
+    """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = {
         name: value for name, value in os.environ.items() if name.startswith(("RANDSVC_", "OTEL_"))
     }
-    # Something to see.
-    env = {"RANDSVC_USERS": "15"} | chosen
+    services: list[Service] = [partial(randsvc, env=chosen), partial(auth, env=chosen), users]
+    if shutil.which(BLACKBOX_PACKAGE):
+        services.append(blackbox)
+    else:
+        console.print(
+            f"Nothing is probed from outside: there is no program {BLACKBOX_PACKAGE}; on Debian it "
+            "is the package of that name."
+        )
     try:
-        with running(services=[lambda book: randsvc(book, env=env)]) as stack:
+        with running(services=services) as stack:
             console.print(_table(stack))
             console.print(f"Logs and data until then: {stack.folder}. Ctrl-C stops all.")
+            if sys.stdin.isatty():
+                console.print(f"stop NAME, start NAME: one of {', '.join(stack.programs)}")
             while True:
-                time.sleep(1)
+                _obey(stack, console)
                 stack.check()
     except KeyboardInterrupt:
         return 0
@@ -300,96 +290,26 @@ def main() -> int:
         return 1
 
 
-def _alertmanager(programs: Path, book: AddressBook, folder: Path) -> Program:
-    return Program(
-        name="alertmanager",
-        command=[
-            f"{programs}/alertmanager",
-            f"--config.file={ROOT}/observability/alertmanager/alertmanager.yml",
-            f"--storage.path={folder}/alertmanager",
-            f"--web.listen-address={book['alertmanager:9093']}",
-            *_flags("alertmanager"),
-        ],
-        listens=["alertmanager:9093"],
-        ready=("alertmanager:9093", "/-/ready"),
-    )
-
-
-def _collector(programs: Path, book: AddressBook) -> Program:
-    host, port = book["otel-collector:8888"].split(":")
-    return Program(
-        name="otel-collector",
-        command=[f"{programs}/otelcol", f"--config={ROOT}/otel/collector.yaml"],
-        listens=[address for address in ADDRESSES if address.startswith("otel-collector:")],
-        ready=("otel-collector:13133", "/"),
-        # No Jaeger is started here; who has one sets COLLECTOR_TRACES and COLLECTOR_JAEGER.
-        env={"COLLECTOR_TRACES": "nop"}
-        | os.environ
-        | {
-            "COLLECTOR_OTLP_GRPC": book["otel-collector:4317"],
-            "COLLECTOR_OTLP_HTTP": book["otel-collector:4318"],
-            "COLLECTOR_PROMETHEUS": book["otel-collector:8889"],
-            "COLLECTOR_HEALTH_CHECK": book["otel-collector:13133"],
-            "COLLECTOR_TELEMETRY_HOST": host,
-            "COLLECTOR_TELEMETRY_PORT": port,
-        },
-    )
-
-
-def _prometheus(
-    programs: Path, book: AddressBook, folder: Path, interval: str | None, pull: bool
-) -> Program:
-    source = ROOT / "observability/prometheus/prometheus.yml"
-    config = _translated(yaml.safe_load(source.read_text()), book, source)
-    config["rule_files"] = [str(source.parent / pattern) for pattern in config["rule_files"]]
-    if interval is not None:
-        keys = ("scrape_interval", "scrape_timeout", "evaluation_interval")
-        config["global"] |= dict.fromkeys(keys, interval)
-    if pull:
-        (job,) = (
-            job for job in config["scrape_configs"] if job["job_name"] == "randsvc-management"
-        )
-        job["job_name"] = "randsvc"
-        del job["metric_relabel_configs"]
-        # So that rules and panels read the distributions as they read pushed ones.
-        job["convert_classic_histograms_to_nhcb"] = True
-        job["always_scrape_classic_histograms"] = True
-    target = folder / "prometheus.yml"
-    target.write_text(yaml.safe_dump(config, sort_keys=False))
-    return Program(
-        name="prometheus",
-        command=[
-            f"{programs}/prometheus",
-            f"--config.file={target}",
-            f"--storage.tsdb.path={folder}/prometheus",
-            f"--web.listen-address={book['prometheus:9090']}",
-            f"--web.external-url=http://{book['prometheus:9090']}",
-            *_flags("prometheus"),
-        ],
-        listens=["prometheus:9090"],
-        ready=("prometheus:9090", "/-/ready"),
-    )
-
-
-def _flags(service: str) -> list[str]:
-    """Give the flags of a service in docker-compose.yml, but for those that name a place."""
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    places = ("--config.file=", "--storage.path=", "--storage.tsdb.path=", "--web.")
-    command: list[str] = compose["services"][service]["command"]
-    return [flag for flag in command if not flag.startswith(places)]
-
-
-def _translated(node: Any, book: AddressBook, source: Path, key: str = "") -> Any:
-    """Replace each address among the targets; one that has none here is an error."""
-    if isinstance(node, dict):
-        return {key: _translated(value, book, source, key) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_translated(value, book, source, key) for value in node]
-    if key == "targets":
-        if node not in book:
-            raise StackError(f"{source}: no program of the native stack listens at {node}")
-        return book[node]
-    return node
+def _obey(stack: Stack, console: Console) -> None:
+    """Do what is typed within a second, if anything is."""
+    if not sys.stdin.isatty():
+        time.sleep(1)
+        return
+    if not select.select([sys.stdin], [], [], 1)[0]:
+        return
+    match sys.stdin.readline().split():
+        case ["stop", name] if name in stack.programs:
+            stack.stop(name)
+            console.print(f"{name} is stopped")
+        case ["start", name] if name in stack.programs and name not in stack.running:
+            stack.start(name)
+            console.print(f"{name} runs")
+        case []:
+            pass
+        case _:
+            console.print(
+                f"expected stop NAME or start NAME; running: {', '.join(sorted(stack.running))}"
+            )
 
 
 def _well_known_addresses() -> AddressBook:

@@ -24,6 +24,9 @@ app = App(
 )
 app.command(fault_app)
 # Only on use, as the service itself needs none of it.
+app.command(
+    "randsvc.scenario_cli:scenario_app", name="scenario", help="Run an incident, see its alert."
+)
 
 
 @app.command(config=Env(Settings.prefix, command=False))

@@ -5,13 +5,16 @@ Run by Locust, by itself or in docker-compose.yml:
     locust --locustfile scenarios/locustfile.py --headless --host http://127.0.0.1:8080
 
 Each user sends one request per second, however long the answers take, so there are as many users
-as requests per second. A day lasts ``--period`` seconds; the options also read USERS_* variables.
+as requests per second. A day lasts ``--period`` seconds. Where ``--auth`` is set the users log in
+there first, and go on without when they cannot. The options also read USERS_* variables.
 """
 # Locust has types for a part of what is used here, and for none where it is not installed.
 # mypy: allow-untyped-calls, allow-subclassing-any
 
 import os
+import random
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,33 @@ from randsvc.wave import rate_at
 _HEARTBEAT = os.environ.get("USERS_HEARTBEAT")
 
 
-def ask(user: FastHttpUser) -> None:
-    """Ask for one random number."""
-    user.client.get("/random")
+# The one of randsvc.settings; the password of every user, known to everybody.
+_PASSWORD = "random"  # noqa: S105
+_REQUESTS_PER_VISIT = 10
+"""On average; then the user logs out."""
+_RENEWED_AT = 0.8
+"""Part of the life of a token after which the user gets another."""
+
+
+def ask(user: "RandomUser") -> None:
+    """Ask for one random number, logged in where that can be done."""
+    auth = user.environment.parsed_options.auth
+    if auth and time.monotonic() >= user.renew_at:
+        _log_in(user, auth)
+    headers = {"Authorization": f"Bearer {user.token}"} if user.token else {}
+    user.client.get("/random", headers=headers)
+    if random.random() * _REQUESTS_PER_VISIT < 1:
+        user.token, user.renew_at = "", 0.0
+
+
+def _log_in(user: "RandomUser", auth: str) -> None:
+    user.token = ""
+    credentials = {"user": f"user-{id(user)}", "password": _PASSWORD}
+    answer = user.client.post(f"{auth.rstrip('/')}/login", json=credentials, name="/login")
+    if answer.status_code == 200:
+        granted = answer.json()
+        user.token = granted["token"]
+        user.renew_at = time.monotonic() + _RENEWED_AT * granted["expires_in"]
 
 
 class RandomUser(FastHttpUser):
@@ -34,6 +61,8 @@ class RandomUser(FastHttpUser):
 
     tasks = [ask]  # noqa: RUF012  # a list by Locust's own declaration
     wait_time = constant_throughput(1)
+    token = ""
+    renew_at = 0.0
 
 
 class DailyWave(LoadTestShape):
@@ -59,6 +88,9 @@ def _add_options(parser: Any) -> None:
     ):
         variable = f"USERS_{name.upper()}"
         parser.add_argument(f"--{name}", type=float, default=default, env_var=variable, help=text)
+    parser.add_argument(
+        "--auth", default="", env_var="USERS_AUTH", help="URL that users log in at; empty: nowhere"
+    )
 
 
 def _refuse_an_impossible_day(environment: Any, **_: Any) -> None:

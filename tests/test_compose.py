@@ -1,11 +1,15 @@
 """What docker-compose.yml, .env and the Dockerfile promise, read from the files."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from randsvc.settings import PASSWORD
+from randsvc.tokens import SECRET_BYTES
 
 ROOT = Path(__file__).parents[1]
 ENV = dict(
@@ -21,7 +25,11 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 # Its image has no program that could ask: another service does, under this name.
 ASKED_BY_ANOTHER = {"otel-collector": "otel-collector-health"}
 
+# What is there to be run by hand has a profile, which keeps it out of `up`, and ends.
+LASTING = {name: service for name, service in SERVICES.items() if "profiles" not in service}
+
 every_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES.keys())
+every_lasting_service = pytest.mark.parametrize("service", LASTING.values(), ids=LASTING.keys())
 
 
 def stages() -> dict[str, list[str]]:
@@ -51,8 +59,9 @@ def binds(service: dict[str, Any]) -> list[list[str]]:
 
 def test_the_services_have_the_names_that_the_configurations_use() -> None:
     assert set(SERVICES) == {
-        *("randsvc", "users", "otel-collector", "otel-collector-health"),
-        *("prometheus", "alertmanager", "grafana", "jaeger"),
+        *("randsvc", "auth", "users", "otel-collector", "otel-collector-health"),
+        *("prometheus", "blackbox-exporter", "alertmanager", "inbox", "grafana", "jaeger"),
+        "scenario",
     }
 
 
@@ -68,7 +77,7 @@ def test_the_base_image_is_pinned_to_a_release() -> None:
     assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", base)
 
 
-@every_service
+@every_lasting_service
 def test_its_health_is_checked(service: dict[str, Any], request: pytest.FixtureRequest) -> None:
     name = request.node.callspec.id
     if name in ASKED_BY_ANOTHER:
@@ -110,7 +119,7 @@ def test_its_memory_and_its_logs_are_limited(service: dict[str, Any]) -> None:
     assert {"max-size", "max-file"} <= service["logging"]["options"].keys()
 
 
-@every_service
+@every_lasting_service
 def test_it_comes_back_after_a_crash(service: dict[str, Any]) -> None:
     assert service["restart"] == "unless-stopped"
 
@@ -133,6 +142,37 @@ def test_every_mounted_path_exists_and_cannot_be_written(service: dict[str, Any]
     for source, _, mode in binds(service):
         assert (ROOT / source).exists(), source
         assert mode == "ro"
+
+
+def test_only_what_is_run_by_hand_has_a_profile() -> None:
+    assert set(SERVICES) - set(LASTING) == {"scenario"}
+
+
+def test_the_password_of_the_probe_is_the_one_that_everybody_has() -> None:
+    modules = yaml.safe_load((ROOT / "observability/blackbox/blackbox.yml").read_text())["modules"]
+    assert json.loads(modules["login"]["http"]["body"])["password"] == PASSWORD
+
+
+def test_every_probe_of_prometheus_is_one_of_the_exporter() -> None:
+    modules = yaml.safe_load((ROOT / "observability/blackbox/blackbox.yml").read_text())["modules"]
+    prometheus = yaml.safe_load((ROOT / "observability/prometheus/prometheus.yml").read_text())
+    (job,) = (job for job in prometheus["scrape_configs"] if job["job_name"] == "blackbox")
+    assert {item["labels"]["__param_module"] for item in job["static_configs"]} == set(modules)
+
+
+def test_what_is_known_to_several_services_is_long_enough_to_sign_with() -> None:
+    assert len(ENV["AUTH_SECRET"]) >= SECRET_BYTES
+
+
+def test_what_the_dockerfile_copies_is_there_and_not_kept_out_of_the_build() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    let_in = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    for instruction in (line for lines in stages().values() for line in lines):
+        if not instruction.startswith("COPY ") or "--from=" in instruction:
+            continue
+        for source in instruction.split()[1:-1]:
+            assert list(ROOT.glob(source)), source
+            assert any(source == path or source.startswith(path) for path in let_in), source
 
 
 def test_every_named_volume_is_declared_and_mounted() -> None:

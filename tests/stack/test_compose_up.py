@@ -25,7 +25,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 STANDINS = os.environ.get("STANDINS")
 WITHOUT_STANDIN = ("grafana", "jaeger")
-BUILT_HERE = ("randsvc", "users")
+BUILT_HERE = ("randsvc", "auth", "users", "inbox")
+BY_HAND = ("scenario",)
 
 # Images are built from nothing the first time.
 pytestmark = pytest.mark.timeout(900)
@@ -89,7 +90,7 @@ def as_pip_is_set_up_here(folder: Path) -> Path:
         secrets["pip.conf"] = {"file": str(folder / "pip.conf")}
     build = {"build": {"secrets": sorted(secrets)}}
     override = folder / "pip.json"
-    services = dict.fromkeys(BUILT_HERE, build)
+    services = dict.fromkeys(BUILT_HERE + BY_HAND, build)
     override.write_text(json.dumps({"services": services, "secrets": secrets}))
     return override
 
@@ -109,8 +110,9 @@ def compose(ports: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
         "docker-compose.yml",
         as_pip_is_set_up_here(tmp_path_factory.mktemp("compose")),
     ]
-    # One request a second: a local bridge network may bear no more. Each is traced.
-    load = {"USERS_MEAN": "1", "USERS_AMPLITUDE": "0", "TRACED_SHARE": "1"}
+    # Two requests a second, which a share of them takes: a local bridge network may bear no more.
+    # Each is traced.
+    load = {"USERS_MEAN": "2", "USERS_AMPLITUDE": "0", "TRACED_SHARE": "1"}
     env = os.environ | ports | load
 
     def compose(*arguments: str) -> str:
@@ -122,7 +124,7 @@ def compose(ports: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     left_out = WITHOUT_STANDIN if STANDINS else ()
     scale = [f"--scale={service}=0" for service in left_out]
     try:
-        compose("build")
+        compose("--profile=scenario", "build")
         try:
             compose("up", "--wait", "--wait-timeout=240", *scale)
         except AssertionError as error:
@@ -195,9 +197,25 @@ def test_prometheus_reaches_everything_it_scrapes(compose: Compose, ports: dict[
     wait_until(lambda: ask_prometheus(ports, "count(up == 0)") == 0, within=60)
 
 
+def test_a_scenario_run_inside_is_told_at_its_level(
+    compose: Compose, ports: dict[str, str]
+) -> None:
+    said = compose("run", "--rm", "-T", "scenario", "run", "model-down")
+    assert re.search(r"^Verdict +passed\b", said, re.MULTILINE), said
+    told = json.loads(get(f"http://127.0.0.1:{ports['INBOX_PORT']}/notifications"))
+    assert {
+        (notification["receiver"], notification["level"])
+        for notification in told
+        for alert in notification["alerts"]
+        if alert["name"] == "RandsvcModelReplaced"
+    } == {("ticket", "major")}
+    assert ">major</span>" in get(f"http://127.0.0.1:{ports['INBOX_PORT']}/").decode()
+
+
 def test_a_request_shows_up_in_prometheus(compose: Compose, ports: dict[str, str]) -> None:
     answered = 'sum(http_server_request_duration_seconds_count{http_route="/random"})'
-    compose("stop", "users")
+    # All who ask for it.
+    compose("stop", "users", "blackbox-exporter")
     seen: list[float] = []
 
     def settled() -> bool:

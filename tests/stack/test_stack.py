@@ -20,6 +20,7 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
+from observability import programs as described
 from observability import stack as observed
 from observability.stack import Program, Stack, StackError, randsvc, running, wait_until
 
@@ -113,17 +114,18 @@ def test_every_program_says_the_release_that_is_pinned(programs: Path) -> None:
         assert env[key] in said.stdout.split(), program
 
 
-def test_every_target_that_runs_is_up_and_the_missing_service_is_down(chain: Stack) -> None:
+def test_every_target_that_runs_is_up_and_the_missing_services_are_down(chain: Stack) -> None:
     def ups() -> dict[str, str]:
         return {series["metric"]["job"]: series["value"][1] for series in chain.query("up")}
 
-    wait_until(lambda: len(ups()) == 5, within=20)
+    wait_until(lambda: len(ups()) == 6, within=20)
     assert ups() == {
         "otel-collector": "1",
         "otel-collector-telemetry": "1",
         "prometheus": "1",
         "alertmanager": "1",
         "randsvc-management": "0",
+        "auth-management": "0",
     }
 
 
@@ -268,14 +270,52 @@ def test_a_target_without_an_address_here_is_refused(tmp_path: Path) -> None:
     config = yaml.safe_load("scrape_configs: [{static_configs: [{targets: ['nowhere:1']}]}]")
     source = tmp_path / "prometheus.yml"
     with pytest.raises(StackError) as refused:
-        observed._translated(config, {}, source)
+        described._translated(config, {}, source)
     assert str(refused.value) == f"{source}: no program of the native stack listens at nowhere:1"
+
+
+def test_addresses_are_replaced_wherever_they_are_named(tmp_path: Path) -> None:
+    config = yaml.safe_load(
+        "{targets: ['http://randsvc:8080/random'], url: 'http://inbox:9095/pager',"
+        " replacement: 'blackbox-exporter:9115', other: 'http://localhost:3000', number: 8080}"
+    )
+    book = {address: f"127.0.0.1:{index}" for index, address in enumerate(described.ADDRESSES)}
+    assert described._translated(config, book, tmp_path) == {
+        "targets": [f"http://{book['randsvc:8080']}/random"],
+        "url": f"http://{book['inbox:9095']}/pager",
+        "replacement": book["blackbox-exporter:9115"],
+        "other": "http://localhost:3000",
+        "number": 8080,
+    }
+
+
+@pytest.mark.parametrize("scale", ["demo", "production"])
+def test_the_time_scale_of_the_rules_can_be_chosen(
+    scale: described.TimeScale, tmp_path: Path
+) -> None:
+    book = {address: f"127.0.0.1:{index}" for index, address in enumerate(described.ADDRESSES)}
+    described.prometheus(
+        Path("bin"), book, tmp_path, interval=None, pull=False, scale=scale, without=["blackbox"]
+    )
+    config = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
+    rules = ROOT / "observability/prometheus/rules"
+    assert config["rule_files"] == [f"{rules}/*.yml", f"{rules}/{scale}/*.yml"]
+    assert list((rules / scale).glob("*.yml"))
+    assert "blackbox" not in {job["job_name"] for job in config["scrape_configs"]}
+
+
+def test_a_missing_blackbox_exporter_is_one_line_that_names_the_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(StackError, match=r"^no program prometheus-blackbox-exporter in PATH: .*$"):
+        described.blackbox({})
 
 
 def test_the_service_gets_no_setting_that_nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANDSVC_DELAY", "constant(9)")
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    book = {address: f"127.0.0.1:{index}" for index, address in enumerate(observed.ADDRESSES)}
+    book = {address: f"127.0.0.1:{index}" for index, address in enumerate(described.ADDRESSES)}
     env = randsvc(book, env={"RANDSVC_SEED": "1"}).env
     assert {"RANDSVC_DELAY", "OTEL_SDK_DISABLED"} & env.keys() == set()
     assert env["RANDSVC_SEED"] == "1"

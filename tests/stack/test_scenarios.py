@@ -1,0 +1,207 @@
+"""Every scenario on the real programs, at the time scale demo; and with a program that is killed.
+
+Most of the time is waiting, so that a few stacks run side by side, each with scenarios one after
+the other. Run with -s to see who is told what, and when; the table of all is at the end.
+"""
+
+import asyncio
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from observability.programs import BLACKBOX_PACKAGE
+from observability.stack import Stack, auth, blackbox, randsvc, running, users
+from randsvc import scenario_run, scenarios
+from randsvc.scenario_run import Addresses, Verdict
+
+pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
+
+LIMITS = {"critical": 20.0, "major": 40.0, "minor": 90.0}
+RECEIVERS = {"critical": "pager", "major": "ticket", "minor": "digest"}
+
+# As Prometheus scrapes in demo; so few at once that an overload is no burden.
+FAST = {"OTEL_METRIC_EXPORT_INTERVAL": "1000", "RANDSVC_MAX_CONCURRENCY": "40"}
+SERVICES = (
+    partial(randsvc, env=FAST),
+    partial(auth, env=FAST),
+    blackbox,
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A scenario, and a program that is killed a second after its fault, for five seconds.
+
+    ``unexpected`` runs it as if nothing were expected to fire.
+    """
+
+    scenario: str
+    killed: str | None = None
+    unexpected: bool = False
+
+    def __str__(self) -> str:
+        how = (", unexpected" if self.unexpected else "", f", {self.killed} killed")
+        return f"{self.scenario}{how[bool(self.killed)]}"
+
+
+KILLS = (
+    Run("model-down", "otel-collector"),
+    Run("model-down", "prometheus"),
+    Run("model-down", "alertmanager"),
+)
+# Each on a stack of its own. What the longest windows see comes last: on a stack that has just been
+# started they are empty, and notice anything at once.
+LANES: Sequence[Sequence[Run]] = (
+    (Run("model-down"), Run("auth-down"), Run("slow-error-burn")),
+    (Run("overload"), Run("telemetry-path-down"), Run("strange-loop")),
+    (
+        *(Run("healthy-day"), Run("model-slow"), Run("event-loop-blocked"), Run("service-down")),
+        UNEXPECTED := Run("model-down", unexpected=True),
+    ),
+    (Run("quiet-night"), Run("error-burst"), *KILLS),
+)
+RUNS = [run for lane in LANES for run in lane]
+
+every_run = pytest.mark.parametrize("run", [run for run in RUNS if not run.unexpected], ids=str)
+
+
+class Killing:
+    """The programs of a stack, for a scenario; they end at once, as in an incident."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    def stop(self, name: str) -> None:
+        self._stack.kill(name)
+
+    def start(self, name: str) -> None:
+        self._stack.start(name)
+
+
+console = Console(width=120)
+
+
+async def run_on(stack: Stack, run: Run) -> Verdict:
+    scenario = scenarios.load(run.scenario)
+    began = time.monotonic()
+    loop = asyncio.get_running_loop()
+
+    def say(what: str) -> None:
+        console.print(f"{run}: {time.monotonic() - began:.1f} s {what}", markup=False)
+        if run.killed and what.endswith("is on"):
+            loop.call_later(1, stack.kill, run.killed)
+            loop.call_later(6, stack.start, run.killed)
+
+    if run.killed:
+        assert scenario.expected
+        # What the gap takes, and that monitoring notices its own trouble.
+        later = replace(scenario.expected, fires_within=scenario.expected.fires_within + 30)
+        broken = ("CollectorDown", "TargetsLost", "NotificationsFailing", "MeasurementsLost")
+        also = dict.fromkeys((f"Randsvc{name}" for name in broken), "a program was killed")
+        scenario = replace(scenario, expected=later, may_fire=also)
+    if run.unexpected:
+        scenario = replace(scenario, level=None, expected=None, watched_for=25.0)
+    addresses = Addresses(
+        prometheus=stack.url("prometheus:9090"),
+        alertmanager=stack.url("alertmanager:9093"),
+        inbox=stack.url("inbox:9095"),
+        service=stack.url("randsvc:8080"),
+        management=stack.url("randsvc:9464"),
+        auth_management=stack.url("auth:9465"),
+    )
+    return await scenario_run.run(scenario, addresses, programs=Killing(stack), say=say)
+
+
+def run_all(
+    lane: Sequence[Run], verdicts: Mapping[Run, "Future[Verdict]"], all_started: threading.Barrier
+) -> None:
+    """Run a lane on its own stack, in this thread to the end: the stack ends with it."""
+    try:
+        with running(services=SERVICES, free_ports=True, interval="1s") as stack:
+            # So that no user waits because the machine is busy with starting the other stacks.
+            all_started.wait()
+            stack.programs["users"] = users(stack.book, number=25)
+            stack.start("users")
+            time.sleep(10)  # some measurements, so that a beginning is no incident
+            for run in lane:
+                try:
+                    verdicts[run].set_result(asyncio.run(run_on(stack, run)))
+                except Exception as error:
+                    verdicts[run].set_exception(error)
+    except Exception as error:
+        all_started.abort()
+        for run in lane:
+            if not verdicts[run].done():
+                verdicts[run].set_exception(error)
+
+
+@pytest.fixture(scope="module")
+def verdict_of(programs: Path) -> Iterator[Callable[[Run], Verdict]]:
+    if shutil.which(BLACKBOX_PACKAGE) is None:
+        pytest.skip(f"no scenario is run: there is no program {BLACKBOX_PACKAGE} (Debian's name)")
+    verdicts: dict[Run, Future[Verdict]] = {run: Future() for run in RUNS}
+    all_started = threading.Barrier(len(LANES))
+    threads = [
+        threading.Thread(target=run_all, args=(lane, verdicts, all_started)) for lane in LANES
+    ]
+    for thread in threads:
+        thread.start()
+    yield lambda run: verdicts[run].result()
+    for thread in threads:
+        thread.join()
+    console.print(table(verdicts))
+
+
+def table(verdicts: Mapping[Run, "Future[Verdict]"]) -> Table:
+    shown = Table("Scenario", "Level", "Time to detect", "Limit", "Told after", "Time to clear")
+    for run, future in verdicts.items():
+        if run.unexpected:
+            continue
+        if future.exception():
+            shown.add_row(str(run), str(future.exception()))
+            continue
+        verdict = future.result()
+        level = verdict.scenario.level
+        times = [
+            "-" if seconds is None else f"{seconds:.1f} s"
+            for seconds in (verdict.fired, verdict.told, verdict.cleared)
+        ]
+        limit = f"{LIMITS[level]:g} s" if level else "-"
+        shown.add_row(str(run), level or "none", times[0], limit, *times[1:])
+    return shown
+
+
+def test_every_scenario_is_run() -> None:
+    assert {run.scenario for run in RUNS} == set(scenarios.names())
+
+
+@pytest.mark.parametrize("name", scenarios.names())
+def test_a_level_is_detected_within_its_time_and_reaches_its_receiver(name: str) -> None:
+    scenario = scenarios.load(name)
+    if scenario.expected and scenario.level:
+        assert scenario.expected.fires_within <= LIMITS[scenario.level]
+        assert scenario.expected.receiver == RECEIVERS[scenario.level]
+
+
+@every_run
+def test_the_right_alert_reaches_the_right_person_in_time_and_clears(
+    run: Run, verdict_of: Callable[[Run], Verdict]
+) -> None:
+    verdict = verdict_of(run)
+    assert not verdict.problems, "; ".join(verdict.problems)
+
+
+def test_what_nobody_expected_fails_a_scenario(verdict_of: Callable[[Run], Verdict]) -> None:
+    assert verdict_of(UNEXPECTED).problems == (
+        "RandsvcModelReplaced (major) fired too",
+        "ticket was told of RandsvcModelReplaced (major)",
+    )
