@@ -66,6 +66,7 @@ class HttpServerMetrics:
         self._duration = duration
         self._traced = traced
         self._series: dict[_Key, Series] = {}
+        self._recorders = self._recorder_class()
 
     def active(self) -> dict[tuple[str, str], int]:
         """Requests in a handler now, by method and scheme."""
@@ -77,11 +78,11 @@ class HttpServerMetrics:
         Every other outcome is recorded by the access logger, which aiohttp calls later, but not on
         cancellation. Run the application with ``access_log_class``, or nothing is.
         """
-        active, traced = self._active, self._traced
+        active, traced, recorders = self._active, self._traced, self._recorders
 
         async def measured(request: web.Request) -> web.StreamResponse:
             recorder = request.protocol.access_logger
-            if not isinstance(recorder, _Recorder):
+            if type(recorder) is not recorders:  # isinstance of an abstract class is slow
                 return await handler(request)
             if traced:
                 span = trace.get_current_span().get_span_context()
@@ -107,6 +108,9 @@ class HttpServerMetrics:
         aiohttp makes one object of it for each connection, and calls it while the exception that
         made the response, or cut it off, is being handled.
         """
+        return self._recorders
+
+    def _recorder_class(self) -> type[_Recorder]:
         find, traced = self._find, self._traced
 
         class Recorder(_Recorder):
