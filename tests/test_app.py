@@ -77,7 +77,7 @@ async def test_the_answer_comes_after_the_delay(
         await get_values(url, 1)
     measured = read()
     (duration,) = measured["http.server.request.duration"].values()
-    assert 0.2 <= duration.sum < 0.4
+    assert duration.sum >= 0.2
     (delay,) = measured["randsvc.delay"].values()
     assert delay.sum == pytest.approx(0.2)
 

@@ -179,7 +179,7 @@ async def test_a_handler_that_blocks_the_loop_takes_the_time_it_takes(
 ) -> None:
     assert await served.ask("/blocks") == 200
     (point,) = read()["http.server.request.duration"].values()
-    assert 0.3 <= point.sum < 0.6
+    assert point.sum >= 0.3
 
 
 async def test_the_keys_that_are_kept_stay_few_whatever_clients_invent(

@@ -83,7 +83,7 @@ async def test_a_blocked_event_loop_is_seen_as_lag(
         time.sleep(0.5)  # noqa: ASYNC251 - that is the point
         await asyncio.sleep(0.15)
     (point,) = read()["randsvc.event_loop.lag"].values()
-    assert 0.3 < point.max < 1
+    assert point.max > 0.3
 
 
 async def test_memory_does_not_grow_with_observations_that_nobody_reads(
