@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .PHONY: help
 help:  ## list what can be made
-	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---------------------------------------------------------------------------------------------------- use it
 
@@ -58,6 +58,10 @@ generate: $(VENV)/dev.stamp  ## write again what is generated: rules, dashboards
 .PHONY: bench
 bench: $(VENV)/dev.stamp  ## measure the price of measuring, and of being read (6 min; leave the machine alone)
 	$(BIN)/python -m benchmarks
+
+.PHONY: bench-recovery
+bench-recovery: $(VENV)/dev.stamp  ## measure how well distributions are recovered, against the truth (14 min)
+	$(BIN)/python -m benchmarks.recovery
 
 LOCK = .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command 'make lock'

@@ -27,6 +27,8 @@ app.command(fault_app)
 app.command(
     "randsvc.scenario_cli:scenario_app", name="scenario", help="Run an incident, see its alert."
 )
+app.command("randsvc.recovery_cli:recover_app", name="recover", help="Recover a distribution.")
+app.command("randsvc.recovery_cli:baseline_app", name="baseline", help="Keep a distribution.")
 
 
 @app.command(config=Env(Settings.prefix, command=False))

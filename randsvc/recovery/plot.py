@@ -1,0 +1,132 @@
+"""What was recovered as a picture: in the terminal, and as a PNG."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from rich.text import Text
+
+from randsvc.recovery.binned import Binned
+from randsvc.recovery.families import Array
+from randsvc.recovery.fit import Fit
+from randsvc.recovery.prometheus import RecoveryError
+from randsvc.recovery.recover import Recovered
+
+__all__ = ("as_png", "in_terminal")
+
+ROWS = 20
+BAR = 50
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def in_terminal(recovered: Recovered) -> Text:
+    """The share of the values in each of some rows, as a bar; a ``│`` where the fit has it."""
+    binned = recovered.binned
+    if len(binned.bins) < 2:
+        return Text()
+    edges = np.linspace(*_range(binned), ROWS + 1)
+    shares = [binned.below(high) - binned.below(low) for low, high in pairwise(edges)]
+    fit = _best(recovered)
+    expected = fit.probability(edges[:-1], edges[1:]) if fit else np.zeros(ROWS)
+    longest = max(*shares, *expected)
+    text = Text()
+    for i, share in enumerate(shares):
+        whole, part = divmod(round(8 * BAR * share / longest), 8)
+        bar = ("█" * whole + _EIGHTHS[part] * (part > 0)).ljust(BAR + 1)
+        text.append(f"{edges[i]:>10.4g} ")
+        if fit:
+            mark = round(BAR * expected[i] / longest)
+            text.append(bar[:mark], "blue")
+            text.append("│", "bold red")
+            text.append(bar[mark + 1 :], "blue")
+        else:
+            text.append(bar, "blue")
+        text.append(f" {share:6.1%}\n")
+    if fit:
+        text.append(f"{'│':>11} {fit.family.name}\n", "bold red")
+    return text
+
+
+def as_png(recovered: Recovered, path: Path, *, label: str) -> None:
+    """Draw the density and the cdf with its band; ``label`` names the quantity and its unit.
+
+    Raises ``RecoveryError`` where there is nothing to draw, or the file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    binned = recovered.binned
+    if len(binned.bins) < 2:
+        raise RecoveryError(f"nothing to draw: {recovered.verdict}")
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    density, cdf = figure.subplots(1, 2)
+    low, high = _range(binned)
+    grid = np.linspace(low, high, 801)
+    fit = _best(recovered)
+
+    drawn = [bin_ for bin_ in binned.bins if bin_.width]
+    density.bar(
+        [bin_.lower for bin_ in drawn],
+        [bin_.count / binned.count / bin_.width for bin_ in drawn],
+        [bin_.width for bin_ in drawn],
+        align="edge",
+        color="#9ec5e8",
+        edgecolor="#6a9fce",
+        linewidth=0.4,
+        label="buckets",
+    )
+    if fit:
+        fitted = fit.probability(grid[:-1], grid[1:]) / np.diff(grid)
+        name = fit.family.name + ("" if recovered.best else ", which does not fit")
+        density.plot((grid[:-1] + grid[1:]) / 2, fitted, color="#c0392b", label=name)
+    density.set(title="Density", xlabel=label, ylabel="density", xlim=(low, high), ylim=(0, None))
+    density.legend()
+
+    covering = binned.covering()
+    ends = np.array([bin_.upper for bin_ in covering[:-1]])
+    shares = np.cumsum([bin_.count for bin_ in covering])[:-1] / binned.count
+    # Dvoretzky, Kiefer and Wolfowitz, with Massart's constant: all of the cdf at once, 95%.
+    margin = np.sqrt(np.log(2 / 0.05) / (2 * binned.count))
+    # Between two ends of bins the cdf may be anywhere between its values there.
+    lower = _steps(ends, np.concatenate([[0.0], shares]))
+    upper = _steps(ends, np.concatenate([shares, [1.0]]))
+    cdf.fill_between(
+        grid,
+        np.clip(lower(grid) - margin, 0, 1),
+        np.clip(upper(grid) + margin, 0, 1),
+        color="#9ec5e8",
+        label="95% band, with the buckets",
+    )
+    cdf.plot(ends, shares, ".", markersize=3, color="#2c5f8a", label="at the ends of buckets")
+    if fit:
+        below = fit.probability(np.full_like(grid, -np.inf), grid)
+        cdf.plot(grid, below, color="#c0392b", label=fit.family.name)
+    cdf.set(title="Distribution function", xlabel=label, ylabel="share up to", xlim=(low, high))
+    cdf.legend(loc="lower right")
+    figure.suptitle(recovered.verdict, fontsize=9, wrap=True)
+    try:
+        figure.savefig(path, dpi=120, format="png")
+    except OSError as error:
+        raise RecoveryError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _best(recovered: Recovered) -> Fit | None:
+    """The family that fits, or else the nearest."""
+    best = recovered.best or next(iter(recovered.candidates), None)
+    return best.fit if best else None
+
+
+def _range(binned: Binned) -> tuple[float, float]:
+    """From where to where to draw: all but half a percent of the values at each end."""
+    finite = [x for bin_ in binned.bins for x in bin_[:2] if np.isfinite(x)]
+    grid = np.array(sorted(set(finite)))
+    below = np.array([binned.below(x) for x in grid])
+    first = grid[max(int(np.searchsorted(below, 0.005, side="right")) - 1, 0)]
+    last = grid[min(int(np.searchsorted(below, 0.995)), len(grid) - 1)]
+    return (float(first), float(last)) if first < last else (float(grid[0]), float(grid[-1]))
+
+
+def _steps(ends: Array, values: Array) -> Callable[[Array], Array]:
+    return lambda x: np.asarray(values[np.searchsorted(ends, x, side="left")])

@@ -1,0 +1,217 @@
+"""A distribution recovered from bins: fitted, tested, summed up, told, kept."""
+
+import json
+import math
+import random
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.recovery import CASES, Case, accumulated
+from randsvc.distributions import parse
+from randsvc.recovery import baseline, plot, report
+from randsvc.recovery.binned import EMPTY, Bin, Binned, equiprobable
+from randsvc.recovery.fit import fit, ranked
+from randsvc.recovery.prometheus import RecoveryError
+from randsvc.recovery.recover import recover
+from randsvc.recovery.summary import summarise
+
+
+def sample(text: str, number: int, seed: int = 7) -> Binned:
+    """Draws through the accumulator."""
+    draw = parse(text).sampler(random.Random(seed))
+    return accumulated(sorted(draw() for _ in range(number)))
+
+
+every_family = pytest.mark.parametrize("case", CASES, ids=lambda case: case.family)
+
+
+@every_family
+def test_a_family_has_the_probabilities_of_the_service_s_own(case: Case) -> None:
+    truth = parse(case.text)
+    edges = np.linspace(truth.mean - 5 * truth.variance**0.5, truth.mean * 3, 40)
+    edges = np.concatenate([[-math.inf], edges, [math.inf]])
+    found = case.fitted.probability(case.truth, edges[:-1], edges[1:])
+    expected = np.diff([truth.cdf(float(x)) for x in edges])
+    assert np.allclose(found, expected, atol=1e-11)
+    assert abs(found.sum() - 1) < 1e-12
+
+
+@every_family
+def test_a_family_is_ranked_first_and_its_parameters_are_near(case: Case) -> None:
+    found = ranked(sample(case.text, 10_000))[0]
+    assert found.family.name == case.family
+    for estimate, truth in zip(found.parameters.values(), case.truth, strict=True):
+        assert estimate.low is not None
+        assert estimate.high is not None
+        # Twice the interval: what is missed once in ten thousand times.
+        assert abs(estimate.value - truth) <= estimate.high - estimate.low
+
+
+@every_family
+def test_recovering_does_not_depend_on_the_unit(case: Case) -> None:
+    if case.family == "beta":
+        return  # which lies in 0 to 1
+    here = sample(case.text, 3000)
+    factor = 2.0**40
+    there = Binned(tuple(Bin(b.lower * factor, b.upper * factor, b.count) for b in here.bins), None)
+    one, other = fit(here, case.fitted), fit(there, case.fitted)
+    assert abs(one.log_likelihood - other.log_likelihood) < 0.01
+
+
+def test_what_no_family_makes_fits_none() -> None:
+    parts = "0.4*uniform(low=1, high=2), 0.3*uniform(low=5, high=6), 0.3*uniform(low=8, high=9)"
+    recovered = recover(sample(f"mixture({parts})", 5000))
+    assert recovered.best is None
+    assert recovered.verdict.startswith("none of the families fits: the nearest, ")
+
+
+def test_the_verdict_gives_the_family_with_its_intervals() -> None:
+    verdict = recover(sample("normal(mean=50, sd=10)", 10_000)).verdict
+    assert verdict.startswith("consistent with normal(mean=49.")
+    assert ".." in verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "verdict"),
+    [
+        ("normal(mean=50, sd=10)", 0, "nothing was counted in the window"),
+        ("constant(value=7)", 1, "one value, 7: too few to tell a distribution"),
+        ("normal(mean=50, sd=10)", 5, "5 values in 5 buckets: too few to tell families apart"),
+        ("constant(value=0)", 100, "consistent with constant(value=0): all 100 lie in one bucket"),
+        ("constant(value=-3)", 9, "consistent with constant(value=-3): all 9 lie in one bucket"),
+        ("normal(mean=-50, sd=1)", 5000, "consistent with normal(mean=-50."),
+    ],
+)
+def test_few_values_constant_ones_and_those_below_zero(
+    text: str, number: int, verdict: str
+) -> None:
+    binned = sample(text, number) if number else EMPTY
+    recovered = recover(binned)
+    assert recovered.verdict.startswith(verdict)
+    # Neither NaN nor infinity.
+    assert json.loads(json.dumps(report.as_json(recovered), allow_nan=False))["count"] == number
+    plot.in_terminal(recovered)
+    report.as_text(recovered)
+
+
+def test_bins_without_an_end_are_fitted_as_well() -> None:
+    ends = (-math.inf, 0.0, 5.0, 10.0, 20.0, 50.0, math.inf)
+    truth = parse("normal(mean=8, sd=10)")
+    bins = tuple(
+        Bin(a, b, round(10_000 * (truth.cdf(b) - truth.cdf(a)))) for a, b in pairwise(ends)
+    )
+    recovered = recover(Binned(bins, None))
+    assert recovered.best is not None
+    assert recovered.best.fit.family.name == "normal"
+    assert abs(recovered.best.fit.values[0] - 8) < 0.5
+    json.dumps(report.as_json(recovered), allow_nan=False)
+
+
+def test_bins_of_two_resolutions_become_the_coarser_one() -> None:
+    fine = Binned((Bin(1, 1.5, 3), Bin(1.5, 2, 4), Bin(4, 6, 1)), 20.0)
+    coarse = Binned((Bin(1, 2, 10), Bin(2, 4, 5)), 30.0)
+    assert (fine + coarse) == Binned((Bin(1, 2, 17), Bin(2, 4, 5), Bin(4, 6, 1)), 50.0)
+    assert (fine + coarse).since(coarse) == Binned((Bin(1, 2, 7), Bin(4, 6, 1)), 20.0)
+
+
+def test_what_has_less_than_before_began_anew() -> None:
+    assert Binned((Bin(1, 2, 3),), 5).since(Binned((Bin(1, 2, 4),), 6)) is None
+    assert Binned((Bin(1, 2, 9),), 5).since(Binned((Bin(2, 3, 1),), 6)) is None
+
+
+def test_the_mean_is_that_of_the_values_and_not_of_the_bins() -> None:
+    binned = Binned((Bin(0, 10, 4), Bin(10, 20, 6)), 100.0)
+    mean = summarise(binned).mean
+    assert mean is not None
+    assert mean.value == 10
+    unknown = summarise(Binned(binned.bins, None)).mean
+    assert unknown is not None
+    assert unknown.value == 11
+    assert unknown.low is not None
+    assert unknown.low < 6  # all at the lower ends of their bins
+
+
+def test_the_interval_of_the_mean_is_that_of_student() -> None:
+    mean = summarise(sample("normal(mean=50, sd=10)", 10_000)).mean
+    assert mean is not None
+    assert mean.low is not None
+    assert mean.high is not None
+    assert 0.9 < (mean.high - mean.low) / (2 * 1.96 * 10 / 100) < 1.1
+    assert mean.covers(50)
+
+
+def test_a_quantile_that_the_sample_does_not_bound_has_no_end() -> None:
+    quantiles = summarise(sample("normal(mean=50, sd=10)", 20)).quantiles
+    assert quantiles is not None
+    assert quantiles[0.99].high is None
+    assert quantiles[0.01].low is None
+    assert quantiles[0.5].low is not None
+
+
+def test_equiprobable_bins_cover_the_line_and_keep_the_counts() -> None:
+    binned = sample("normal(mean=50, sd=10)", 10_000)
+    bins = equiprobable(binned, 20)
+    assert (bins[0].lower, bins[-1].upper) == (-math.inf, math.inf)
+    assert sum(bin_.count for bin_ in bins) == 10_000
+    assert 12 <= len(bins) <= 20
+    assert all(a.upper == b.lower for a, b in pairwise(bins))
+
+
+def kept(path: Path) -> baseline.Baseline:
+    made = baseline.made(
+        sample("normal(mean=50, sd=10)", 1000),
+        number=10,
+        metric="randsvc_value",
+        unit="{value}",
+        source={"prometheus": "http://127.0.0.1:9090", "job": "randsvc"},
+        end=1e9,
+        window=1800,
+    )
+    baseline.save(made, path)
+    return made
+
+
+def test_a_baseline_reads_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    assert kept(path) == baseline.load(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("{", "", "it is no JSON"),
+        ("randsvc-baseline", "other", "expected format randsvc-baseline"),
+        ('"version": 1', '"version": 2', "has version 2 of the format: expected 1"),
+        ('"count": 1000', '"count": 999', "its bins hold 1000, and its count is 999"),
+        ('"bins"', '"boxes"', "damaged baseline"),
+    ],
+)
+def test_what_is_no_baseline_is_refused_in_one_line(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
+    path = tmp_path / "baseline.json"
+    kept(path)
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(RecoveryError, match=problem) as raised:
+        baseline.load(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_picture_is_a_png(tmp_path: Path) -> None:
+    path = tmp_path / "value.png"
+    plot.as_png(recover(sample("normal(mean=50, sd=10)", 500)), path, label="value")
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_service_imports_none_of_the_extra() -> None:
+    code = (
+        "import sys, randsvc.cli, randsvc.server, randsvc.recovery_cli\n"
+        "print({'numpy', 'scipy', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr
