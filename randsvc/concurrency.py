@@ -1,14 +1,11 @@
 """Load shedding: a limit on the requests that are in a handler at once."""
 
-from collections.abc import Awaitable, Callable
-
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from randsvc.problems import problem
 
 __all__ = ("limited",)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 RETRY_AFTER = 1
 """Seconds that a client is asked to wait: some twenty times the default median delay."""

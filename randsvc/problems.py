@@ -2,16 +2,14 @@
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from randsvc.telemetry.http_server import ERROR_TYPE, UNMATCHED
 
 __all__ = ("add_catch_all", "guarded", "problem")
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _logger = logging.getLogger(__name__)
 

@@ -8,19 +8,17 @@ registration.
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 from aiohttp import HttpVersion, web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.typedefs import Handler
 from opentelemetry import trace
 from opentelemetry.trace import SpanContext
 
 from randsvc.telemetry.accumulator import Histogram, Series
 
 __all__ = ("ERROR_TYPE", "UNMATCHED", "HttpServerMetrics")
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ERROR_TYPE = web.ResponseKey("randsvc.error_type", str)
 """Where a response made from an exception says which one it was."""
