@@ -64,7 +64,7 @@ bench-recovery: $(VENV)/dev.stamp  ## measure how well distributions are recover
 	$(BIN)/python -m benchmarks.recovery
 
 LOCK = .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --custom-compile-command 'make lock'
+	--no-emit-index-url --no-strip-extras --custom-compile-command 'make lock'
 .PHONY: lock
 lock:  ## pin the dependencies of pyproject.toml again, with hashes
 	$(PYTHON) -m venv .cache/lock
