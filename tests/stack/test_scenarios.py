@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -122,12 +123,19 @@ async def run_on(stack: Stack, run: Run) -> Verdict:
 
 
 def run_all(
-    lane: Sequence[Run], verdicts: Mapping[Run, "Future[Verdict]"], all_started: threading.Barrier
+    lane: Sequence[Run],
+    verdicts: Mapping[Run, "Future[Verdict]"],
+    starting: threading.Lock,
+    all_started: threading.Barrier,
 ) -> None:
     """Run a lane on its own stack, in this thread to the end: the stack ends with it."""
     try:
-        with running(services=SERVICES, free_ports=True, interval="1s") as stack:
-            # So that no user waits because the machine is busy with starting the other stacks.
+        with ExitStack() as cleanup:
+            # One after the other, and no user waits because the machine is busy with that.
+            with starting:
+                stack = cleanup.enter_context(
+                    running(services=SERVICES, free_ports=True, interval="1s")
+                )
             all_started.wait()
             stack.programs["users"] = users(stack.book, number=25)
             stack.start("users")
@@ -138,6 +146,7 @@ def run_all(
                 except Exception as error:
                     verdicts[run].set_exception(error)
     except Exception as error:
+        # Where a stack does not start no lane begins; its own runs tell why.
         all_started.abort()
         for run in lane:
             if not verdicts[run].done():
@@ -149,10 +158,8 @@ def verdict_of(programs: Path) -> Iterator[Callable[[Run], Verdict]]:
     if shutil.which(BLACKBOX_PACKAGE) is None:
         pytest.skip(f"no scenario is run: there is no program {BLACKBOX_PACKAGE} (Debian's name)")
     verdicts: dict[Run, Future[Verdict]] = {run: Future() for run in RUNS}
-    all_started = threading.Barrier(len(LANES))
-    threads = [
-        threading.Thread(target=run_all, args=(lane, verdicts, all_started)) for lane in LANES
-    ]
+    shared = verdicts, threading.Lock(), threading.Barrier(len(LANES))
+    threads = [threading.Thread(target=run_all, args=(lane, *shared)) for lane in LANES]
     for thread in threads:
         thread.start()
     yield lambda run: verdicts[run].result()

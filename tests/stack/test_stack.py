@@ -86,6 +86,13 @@ def book() -> dict[str, str]:
         return {"randsvc:8080": f"127.0.0.1:{free.getsockname()[1]}"}
 
 
+def test_free_ports_are_none_that_the_kernel_gives_a_client() -> None:
+    lowest = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]
+    ports = [int(address.split(":")[1]) for address in observed._free_addresses().values()]
+    assert max(ports) < int(lowest)
+    assert len(set(ports)) == len(ports)
+
+
 @pytest.mark.parametrize(
     "command",
     [
