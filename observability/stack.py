@@ -21,6 +21,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,6 +57,7 @@ __all__ = (
     "blackbox",
     "randsvc",
     "running",
+    "unused_ports",
     "users",
     "wait_until",
 )
@@ -257,6 +259,20 @@ def wait_until(holds: Callable[[], T], *, within: float, every: float = 0.1) -> 
     return found
 
 
+def unused_ports(number: int) -> list[int]:
+    """Find ports that nobody listens on, below the range that the kernel gives clients theirs from.
+
+    Whoever connects to anything before a port is used would otherwise take it now and then.
+    """
+    ports = random.sample(range(10_000, 32_768), k=number + 1000)
+    return list(islice((port for port in ports if not _answers(port)), number))
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def main() -> int:
     """Run the chain with users until Ctrl-C, SIGTERM, or until one of its programs stops.
 
@@ -318,18 +334,8 @@ def _well_known_addresses() -> AddressBook:
 
 
 def _free_addresses() -> AddressBook:
-    # Below the range from which the kernel gives a client its port: whoever connects to anything
-    # meanwhile would otherwise take one of these now and then.
-    ports = iter(random.sample(range(*_UNPRIVILEGED), k=1000))
-    return {address: f"127.0.0.1:{next(filter(_is_free, ports))}" for address in ADDRESSES}
-
-
-_UNPRIVILEGED = (10_000, 32_768)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+    ports = unused_ports(len(ADDRESSES))
+    return {address: f"127.0.0.1:{port}" for address, port in zip(ADDRESSES, ports, strict=True)}
 
 
 def _refuse_taken(name: str, address: str) -> None:

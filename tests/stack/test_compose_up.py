@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from observability.stack import unused_ports
 
 ROOT = Path(__file__).parents[2]
 STANDINS = os.environ.get("STANDINS")
@@ -67,13 +68,6 @@ def compose_program() -> list[str]:
     return ["docker", "compose"]
 
 
-def free_port() -> str:
-    """Find a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def as_pip_is_set_up_here(folder: Path) -> Path:
     """Write a Compose file that hands this machine's pip configuration to the builds."""
     listed = run(sys.executable, "-m", "pip", "config", "list")
@@ -99,7 +93,7 @@ def as_pip_is_set_up_here(folder: Path) -> Path:
 def ports() -> dict[str, str]:
     """Take free ports for all that .env names one for."""
     names = re.findall(r"^(\w+_PORT)=", (ROOT / ".env").read_text(), re.MULTILINE)
-    return {name: free_port() for name in names}
+    return dict(zip(names, map(str, unused_ports(len(names))), strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,15 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from observability import programs as described
 from observability import stack as observed
-from observability.stack import Program, Stack, StackError, randsvc, running, wait_until
+from observability.stack import (
+    Program,
+    Stack,
+    StackError,
+    randsvc,
+    running,
+    unused_ports,
+    wait_until,
+)
 
 ROOT = Path(__file__).parents[2]
 PUSHED = {
@@ -81,16 +89,15 @@ def http_server(book: dict[str, str], *before: str) -> Program:
 
 @pytest.fixture
 def book() -> dict[str, str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return {"randsvc:8080": f"127.0.0.1:{free.getsockname()[1]}"}
+    (port,) = unused_ports(1)
+    return {"randsvc:8080": f"127.0.0.1:{port}"}
 
 
 def test_free_ports_are_none_that_the_kernel_gives_a_client() -> None:
     lowest = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]
-    ports = [int(address.split(":")[1]) for address in observed._free_addresses().values()]
+    ports = unused_ports(20)
     assert max(ports) < int(lowest)
-    assert len(set(ports)) == len(ports)
+    assert len(set(ports)) == 20
 
 
 @pytest.mark.parametrize(
