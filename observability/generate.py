@@ -1,10 +1,11 @@
-"""Write every file that is generated: rules, alerts, dashboards, the references of both.
+"""Write every file that is generated: rules, alerts, dashboards, and the references in docs/.
 
 ``python -m observability.generate`` says what it changed; with ``--check`` it changes nothing, and
 exits 1 where it would.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from observability.dashboards import DASHBOARDS, model
 from observability.rules import Rule, bound, groups
 from observability.slo import recordings
 from observability.timescale import DEMO, PRODUCTION, SEVERITY, TimeScale
+from randsvc.cli import app as command_line
 from randsvc.telemetry.catalogue import METRICS, Metric
 
 ROOT = Path(__file__).parents[1]
@@ -54,8 +56,12 @@ def dashboard_files() -> dict[str, str]:
 
 
 def reference() -> dict[str, str]:
-    """Give the tables of all metrics and of all alerts."""
-    return {"docs/metrics.md": _reference(METRICS), "docs/alerts.md": _alerts()}
+    """Give the tables of all metrics and of all alerts, and all that the command line takes."""
+    return {
+        "docs/metrics.md": _reference(METRICS),
+        "docs/alerts.md": _alerts(),
+        "docs/command-line.md": _command_line(),
+    }
 
 
 def changed(files: Mapping[str, str], root: Path) -> list[str]:
@@ -145,6 +151,15 @@ def _alerts() -> str:
             "",
         )
     )
+
+
+def _command_line() -> str:
+    head = f"<!-- Generated from randsvc/cli.py: change that, then run\n`{COMMAND}`. -->\n\n"
+    # What a docstring has on two lines on one.
+    text = command_line.generate_docs(usage_name="randsvc").replace("\n        ", " ")
+    # Cyclopts takes this process for the command, and drops but the first word of its name.
+    text = re.sub(r"^(randsvc .*?) -m \S+", r"\1", text, flags=re.MULTILINE)
+    return head + "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
 def _reference(metrics: Sequence[Metric]) -> str:

@@ -19,7 +19,11 @@ from randsvc.telemetry.environment import ConfigurationError
 __all__ = ("scenario_app",)
 
 Name = Annotated[str, Parameter(help="Which scenario.")]
-Folder = Annotated[Path, Parameter(help="Where the scenarios are.")]
+Folder = Annotated[
+    Path,
+    # Where that is differs from machine to machine.
+    Parameter(help="Where the scenarios are; unset, in the project.", show_default=False),
+]
 Token = Annotated[
     str | None,
     Parameter(help="Where the services have one.", env_var="RANDSVC_MANAGEMENT_TOKEN"),

@@ -1,13 +1,16 @@
 """What is generated, and that what is committed is that."""
 
+import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import yaml
 
 from observability.generate import COMMAND, ROOT, changed, generated, main
+from randsvc.settings import AuthSettings, Settings
 from randsvc.telemetry.catalogue import METRICS
 
 
@@ -98,3 +101,14 @@ def test_every_metric_is_in_the_reference() -> None:
         assert cells[3] == f"`{metric.unit}`"
         assert cells[5] == metric.description
         assert cells[4].count("`") == 2 * len(metric.attributes)
+
+
+def test_every_setting_and_command_is_in_the_reference_by_its_variable_and_name() -> None:
+    text = generated()["docs/command-line.md"]
+    for settings in (Settings, AuthSettings):
+        for field in fields(settings):
+            assert f"*[env: {settings.prefix}{field.name.upper()}]*" in text
+    usage = re.findall(r"^randsvc (.*)", text, re.MULTILINE)
+    assert "scenario run [OPTIONS] NAME" in usage
+    assert not any(" -m " in line for line in usage)
+    assert str(ROOT) not in text
