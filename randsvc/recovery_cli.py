@@ -172,8 +172,12 @@ def save_(
     *,
     source: Source | None = None,
     bins: Annotated[
-        int, Parameter(help="Equiprobable bins, at most.", validator=Number(gte=2, lte=200))
-    ] = 20,
+        int | None,
+        Parameter(
+            help="Equiprobable bins, at most; unset, every bucket is kept.",
+            validator=Number(gte=2, lte=200),
+        ),
+    ] = None,
 ) -> None:
     """Keep what was counted in a window."""
     source = source or Source()

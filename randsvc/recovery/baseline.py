@@ -1,6 +1,6 @@
 """A recovered distribution as a small file that later ones are compared with.
 
-Equiprobable bins with their counts: what most distances between distributions are computed from.
+Its bins and their counts: what most distances between distributions are computed from.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from randsvc.recovery.binned import Bin, Binned, equiprobable
 from randsvc.recovery.prometheus import RecoveryError
 
-__all__ = ("Baseline", "load", "made", "save")
+__all__ = ("Baseline", "load", "made", "save", "text")
 
 VERSION = 1
 FORMAT = "randsvc-baseline"
@@ -21,7 +21,7 @@ FORMAT = "randsvc-baseline"
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """A distribution at a time: ``bins`` cover the line.
+    """A distribution at a time: ``bins`` go from the lowest value to the highest.
 
     ``source`` says where it was read: the URL, and the labels that its series matched. ``end`` and
     ``window`` are Unix seconds and seconds. ``sum`` is that of the values, None where not known.
@@ -44,14 +44,17 @@ class Baseline:
 def made(
     binned: Binned,
     *,
-    number: int,
+    number: int | None,
     metric: str,
     unit: str,
     source: Mapping[str, str],
     end: float,
     window: float,
 ) -> Baseline:
-    """A baseline of up to ``number`` bins; raises ``RecoveryError`` for an empty sample."""
+    """A baseline of up to ``number`` equiprobable bins, or of every bin of the sample.
+
+    Raises ``RecoveryError`` for an empty sample.
+    """
     if not binned.bins:
         raise RecoveryError(f"{metric} counted nothing in the window: there is nothing to save")
     return Baseline(
@@ -60,13 +63,13 @@ def made(
         source=source,
         end=end,
         window=window,
-        bins=equiprobable(binned, number),
+        bins=binned.bins if number is None else equiprobable(binned, number),
         sum=binned.sum,
     )
 
 
-def save(baseline: Baseline, path: Path) -> None:
-    """Write the file; raises ``RecoveryError``."""
+def text(baseline: Baseline) -> str:
+    """What the file of a baseline holds."""
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -77,14 +80,21 @@ def save(baseline: Baseline, path: Path) -> None:
         "window_seconds": baseline.window,
         "count": baseline.count,
         "sum": baseline.sum,
-        # Ends that are infinite are null, as JSON has no infinity.
-        "bins": [
-            [*(x if math.isfinite(x) else None for x in bin_[:2]), round(bin_.count)]
-            for bin_ in baseline.bins
-        ],
     }
+    # Ends that are infinite are null, as JSON has no infinity. A line for each bin.
+    bins = (
+        json.dumps([*(x if math.isfinite(x) else None for x in bin_[:2]), round(bin_.count)])
+        for bin_ in baseline.bins
+    )
+    head = json.dumps(content, indent=1, allow_nan=False).removesuffix("\n}")
+    lines = ",\n  ".join(bins)
+    return f'{head},\n "bins": [\n  {lines}\n ]\n}}\n'
+
+
+def save(baseline: Baseline, path: Path) -> None:
+    """Write the file; raises ``RecoveryError``."""
     try:
-        path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        path.write_text(text(baseline), encoding="utf-8")
     except OSError as error:
         raise RecoveryError(f"cannot write {path}: {error.strerror}") from None
 

@@ -1,8 +1,10 @@
 """A sample of which only the number in each bin is known."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 __all__ = ("EMPTY", "Bin", "Binned", "equiprobable", "grouped", "merged")
@@ -105,13 +107,29 @@ def merged(bins: Iterable[Bin]) -> tuple[Bin, ...]:
 
 
 def equiprobable(binned: Binned, number: int) -> tuple[Bin, ...]:
-    """Up to ``number`` bins that cover the line, each with about the same count.
+    """Up to ``number`` bins from the lowest value to the highest, each with about the same count.
 
-    They end where bins of the sample end, so the counts are exact; a bin that is fuller than its
-    share stays whole.
+    They end where the bins of the sample end that come nearest, so the counts are exact; a bin that
+    is fuller than its share stays whole. The sample must not be empty.
     """
-    cells = binned.covering()
-    return grouped(cells, [cell.count for cell in cells], binned.count / number)
+    low, high = binned.bins[0].lower, binned.bins[-1].upper
+    cells = [cell for cell in binned.covering() if low <= cell.lower and cell.upper <= high]
+    counted = list(accumulate(cell.count for cell in cells))
+    ends = sorted({_nearest(counted, binned.count * k / number) for k in range(1, number)})
+    # An end behind the last cell, or before anything is counted, makes no bin.
+    ends = [0, *(end for end in ends if 0 < end < len(cells)), len(cells)]
+    return tuple(
+        Bin(cells[i].lower, cells[j - 1].upper, sum(cell.count for cell in cells[i:j]))
+        for i, j in pairwise(ends)
+    )
+
+
+def _nearest(counted: Sequence[float], target: float) -> int:
+    """How many cells to take so that the nearest number to ``target`` is counted."""
+    after = bisect_left(counted, target)
+    if after and target - counted[after - 1] < counted[after] - target:
+        return after
+    return after + 1
 
 
 def grouped(cells: Sequence[Bin], weights: Sequence[float], least: float) -> tuple[Bin, ...]:
