@@ -29,7 +29,7 @@ from observability.stack import running, wait_until
 from randsvc.distributions import Distribution, parse
 from randsvc.recovery import prometheus
 from randsvc.recovery.binned import Bin, Binned
-from randsvc.recovery.families import FAMILIES, Array, Family
+from randsvc.recovery.families import FAMILIES, Array, Family, cut
 from randsvc.recovery.fit import Fit, fit, ranked, refitted
 from randsvc.recovery.goodness import goodness
 from randsvc.recovery.summary import summarise
@@ -63,7 +63,9 @@ class Case:
     @property
     def fitted(self) -> Family:
         """The family as it is fitted."""
-        return next(family for family in FAMILIES if family.name == self.family)
+        name, _, ends = self.family.partition(" with ")
+        (family,) = (family for family in FAMILIES if family.name == name)
+        return cut(family, ("min" in ends, "max" in ends)) if ends else family
 
     @property
     def text(self) -> str:
@@ -82,6 +84,11 @@ CASES = (
     Case("stretched beta", (3, 4, 10, 20)),
     Case("mixture of normals", (0.7, 40, 5, 60, 5)),
     Case("mixture of lognormals", (0.9, 0.05, 0.3, 0.5, 0.3)),
+)
+CUT_CASES = (
+    Case("normal with min", (0.05, 0.03, 0)),
+    Case("exponential with max", (20, 0.1)),
+    Case("lognormal with min and max", (0.05, 0.5, 0.02, 0.15)),
 )
 
 

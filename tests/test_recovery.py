@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.recovery import CASES, Case, accumulated
+from benchmarks.recovery import CASES, CUT_CASES, Case, accumulated
 from randsvc.distributions import parse
 from randsvc.recovery import baseline, plot, report
 from randsvc.recovery.binned import EMPTY, Bin, Binned, equiprobable
+from randsvc.recovery.families import CUTTABLE
 from randsvc.recovery.fit import fit, ranked
 from randsvc.recovery.prometheus import RecoveryError
 from randsvc.recovery.recover import recover
@@ -28,6 +29,7 @@ def sample(text: str, number: int, seed: int = 7) -> Binned:
 
 
 every_family = pytest.mark.parametrize("case", CASES, ids=lambda case: case.family)
+every_cut = pytest.mark.parametrize("case", CUT_CASES, ids=lambda case: case.family)
 
 
 @every_family
@@ -50,6 +52,24 @@ def test_a_family_is_ranked_first_and_its_parameters_are_near(case: Case) -> Non
         assert estimate.high is not None
         # Twice the interval: what is missed once in ten thousand times.
         assert abs(estimate.value - truth) <= estimate.high - estimate.low
+
+
+@every_cut
+def test_a_family_that_is_cut_has_the_probabilities_of_the_service_s_own(case: Case) -> None:
+    test_a_family_has_the_probabilities_of_the_service_s_own(case)
+
+
+@every_cut
+def test_an_end_at_which_a_family_is_cut_is_recovered(case: Case) -> None:
+    test_a_family_is_ranked_first_and_its_parameters_are_near(case)
+
+
+@pytest.mark.parametrize("family", CUTTABLE)
+def test_no_end_is_claimed_of_a_family_that_has_none(family: str) -> None:
+    (case,) = (case for case in CASES if case.family == family)
+    names = [fit.family.name for fit in ranked(sample(case.text, 3000))]
+    assert names[0] == family
+    assert not any(name.startswith(f"{family} with") for name in names)
 
 
 @every_family

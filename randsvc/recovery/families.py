@@ -17,15 +17,29 @@ from randsvc.distributions import Distribution, parse
 from randsvc.distributions.families import format_number
 from randsvc.recovery.binned import Binned
 
-__all__ = ("FAMILIES", "Array", "Family", "Rough", "Scale")
+__all__ = (
+    "CUTTABLE",
+    "FAMILIES",
+    "LEAST_KEPT",
+    "Array",
+    "Ends",
+    "Family",
+    "Rough",
+    "Scale",
+    "cut",
+    "split",
+)
 
 Array = npt.NDArray[np.float64]
 Scale = Literal["real", "positive", "share"]
 # From values of the parameters, and the lower and upper ends of bins.
 Probability = Callable[[Sequence[float], Array, Array], Array]
+Ends = tuple[bool, bool]
 _Guess = Callable[["Rough"], Sequence[float]]
 _Starts = Callable[[Binned], list[Sequence[float]]]
 
+LEAST_KEPT = 0.01
+"""Of a distribution, between the ends at which it is cut, as ``randsvc.distributions`` has it."""
 _LIMITS: Mapping[str, tuple[float, float]] = {
     # As randsvc.distributions.families has them.
     "shape": (0.05, 1000.0),
@@ -87,7 +101,8 @@ class Family:
 
     ``starts`` are points from which to search. ``text`` is what ``randsvc.distributions`` parses,
     with a replacement field for each parameter. ``support`` is an interval that
-    no value leaves.
+    no value leaves. Where ``ends`` are cut, the lower one and the upper one, they are the last
+    parameters, and ``uncut`` is the family without them.
     """
 
     name: str
@@ -96,11 +111,18 @@ class Family:
     probability: Probability
     starts: Callable[[Binned], list[Sequence[float]]]
     support: tuple[float, float] = (-math.inf, math.inf)
+    ends: Ends = (False, False)
+    uncut: "Family | None" = None
 
     def possible(self, binned: Binned) -> bool:
         """Whether the family has values wherever the sample has."""
         low, high = self.support
         # Two ways to compute one bound may differ in the last digit.
+        if self.ends != (False, False) and not math.isfinite(
+            binned.bins[-1].upper - binned.bins[0].lower
+        ):
+            # A bin without an end does not say where in it the values stop.
+            return False
         return binned.bins[0].upper > low and binned.bins[-1].upper <= high * (1 + 1e-9)
 
     def limits(self, name: str) -> tuple[float, float]:
@@ -156,31 +178,29 @@ def _weibull(parameters: Sequence[float], lower: Array, upper: Array) -> Array:
 def _gamma(parameters: Sequence[float], lower: Array, upper: Array) -> Array:
     shape, scale = parameters
     first, second = np.maximum(lower, 0) / scale, np.maximum(upper, 0) / scale
-    return np.where(
-        first > shape,
-        special.gammaincc(shape, first) - special.gammaincc(shape, second),
-        special.gammainc(shape, second) - special.gammainc(shape, first),
-    )
+    above = first > shape
+    found = np.empty_like(first)
+    for where, tail in ((above, special.gammaincc), (~above, special.gammainc)):
+        found[where] = np.abs(tail(shape, second[where]) - tail(shape, first[where]))
+    return found
 
 
 def _beta(parameters: Sequence[float], lower: Array, upper: Array) -> Array:
     alpha, beta, low, high = parameters
     first, second = (np.clip((x - low) / (high - low), 0.0, 1.0) for x in (lower, upper))
-    return np.where(
-        first > alpha / (alpha + beta),
-        special.betaincc(alpha, beta, first) - special.betaincc(alpha, beta, second),
-        special.betainc(alpha, beta, second) - special.betainc(alpha, beta, first),
-    )
+    above = first > alpha / (alpha + beta)
+    found = np.empty_like(first)
+    for where, tail in ((above, special.betaincc), (~above, special.betainc)):
+        found[where] = np.abs(tail(alpha, beta, second[where]) - tail(alpha, beta, first[where]))
+    return found
 
 
 def _unit_beta(parameters: Sequence[float], lower: Array, upper: Array) -> Array:
     return _beta((*parameters, 0.0, 1.0), lower, upper)
 
 
-def _uniform(parameters: Sequence[float], lower: Array, upper: Array) -> Array:
-    low, high = parameters
-    inside = np.minimum(upper, high) - np.maximum(lower, low)
-    return np.asarray(np.maximum(inside, 0.0) / (high - low))
+def _length(_: Sequence[float], lower: Array, upper: Array) -> Array:
+    return upper - lower
 
 
 def _mixture(part: Probability) -> Probability:
@@ -246,6 +266,45 @@ def _stretched_beta_start(rough: Rough) -> Sequence[float]:
     return *_beta_start(rough, low, high), low, high
 
 
+def cut(family: Family, ends: Ends) -> Family:
+    """The family given that values fall from ``min`` to ``max``, or on one side of one of them."""
+    names = [name for name, is_cut in zip(("min", "max"), ends, strict=True) if is_cut]
+    fields = "".join(f", {name}={{{name}}}" for name in names)
+    return Family(
+        name=f"{family.name} with {' and '.join(names)}",
+        parameters={**family.parameters, **dict.fromkeys(names, "real")},
+        text=f"{family.text.removesuffix(')')}{fields})",
+        probability=_given_inside(family.probability, ends),
+        starts=family.starts,
+        support=family.support,
+        ends=ends,
+        uncut=family,
+    )
+
+
+def _given_inside(measure: Probability, ends: Ends) -> Probability:
+    """What is inside of the ends, as shares of all that is; ``measure`` need not sum to 1."""
+
+    def probability(parameters: Sequence[float], lower: Array, upper: Array) -> Array:
+        rest, low, high = split(parameters, ends)
+        first, second = np.clip(lower, low, high), np.clip(upper, low, high)
+        whole = measure(rest, np.array([low]), np.array([high]))
+        return np.asarray(measure(rest, first, second) / np.maximum(whole, np.finfo(float).tiny))
+
+    return probability
+
+
+def split(parameters: Sequence[float], ends: Ends) -> tuple[Sequence[float], float, float]:
+    """The parameters without the ends, and the ends; infinite where there is no cut."""
+    number = len(parameters) - sum(ends)
+    last = iter(parameters[number:])
+    low = next(last) if ends[0] else -math.inf
+    high = next(last) if ends[1] else math.inf
+    return parameters[:number], low, high
+
+
+_FLAT = Family("flat", {}, "", _length, lambda _: [()])
+
 FAMILIES: tuple[Family, ...] = (
     Family(
         "normal",
@@ -290,8 +349,10 @@ FAMILIES: tuple[Family, ...] = (
         "uniform",
         {"low": "real", "high": "real"},
         "uniform(low={low}, high={high})",
-        _uniform,
-        _one_start(lambda rough: (rough.low, rough.high)),
+        _given_inside(_length, (True, True)),
+        _FLAT.starts,
+        ends=(True, True),
+        uncut=_FLAT,
     ),
     Family(
         "beta",
@@ -338,3 +399,6 @@ FAMILIES: tuple[Family, ...] = (
     ),
 )
 """All that are tried. A constant is one bin, and not fitted. The first beta lies in 0 to 1."""
+
+CUTTABLE = ("normal", "lognormal", "exponential", "gamma", "weibull")
+"""What is tried with ``min`` and ``max`` as well: all that have no end there by themselves."""

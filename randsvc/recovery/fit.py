@@ -5,7 +5,7 @@ the bins biases nothing. Steps are those of Fisher's scoring, damped as Levenber
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,17 @@ from scipy import optimize
 
 from randsvc.recovery.binned import Binned
 from randsvc.recovery.estimate import Estimate
-from randsvc.recovery.families import FAMILIES, Array, Family, Rough
+from randsvc.recovery.families import (
+    CUTTABLE,
+    FAMILIES,
+    LEAST_KEPT,
+    Array,
+    Ends,
+    Family,
+    Rough,
+    cut,
+    split,
+)
 
 __all__ = ("Fit", "fit", "ranked", "refitted")
 
@@ -22,8 +32,13 @@ _LEAST = 1e-300
 _Z = 1.959963984540054
 """The 97.5% quantile of the normal."""
 _LR_REGULAR, _LR_EDGE = 3.841458820694124, 5.991464547107979
-"""Of chi-square with 1 and 2 degrees of freedom, 95%. The second is for an end of a uniform that is
-told by where values stop: twice the log-likelihood ratio then is that of an exponential."""
+"""Of chi-square with 1 and 2 degrees of freedom, 95%. The second is for an end that is told by
+where values stop: half the log-likelihood ratio then is exponential."""
+_VAGUE = 3.0
+"""A standard error of a logarithm, or of log-odds, from which on no interval is given."""
+_SHARP = 6.907755278982137
+"""So many values a fit must expect where there are none, for an end to be tried: if the fit is
+right, that none comes happens once in a thousand times."""
 
 
 @dataclass(frozen=True)
@@ -53,34 +68,34 @@ def ranked(binned: Binned, families: Sequence[Family] = FAMILIES) -> list[Fit]:
     """All families that can have made the sample and have fewer parameters than it has bins.
 
     By BIC, the best first: AIC would prefer a superfluous parameter in one sample out of six,
-    however large the samples are.
+    however large the samples are. What comes first is what AIC prefers among those families that
+    earn their parameters: whose BIC is below that of every smaller one that does.
+
+    A family is tried with an end as well where its fit expects values beyond that end, and there
+    are none.
     """
-    fits = [
-        fit(binned, family)
-        for family in families
-        if family.possible(binned) and len(family.parameters) < len(binned.bins)
+    fits = [fit(binned, family) for family in families if _can_be(family, binned)]
+    fits += [
+        each
+        for plain in fits
+        if plain.family.name in CUTTABLE
+        for each in _with_ends(binned, plain)
     ]
     return sorted(fits, key=lambda fit: fit.bic)
 
 
 def fit(binned: Binned, family: Family) -> Fit:
     """The likeliest parameters of a family, with 95% intervals."""
-    search = _Search(binned, family)
-    if family.name == "uniform":
-        parameters, best = _uniform(binned)
-    else:
-        ends = [search.climb(search.point(start), 12) for start in family.starts(binned)]
-        best = search.climb(max(ends, key=search.log_likelihood), 100)
-        parameters = search.estimates(best)
-    likelihood = (
-        _uniform_likelihood(binned, *best)
-        if family.name == "uniform"
-        else search.log_likelihood(best)
-    )
-    number = len(family.parameters)
+    search = _EndsSearch(binned, family) if any(family.ends) else _Search(binned, family)
+    climbed = [search.climb(search.point(start), 12) for start in family.starts(binned)]
+    best = search.climb(max(climbed, key=search.log_likelihood), 100)
+    estimates = search.estimates(best)
+    if isinstance(search, _EndsSearch):
+        estimates += _end_estimates(binned, family, search, best)
+    likelihood, number = search.log_likelihood(best), len(family.parameters)
     return Fit(
         family=family,
-        parameters=dict(zip(family.parameters, _ordered(family, parameters), strict=True)),
+        parameters=dict(zip(family.parameters, _ordered(family, estimates), strict=True)),
         log_likelihood=likelihood,
         aic=2 * number - 2 * likelihood,
         bic=math.log(binned.count) * number - 2 * likelihood,
@@ -90,18 +105,57 @@ def fit(binned: Binned, family: Family) -> Fit:
 def refitted(binned: Binned, near: Fit) -> Fit:
     """The same family fitted to other bins of the same sample; the intervals are left as they are.
 
-    A uniform stays as it is: its ends are known so much better than merged bins could tell that
-    nothing is lost for them.
+    Ends that are cut stay as they are: they are known so much better than merged bins could tell
+    that nothing is lost for them.
     """
-    if near.family.name == "uniform":
-        return near
-    search = _Search(binned, near.family)
-    values = search.values(search.climb(search.point(near.values), 30))
-    parameters = {
-        name: replace(estimate, value=value)
-        for (name, estimate), value in zip(near.parameters.items(), values, strict=True)
-    }
+    values, low, high = split(near.values, near.family.ends)
+    search = _Search(binned, _between(near.family, low, high))
+    found = search.values(search.climb(search.point(values), 30))
+    parameters = dict(near.parameters)
+    for name, value in zip(parameters, found, strict=False):
+        parameters[name] = replace(parameters[name], value=value)
     return replace(near, parameters=parameters)
+
+
+def _can_be(family: Family, binned: Binned) -> bool:
+    return family.possible(binned) and len(family.parameters) < len(binned.bins)
+
+
+def _with_ends(binned: Binned, plain: Fit) -> Iterator[Fit]:
+    """The fits with one end, and with both, that the values seem to have."""
+    tried: set[Ends] = set()
+
+    def further(near: Fit) -> Iterator[Fit]:
+        ends, beyond = near.family.ends, _beyond(binned, near)
+        for more in ((True, False), (False, True)):
+            more_ends = (ends[0] or more[0], ends[1] or more[1])
+            expected = beyond[0] if more[0] else beyond[1]
+            family = cut(plain.family, more_ends)
+            if expected > _SHARP and more_ends not in tried and _can_be(family, binned):
+                tried.add(more_ends)
+                found = fit(binned, family)
+                yield found
+                yield from further(found)
+
+    return further(plain)
+
+
+def _beyond(binned: Binned, fitted: Fit) -> Array:
+    """How many values a fit expects below the first bin, and above the last."""
+    ends = np.array([binned.bins[0].lower, binned.bins[-1].upper])
+    infinite = np.array([-math.inf, math.inf])
+    return binned.count * fitted.probability(np.minimum(ends, infinite), np.maximum(ends, infinite))
+
+
+def _between(family: Family, low: float, high: float) -> Family:
+    """The family without its ends as parameters: they are these."""
+    if family.uncut is None:
+        return family
+    ends = [x for x in (low, high) if math.isfinite(x)]
+    return replace(
+        family.uncut,
+        probability=lambda rest, lower, upper: family.probability((*rest, *ends), lower, upper),
+    )
 
 
 def _ordered(family: Family, estimates: list[Estimate]) -> list[Estimate]:
@@ -127,7 +181,7 @@ class _Search:
         self._scales = list(family.parameters.values())
         limits = zip(self._scales, map(family.limits, family.parameters), strict=True)
         inward = [[self._inward(scale, x) for x in ends] for scale, ends in limits]
-        self._low, self._high = np.array(inward).T
+        self._low, self._high = np.array(inward).reshape(-1, 2).T
 
     def point(self, values: Sequence[float]) -> Array:
         """Values of the parameters as a point of the search."""
@@ -144,6 +198,8 @@ class _Search:
 
     def climb(self, point: Array, steps: int) -> Array:
         """Go up from a point, so many steps at most."""
+        if not len(point):
+            return point
         damping, height = 1e-3, self.log_likelihood(point)
         for _ in range(steps):
             score, information = self._score(point)
@@ -169,7 +225,8 @@ class _Search:
         result = []
         for i, scale in enumerate(self._scales):
             value = self._outward(scale, point[i])
-            if math.isfinite(errors[i]):
+            # Beyond that the interval spans powers of ten: the data do not bound it.
+            if math.isfinite(errors[i]) and (scale == "real" or errors[i] < _VAGUE):
                 low, high = (self._outward(scale, point[i] + z * errors[i]) for z in (-_Z, _Z))
                 bounds = [x if math.isfinite(x) else None for x in (low, high)]
                 result.append(Estimate(value, *bounds))
@@ -179,8 +236,8 @@ class _Search:
 
     def _probability(self, point: Array) -> Array:
         values = self.values(point)
-        low, high = dict(zip(self._family.parameters, values, strict=True)).get("low"), values[-1]
-        if low is not None and not low < high:
+        named = dict(zip(self._family.parameters, values, strict=True))
+        if "low" in named and not named["low"] < named["high"]:
             return np.zeros_like(self._lower)
         return self._family.probability(values, self._lower, self._upper)
 
@@ -241,63 +298,126 @@ class _Search:
         return 1 / (1 + math.exp(-x)) if scale == "share" else math.exp(x)
 
 
-def _uniform(binned: Binned) -> tuple[list[Estimate], Array]:
-    """The ends of a uniform, with intervals of the likelihood ratio.
+class _EndsSearch(_Search):
+    """The same for a family that is cut, at whatever ends are likeliest with its other parameters.
 
-    How full the first and the last bin are, beside those between, says where in them the ends lie.
+    How full the first and the last bin are, beside all others, says how much of them is inside.
     """
+
+    def __init__(self, binned: Binned, family: Family) -> None:
+        super().__init__(binned, family.uncut or family)
+        self._ends = family.ends
+        self._binned = binned
+        first, last = binned.bins[0], binned.bins[-1]
+        # After the bins: what is between the first and the last, below that, and above this.
+        self._lower = np.array([*self._lower, first.upper, -math.inf, last.upper])
+        self._upper = np.array([*self._upper, last.lower, first.lower, math.inf])
+
+    def _probability(self, point: Array) -> Array:
+        measured = self._measured(point)
+        first, last, whole = self._inside(measured)
+        if not whole > 0 or (self._scales and whole < LEAST_KEPT):
+            return np.zeros(len(measured) - 3)
+        return np.asarray(np.array([first, *measured[1:-4], last]) / whole)
+
+    def _errors(self, point: Array) -> Array:
+        # At the limit of what may be cut off, the likelihood says nothing of the parameters.
+        if self._inside(self._measured(point))[2] < 1.1 * LEAST_KEPT:
+            return np.full(len(point), math.inf)
+        return super()._errors(point)
+
+    def ends(self, point: Array) -> tuple[float, float]:
+        """The likeliest ends; infinite where there is no cut."""
+        values = self.values(point)
+        first, last = self._binned.bins[0], self._binned.bins[-1]
+
+        def measure(low: float, high: float) -> float:
+            return float(self._family.probability(values, np.array([low]), np.array([high]))[0])
+
+        x, y, _ = self._inside(self._measured(point))
+        low, high = first.lower, last.upper
+        if x < measure(low, first.upper) * (1 - 1e-9):
+            low = _root(lambda end: measure(end, first.upper) - x, first.lower, first.upper)
+        if y < measure(last.lower, high) * (1 - 1e-9):
+            high = _root(lambda end: measure(last.lower, end) - y, last.lower, last.upper)
+        return low if self._ends[0] else -math.inf, high if self._ends[1] else math.inf
+
+    def _measured(self, point: Array) -> Array:
+        return self._family.probability(self.values(point), self._lower, self._upper)
+
+    def _inside(self, measured: Array) -> tuple[float, float, float]:
+        """How much of the first bin, of the last, and of all is inside, as the family measures."""
+        between, below, above = (float(x) for x in measured[-3:])
+        below, above = 0 if self._ends[0] else below, 0 if self._ends[1] else above
+        x, y = whole = float(measured[0]), float(measured[-4])
+        counts, total = self._counts, float(self._counts.sum())
+        # Alternately: from how full a bin is follows how much of it is inside, given the others.
+        for _ in range(100):
+            before = x, y
+            if self._ends[0]:
+                x = _used(counts[0], total, between + y + above, whole[0])
+            if self._ends[1]:
+                y = _used(counts[-1], total, between + x + below, whole[1])
+            if (x, y) == before:
+                break
+        return x, y, below + x + between + y + above
+
+
+def _used(count: float, total: float, rest: float, whole: float) -> float:
+    """The part of an outermost bin that is likeliest inside, given the rest of what is."""
+    return min(float(count) * rest / (total - count), whole) if total > count else whole
+
+
+def _end_estimates(
+    binned: Binned, family: Family, search: _EndsSearch, best: Array
+) -> list[Estimate]:
+    """The ends, with intervals of the likelihood ratio."""
     first, last = binned.bins[0], binned.bins[-1]
-    inner = last.lower - first.upper
-    x, y = first.width, last.width
-    # Alternately: from how full a bin is follows how much of it is used, given the other end.
-    for _ in range(100):
-        x = _used(first.count, binned.count, inner + y, first.upper - first.lower)
-        y = _used(last.count, binned.count, inner + x, last.upper - last.lower)
-    low, high = first.upper - x, last.lower + y
-    span = high - low
+    low, high = search.ends(best)
+    height = search.log_likelihood(best)
+    far = 4 * (last.upper - first.lower)
 
-    def at_low(end: float) -> float:
-        y = _used(last.count, binned.count, last.lower - end, last.upper - last.lower)
-        return _uniform_likelihood(binned, end, last.lower + y)
+    def fallen(ends: tuple[float, float], by: float) -> float:
+        at = _Search(binned, _between(family, *ends))
+        return at.log_likelihood(at.climb(best, 8)) - height + by / 2
 
-    def at_high(end: float) -> float:
-        x = _used(first.count, binned.count, end - first.upper, first.upper - first.lower)
-        return _uniform_likelihood(binned, first.upper - x, end)
-
-    best = _uniform_likelihood(binned, low, high)
-    edge_low = x >= (first.upper - first.lower) * (1 - 1e-9) or first.count < 10
-    edge_high = y >= (last.upper - last.lower) * (1 - 1e-9) or last.count < 10
-    low_cut = best - (_LR_EDGE if edge_low else _LR_REGULAR) / 2
-    high_cut = best - (_LR_EDGE if edge_high else _LR_REGULAR) / 2
-    return [
-        Estimate(
-            low,
-            _crossing(lambda e: at_low(e) - low_cut, low, low - 4 * span),
-            _crossing(lambda e: at_low(e) - low_cut, low, first.upper),
-        ),
-        Estimate(
-            high,
-            _crossing(lambda e: at_high(e) - high_cut, high, last.lower),
-            _crossing(lambda e: at_high(e) - high_cut, high, high + 4 * span),
-        ),
-    ], np.array([low, high])
-
-
-def _used(count: float, total: float, rest: float, width: float) -> float:
-    """The part of an outermost bin that is likeliest within the range, given the rest of it."""
-    return min(count * rest / (total - count), width) if total > count else width
-
-
-def _uniform_likelihood(binned: Binned, low: float, high: float) -> float:
-    lower, upper, counts = (np.array(each) for each in zip(*binned.bins, strict=True))
-    inside = np.minimum(upper, high) - np.maximum(lower, low)
-    if not low < high:
-        return -math.inf
-    return float(counts @ np.log(np.maximum(inside / (high - low), _LEAST)))
+    found = []
+    if family.ends[0]:
+        at_edge = low <= first.lower or first.count < 10
+        by = _LR_EDGE if at_edge else _LR_REGULAR
+        lowest = max(low - far, family.support[0])
+        found.append(
+            Estimate(
+                low,
+                _crossing(lambda end: fallen((end, high), by), low, lowest),
+                _crossing(lambda end: fallen((end, high), by), low, first.upper),
+            )
+        )
+    if family.ends[1]:
+        at_edge = high >= last.upper or last.count < 10
+        by_high = _LR_EDGE if at_edge else _LR_REGULAR
+        found.append(
+            Estimate(
+                high,
+                _crossing(lambda end: fallen((low, end), by_high), high, last.lower),
+                _crossing(lambda end: fallen((low, end), by_high), high, high + far),
+            )
+        )
+    return found
 
 
 def _crossing(height: Callable[[float], float], start: float, end: float) -> float | None:
     """Where a function that is above 0 at ``start`` comes to 0 before ``end``."""
-    if not math.isfinite(end) or height(end) > 0:
+    if not math.isfinite(end):
         return None
-    return float(optimize.brentq(height, start, end))
+    near = start
+    for part in (1e-4, 1e-3, 1e-2, 0.1, 1.0):
+        far = start + part * (end - start)
+        if height(far) <= 0:
+            return _root(height, near, far)
+        near = far
+    return None
+
+
+def _root(height: Callable[[float], float], start: float, end: float) -> float:
+    return float(optimize.brentq(height, start, end, xtol=1e-5 * abs(end - start), rtol=1e-12))

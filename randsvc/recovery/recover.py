@@ -58,7 +58,7 @@ class Recovered:
 
 
 def recover(binned: Binned) -> Recovered:
-    """Everything at once; it takes about a second."""
+    """Everything at once; it takes one to four seconds."""
     constant = _constant(binned)
     candidates = (
         [Candidate(fit, goodness(binned, fit)) for fit in ranked(binned)]
