@@ -12,7 +12,7 @@ import yaml
 
 from observability.dashboards import DASHBOARDS, model, queries
 from observability.generate import ROOT
-from observability.rules import groups
+from observability.rules import DISTRIBUTION_WINDOW, groups
 from observability.slo import recordings
 from observability.timescale import PRODUCTION
 from randsvc.telemetry.catalogue import METRICS, Metric
@@ -100,7 +100,7 @@ def names_in(expr: str) -> set[str]:
     """
     bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\b(by|on|ignoring|without) \([^)]*\)', " ", expr)
     words = re.findall(r"(?<![\w:.])[a-zA-Z_][\w:]*(?!\s*\()(?![\w:])", bare)
-    return set(words) - {"Inf", "and", "or", "unless"}
+    return set(words) - {"Inf", "and", "offset", "or", "unless"}
 
 
 def labels_in(expr: str) -> set[str]:
@@ -313,6 +313,25 @@ def test_uids_are_fixed_and_different() -> None:
         "randsvc-distributions",
         "randsvc-incidents",
         "randsvc-pipeline",
+    ]
+
+
+def test_what_now_is_compared_with_is_the_same_earlier_and_shares_no_observation() -> None:
+    board = MODELS["distributions"]
+    (choice,) = (v for v in board["templating"]["list"] if v["type"] == "custom")
+    units = {"m": 60, "h": 3600, "d": 86400}
+    seconds = [int(each[:-1]) * units[each[-1]] for each in choice["query"].split(",")]
+    assert min(seconds) >= int(DISTRIBUTION_WINDOW.removesuffix("m")) * 60
+    assert choice["current"]["value"] == choice["query"].split(",")[0]
+    compared = [panel for panel in board["panels"] if panel["type"] == "barchart"]
+    for panel in compared:
+        now, earlier = (target["expr"] for target in targets(panel))
+        assert earlier == now.removesuffix(")") + " offset $earlier)"
+    assert [panel["title"].split(":")[0] for panel in compared] == [
+        "Density of the value",
+        "Distribution function of the value",
+        "Density of the delay",
+        "Distribution function of the delay",
     ]
 
 

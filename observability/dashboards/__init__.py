@@ -35,7 +35,8 @@ def queries(rate_interval: str = "8s") -> list[Query]:
     """Give every query of every panel, with all routes and instances chosen.
 
     ``rate_interval`` is what Grafana makes of ``$__rate_interval``; 8s is its value at the
-    shortest range with the data source's interval of 2s.
+    shortest range with the data source's interval of 2s. What is compared with something earlier
+    is compared with 10 s ago, so that there is something after a short while.
     """
     return [
         Query(name, panel, _chosen(query.expr, rate_interval), query.empty)
@@ -50,4 +51,5 @@ def model(dashboard: Dashboard) -> str:
 
 
 def _chosen(expr: str, rate_interval: str) -> str:
-    return re.sub(r"\$(route|instance)\b", ".*", expr.replace("$__rate_interval", rate_interval))
+    expr = expr.replace("$__rate_interval", rate_interval).replace("$earlier", "10s")
+    return re.sub(r"\$(route|instance)\b", ".*", expr)

@@ -1,6 +1,7 @@
 """The distributions of the value and of the delay, as monitoring alone shows them."""
 
 from observability.dashboards.panels import (
+    Choice,
     Dashboard,
     Panel,
     Query,
@@ -14,6 +15,13 @@ from observability.rules import DISTRIBUTION_QUANTILES, DISTRIBUTION_WINDOW, JOB
 from randsvc.telemetry.catalogue import DELAY, VALUE, Metric
 
 WINDOW = f"the last {DISTRIBUTION_WINDOW}"
+EARLIER = "$earlier"
+"""How long before now the window ends that now is compared with."""
+CHANCE = 1.358
+"""Times the root of the sum of 1/n: a wider gap between two cdfs is 1 in 20, without a difference.
+
+https://en.wikipedia.org/wiki/Kolmogorov%E2%80%93Smirnov_test#Two-sample_Kolmogorov%E2%80%93Smirnov_test
+"""
 
 
 def dashboard() -> Dashboard:
@@ -24,6 +32,10 @@ def dashboard() -> Dashboard:
         description=f"Value and delay of /random over {WINDOW}: where they lie, how far they "
         "spread, and whether that changes.",
         since="now-30m",
+        # Windows that overlap would hide half of a change, so none is shorter than the window.
+        variables=(
+            Choice("earlier", "Compare with", ("5m", "15m", "30m", "1h", "3h", "12h", "1d", "7d")),
+        ),
         rows=(
             Row("", (*_numbers(VALUE, "Value", "short"), *_numbers(DELAY, "Delay", "s"))),
             Row("Value", _panels(VALUE, "value", "short")),
@@ -32,10 +44,33 @@ def dashboard() -> Dashboard:
     )
 
 
-def _recorded(metric: Metric, operation: str, by: str = "job", matcher: str = JOB) -> str:
+def _recorded(
+    metric: Metric, operation: str, by: str = "job", matcher: str = JOB, ago: str = ""
+) -> str:
     level = "job" if by == "job" else f"job_{by}"
     name = f"{level}:{metric.prometheus_name}:{operation}_rate{DISTRIBUTION_WINDOW}"
-    return f"sum by ({by}) ({name}{{{matcher}}})"
+    offset = f" offset {ago}" if ago else ""
+    return f"sum by ({by}) ({name}{{{matcher}}}{offset})"
+
+
+def _both(metric: Metric, operation: str) -> tuple[Query, Query]:
+    """Now and earlier, for each bin."""
+    return (
+        Query(expr=_recorded(metric, operation, "le"), legend="now"),
+        Query(expr=_recorded(metric, operation, "le", ago=EARLIER), legend="earlier"),
+    )
+
+
+def _gap(metric: Metric) -> str:
+    now, earlier = (query.expr for query in _both(metric, "histogram_fraction"))
+    return f"max (abs ({now} - {earlier}))"
+
+
+def _gap_by_chance(metric: Metric) -> str:
+    """From the numbers of observations in both windows."""
+    seconds = 60 * int(DISTRIBUTION_WINDOW.removesuffix("m"))
+    now, earlier = (f"({seconds} * {_recorded(metric, 'count', ago=ago)})" for ago in ("", EARLIER))
+    return f"{CHANCE} * sqrt (1 / {now} + 1 / {earlier})"
 
 
 def _numbers(metric: Metric, name: str, unit: str) -> tuple[Panel, ...]:
@@ -63,6 +98,37 @@ def _numbers(metric: Metric, name: str, unit: str) -> tuple[Panel, ...]:
 
 def _panels(metric: Metric, name: str, unit: str) -> tuple[Panel, ...]:
     return (
+        bars(
+            f"Density of the {name}: now and $earlier ago",
+            f"Share of observations in the bin that ends here, over its width, over {WINDOW} and "
+            "over as long a window before: what a textbook draws as the probability density. Bars "
+            "that differ much are values that became rarer, or more frequent.",
+            "short",
+            *_both(metric, "density"),
+            width=9,
+            height=9,
+        ),
+        bars(
+            f"Distribution function of the {name}: now and $earlier ago",
+            f"Share of observations up to this bound, over {WINDOW} and over as long a window "
+            "before. Where the bars of now are shorter, values have become larger.",
+            "percentunit",
+            *_both(metric, "histogram_fraction"),
+            width=8,
+            height=9,
+        ),
+        lines(
+            f"Change of the {name} within $earlier",
+            "The widest gap between the distribution functions of now and earlier "
+            "(Kolmogorov-Smirnov), and how wide chance makes it in 1 of 20 samples of as many "
+            "observations. Above the dashed line the distribution has changed.",
+            "percentunit",
+            Query(expr=_gap(metric), legend="gap"),
+            Query(expr=_gap_by_chance(metric), legend="by chance"),
+            dashed=("by chance",),
+            width=7,
+            height=9,
+        ),
         density_map(
             f"Heatmap of the {name}",
             f"Share of observations in each bin over {WINDOW}. The bins are not of one width. "
@@ -70,16 +136,7 @@ def _panels(metric: Metric, name: str, unit: str) -> tuple[Panel, ...]:
             unit,
             Query(expr=_recorded(metric, "histogram_fraction", "le"), legend="{{le}}"),
             cell_unit="percentunit",
-            width=14,
-            height=9,
-        ),
-        bars(
-            f"Density of the {name} now",
-            f"Share of observations in the bin that ends here, over its width, over {WINDOW}: "
-            "what a textbook draws as the probability density.",
-            "short",
-            Query(expr=_recorded(metric, "density", "le"), legend="density"),
-            width=10,
+            width=9,
             height=9,
         ),
         lines(
@@ -100,7 +157,8 @@ def _panels(metric: Metric, name: str, unit: str) -> tuple[Panel, ...]:
                 for q in reversed(DISTRIBUTION_QUANTILES)
             ),
             floor=None,
-            width=14,
+            width=8,
+            height=9,
         ),
         lines(
             f"Mean and spread of the {name}",
@@ -117,6 +175,7 @@ def _panels(metric: Metric, name: str, unit: str) -> tuple[Panel, ...]:
             ),
             floor=None,
             dashed=("mean + sd", "mean - sd"),
-            width=10,
+            width=7,
+            height=9,
         ),
     )

@@ -40,6 +40,7 @@ from randsvc.telemetry.catalogue import FAULT_ACTIVE
 __all__ = (
     "ALERTS",
     "DASHBOARD_TAG",
+    "Choice",
     "Dashboard",
     "Levels",
     "Panel",
@@ -105,6 +106,15 @@ class Variable:
     """The label."""
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A choice of one of some values, the first unless told otherwise."""
+
+    name: str
+    label: str
+    values: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dashboard:
     """A dashboard as it is declared; ``build`` makes Grafana's of it."""
@@ -113,7 +123,7 @@ class Dashboard:
     title: str
     description: str
     rows: tuple[Row, ...]
-    variables: tuple[Variable, ...] = ()
+    variables: tuple[Variable | Choice, ...] = ()
     since: str = "now-15m"
 
     def queries(self) -> list[tuple[str, Query]]:
@@ -324,9 +334,12 @@ def density_map(
 
 
 def bars(
-    title: str, description: str, unit: str, query: Query, *, width: int = 12, height: int = 8
+    title: str, description: str, unit: str, *drawn: Query, width: int = 12, height: int = 8
 ) -> Panel:
-    """Draw what a query gives now as a bar for each ``le``, in their order."""
+    """Draw what queries give now as bars for each ``le``, in their order, side by side.
+
+    The second query is what the first is compared with, and paler.
+    """
     builder = (
         barchart.Panel()
         .x_field("le")
@@ -335,19 +348,23 @@ def bars(
         .orientation(options.VizOrientation.VERTICAL)
         .show_value(options.VisibilityMode.NEVER)
         .bar_width(0.97)
-        .fill_opacity(70)
+        .group_width(0.9)
+        .fill_opacity(80)
+        .line_width(0)
         .legend(
             common.VizLegendOptions()
-            .display_mode(options.LegendDisplayMode.HIDDEN)
+            .display_mode(options.LegendDisplayMode.LIST)
             .placement(options.LegendPlacement.BOTTOM)
-            .show_legend(False)
+            .show_legend(True)
             .calcs([])
         )
         .tooltip(
             common.VizTooltipOptions()
-            .mode(options.TooltipDisplayMode.SINGLE)
+            .mode(options.TooltipDisplayMode.MULTI)
             .sort(options.SortOrder.NONE)
         )
+        # Into one table with a row for each `le`, as each query is a table of its own.
+        .with_transformation(_transformation("merge"))
         # Grafana reads `le` as a number, by which it sorts, but has the names of bars as text.
         .with_transformation(_transformation("sortBy", sort=[{"field": "le"}], fields={}))
         .with_transformation(
@@ -362,11 +379,16 @@ def bars(
                 "organize",
                 excludeByName={"Time": True},
                 indexByName={},
-                renameByName={"Value": query.legend},
+                renameByName={
+                    f"Value #{_letter(i)}": query.legend for i, query in enumerate(drawn)
+                },
             )
         )
     )
-    return _panel(builder, title, description, unit, (query,), width, height, PromQueryFormat.TABLE)
+    for query, colour in zip(drawn, ("blue", "#a0a0a0"), strict=False):
+        fixed = {"mode": "fixed", "fixedColor": colour}
+        builder.override_by_name(query.legend, [DynamicConfigValue(id_val="color", value=fixed)])
+    return _panel(builder, title, description, unit, drawn, width, height, PromQueryFormat.TABLE)
 
 
 def rows_of(
@@ -465,7 +487,15 @@ def _datasource() -> dashboards.DatasourceVariable:
     )
 
 
-def _variable(variable: Variable) -> dashboards.QueryVariable:
+def _variable(variable: Variable | Choice) -> dashboards.QueryVariable | dashboards.CustomVariable:
+    if isinstance(variable, Choice):
+        first = variable.values[0]
+        return (
+            dashboards.CustomVariable(variable.name)
+            .label(variable.label)
+            .values(",".join(variable.values))
+            .current(VariableOption(selected=True, text=first, value=first))
+        )
     return (
         dashboards.QueryVariable(variable.name)
         .label(variable.label)
