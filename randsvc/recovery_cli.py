@@ -224,8 +224,9 @@ def show(file: Annotated[Path, Parameter(help="What was saved.")]) -> None:
 
 
 def _missing(error: ModuleNotFoundError) -> ConfigurationError:
+    package = str(error.name).partition(".")[0]
     return ConfigurationError(
-        f"{error.name} is missing, which recovering needs: pip install 'randsvc[analysis]'"
+        f"{package} is missing, which recovering needs: pip install 'randsvc[analysis]'"
     )
 
 

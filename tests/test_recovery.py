@@ -105,6 +105,8 @@ def test_the_verdict_gives_the_family_with_its_intervals() -> None:
         ("constant(value=0)", 100, "consistent with constant(value=0): all 100 lie in one bucket"),
         ("constant(value=-3)", 9, "consistent with constant(value=-3): all 9 lie in one bucket"),
         ("normal(mean=-50, sd=1)", 5000, "consistent with normal(mean=-50."),
+        ("normal(mean=0, sd=1)", 5000, "consistent with normal(mean=-0.0"),
+        ("uniform(low=-3, high=0)", 5000, "consistent with uniform(low=-3.0"),
     ],
 )
 def test_few_values_constant_ones_and_those_below_zero(
@@ -130,6 +132,19 @@ def test_bins_without_an_end_are_fitted_as_well() -> None:
     assert recovered.best.fit.family.name == "normal"
     assert abs(recovered.best.fit.values[0] - 8) < 0.5
     json.dumps(report.as_json(recovered), allow_nan=False)
+
+
+def test_a_picture_is_drawn_where_one_bound_is_all_that_is_known(tmp_path: Path) -> None:
+    recovered = recover(Binned((Bin(-math.inf, 5.0, 3), Bin(5.0, math.inf, 4)), None))
+    assert "from share of the values" in plot.in_terminal(recovered).plain
+    plot.as_png(recovered, tmp_path / "x.png", label="value")
+
+
+def test_where_buckets_are_coarse_a_row_of_the_picture_is_a_bucket() -> None:
+    bins = tuple(Bin(low, high, 10) for low, high in pairwise((0, 1, 2, 5, 10, 20, 50, 100)))
+    rows = plot.in_terminal(recover(Binned(bins, None))).plain.splitlines()
+    assert [row.split()[0] for row in rows[1:9]] == ["0", "1", "2", "5", "10", "20", "50", "100"]
+    assert all("14.3%" in row for row in rows[1:8])
 
 
 def test_bins_of_two_resolutions_become_the_coarser_one() -> None:

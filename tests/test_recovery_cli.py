@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -56,13 +58,21 @@ def series(result: list[dict[str, object]]) -> tuple[int, str]:
     return 200, json.dumps({"status": "success", "data": {"result": result}})
 
 
-def one_histogram(query: str) -> tuple[int, str]:
-    if query.startswith("resets"):
-        return series([])
+def native(total: str = "1200", **labels: str) -> dict[str, object]:
+    """A series of a native histogram with 250 values."""
     buckets = [[0, str(low), str(low + 1), str(20 + 10 * (low % 3))] for low in range(1, 9)]
-    native = {"count": "240", "sum": "1200", "buckets": buckets}
-    labels = {"__name__": "randsvc_value", "job": "randsvc"}
-    return series([{"metric": labels, "histogram": [1.0, native]}])
+    data = {"count": "250", "sum": total, "buckets": buckets}
+    named = {"__name__": "randsvc_value", "job": "randsvc", **labels}
+    return {"metric": named, "histogram": [1.0, data]}
+
+
+def one_histogram(query: str) -> tuple[int, str]:
+    return series([] if query.startswith("resets") else [native()])
+
+
+def begun_in_the_window(*found: dict[str, object]) -> Answer:
+    """These series now, and none before the window of 30 min."""
+    return lambda query: series(list(found) if "[1800000ms]" in query else [])
 
 
 def test_an_unreachable_prometheus_is_named() -> None:
@@ -103,6 +113,89 @@ def test_a_window_in_which_nothing_was_counted_is_empty() -> None:
     assert (found["count"], found["verdict"]) == (0, "nothing was counted in the window")
 
 
+def found_by(answer: Answer, *arguments: str) -> dict[str, Any]:
+    """The JSON of a command; nothing in it may be NaN or infinite."""
+    with answering(answer) as url:
+        done = run("recover", "value", "--prometheus", url, "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout, parse_constant=pytest.fail)
+    return result
+
+
+def test_series_add_up_whatever_labels_they_have() -> None:
+    one, other = native(randsvc_source="model"), native(randsvc_source="fallback", region="x")
+    found = found_by(begun_in_the_window(one, other))
+    assert found["count"] == 500
+    assert [bucket["count"] for bucket in found["buckets"][:3]] == [60, 80, 40]
+
+
+def test_a_sum_that_is_no_number_is_left_out() -> None:
+    found = found_by(begun_in_the_window(native(total="NaN")))
+    assert found["count"] == 250
+    # Without it the mean is known from the buckets alone.
+    assert found["mean"]["low"] < 4.5 < found["mean"]["high"]
+
+
+def test_only_the_instances_that_are_named_are_read() -> None:
+    asked: list[str] = []
+
+    def answer(query: str) -> tuple[int, str]:
+        asked.append(query)
+        return begun_in_the_window(native())(query)
+
+    assert found_by(answer, "--instance", "a:1", "--instance", "b.c")["count"] == 250
+    # Of a regular expression a dot is any character, unless it is told apart.
+    assert all('instance=~"a:1|b\\\\.c"' in query for query in asked), asked
+
+
+def test_the_picture_and_the_lines_say_the_same() -> None:
+    with answering(begun_in_the_window(native())) as url:
+        done = run("recover", "value", "--prometheus", url)
+    assert "from share of the values" in done.stdout
+    assert "250 values" in done.stdout
+    assert done.stdout.count("█") > 100
+
+
+def test_a_picture_of_nothing_is_refused(tmp_path: Path) -> None:
+    with answering(one_histogram) as url:
+        line = refusal("recover", "value", "--prometheus", url, "--plot", str(tmp_path / "x.png"))
+    assert line == "randsvc: nothing to draw: nothing was counted in the window"
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "x.png"
+    with answering(begun_in_the_window(native())) as url:
+        drawn = refusal("recover", "value", "--prometheus", url, "--plot", str(path))
+        kept = refusal("baseline", "save", "value", str(path), "--prometheus", url)
+    assert drawn == kept == f"randsvc: cannot write {path}: No such file or directory"
+
+
+def test_a_baseline_is_saved_and_shown(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    with answering(begun_in_the_window(native())) as url:
+        saved = run("baseline", "save", "value", str(path), "--prometheus", url)
+    assert saved.stdout == f"250 values of randsvc_value in 8 bins, kept in {path}\n"
+    shown = run("baseline", "show", str(path)).stdout
+    assert shown.startswith("250 values of randsvc_value ({value}) in 1800 s until ")
+    assert f"prometheus={url}, job=randsvc" in shown
+    assert shown.count("%") == 8
+
+
+def test_a_baseline_of_nothing_is_not_saved(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    with answering(one_histogram) as url:
+        line = refusal("baseline", "save", "value", str(path), "--prometheus", url)
+    assert line.endswith("counted nothing in the window: there is nothing to save")
+    assert not path.exists()
+
+
+def test_a_baseline_needs_nothing_of_the_extra(tmp_path: Path) -> None:
+    hidden = "import sys; sys.modules.update(numpy=None, scipy=None, matplotlib=None)"
+    with answering(begun_in_the_window(native())) as url:
+        arguments = ("baseline", "save", "value", str(tmp_path / "x.json"), "--prometheus", url)
+        assert run(*arguments, code=hidden).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("option", "value", "expected"),
     [
@@ -118,7 +211,11 @@ def test_a_time_that_is_none_is_refused(option: str, value: str, expected: str) 
 
 
 def test_without_the_extra_one_line_says_how_to_install_it() -> None:
-    hidden = "import sys; sys.modules['scipy'] = None"
-    with answering(one_histogram) as url:
-        line = refusal("recover", "value", "--prometheus", url, code=hidden)
-    assert line.endswith("pip install 'randsvc[analysis]'")
+    for name in ("numpy", "scipy", "matplotlib"):
+        hidden = f"import sys; sys.modules[{name!r}] = None"
+        with answering(begun_in_the_window(native())) as url:
+            line = refusal(
+                "recover", "value", "--prometheus", url, "--plot", "/dev/null", code=hidden
+            )
+        expected = "is missing, which recovering needs: pip install 'randsvc[analysis]'"
+        assert line == f"randsvc: {name} {expected}"

@@ -244,10 +244,8 @@ class _Search:
     def _score(self, point: Array) -> tuple[Array, Array]:
         """The slope of the log-likelihood, and the information that each observation gives."""
         p = np.maximum(self._probability(point), _LEAST)
-        steps = 1e-5 * np.eye(len(point))
-        slopes = np.array(
-            [(self._probability(point + s) - self._probability(point - s)) / 2e-5 for s in steps]
-        )
+        steps = 1e-6 * np.eye(len(point))
+        slopes = np.array([(self._probability(point + step) - p) / 1e-6 for step in steps])
         relative = np.nan_to_num(np.clip(slopes / p, -1e6, 1e6))
         return relative @ self._counts, (relative * self._counts) @ relative.T
 
@@ -379,7 +377,7 @@ def _end_estimates(
 
     def fallen(ends: tuple[float, float], by: float) -> float:
         at = _Search(binned, _between(family, *ends))
-        return at.log_likelihood(at.climb(best, 8)) - height + by / 2
+        return at.log_likelihood(at.climb(best, 4)) - height + by / 2
 
     found = []
     if family.ends[0]:
@@ -407,17 +405,22 @@ def _end_estimates(
 
 
 def _crossing(height: Callable[[float], float], start: float, end: float) -> float | None:
-    """Where a function that is above 0 at ``start`` comes to 0 before ``end``."""
+    """Where a function that is above 0 at ``start`` comes to 0 before ``end``, if it does."""
     if not math.isfinite(end):
         return None
+    if height(start) <= 0:
+        return start
     near = start
     for part in (1e-4, 1e-3, 1e-2, 0.1, 1.0):
         far = start + part * (end - start)
         if height(far) <= 0:
-            return _root(height, near, far)
+            return _root(height, near, far, within=1e-3)
         near = far
     return None
 
 
-def _root(height: Callable[[float], float], start: float, end: float) -> float:
-    return float(optimize.brentq(height, start, end, xtol=1e-5 * abs(end - start), rtol=1e-12))
+def _root(
+    height: Callable[[float], float], start: float, end: float, within: float = 1e-5
+) -> float:
+    """Where a function is 0, to a part of the way from ``start`` to ``end``."""
+    return float(optimize.brentq(height, start, end, xtol=within * abs(end - start), rtol=1e-12))

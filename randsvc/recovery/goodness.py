@@ -31,6 +31,11 @@ class Goodness:
     degrees: int
     p_value: float
 
+    @property
+    def text(self) -> str:
+        """The p-value for a person: below a ten-thousandth the digits are those of no true tail."""
+        return f"= {self.p_value:.2g}" if self.p_value >= 1e-4 else "< 0.0001"
+
 
 def goodness(binned: Binned, fitted: Fit) -> Goodness | None:
     """Test a fit to a sample; None where there are too few bins or values to test it."""

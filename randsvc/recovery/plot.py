@@ -21,16 +21,19 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def in_terminal(recovered: Recovered) -> Text:
-    """The share of the values in each of some rows, as a bar; a ``│`` where the fit has it."""
+    """The share of the values in each of some rows, as a bar; a ``│`` where the fit has it.
+
+    Where buckets are wider than such a row would be, a row is a bucket.
+    """
     binned = recovered.binned
     if len(binned.bins) < 2:
         return Text()
-    edges = np.linspace(*_range(binned), ROWS + 1)
+    edges = _rows(binned)
     shares = [binned.below(high) - binned.below(low) for low, high in pairwise(edges)]
     fit = _best(recovered)
-    expected = fit.probability(edges[:-1], edges[1:]) if fit else np.zeros(ROWS)
+    expected = fit.probability(edges[:-1], edges[1:]) if fit else np.zeros(len(shares))
     longest = max(*shares, *expected)
-    text = Text()
+    text = Text(f"{'from':>10} share of the values\n", "dim")
     for i, share in enumerate(shares):
         whole, part = divmod(round(8 * BAR * share / longest), 8)
         bar = ("█" * whole + _EIGHTHS[part] * (part > 0)).ljust(BAR + 1)
@@ -43,8 +46,9 @@ def in_terminal(recovered: Recovered) -> Text:
         else:
             text.append(bar, "blue")
         text.append(f" {share:6.1%}\n")
+    text.append(f"{edges[-1]:>10.4g}\n")
     if fit:
-        text.append(f"{'│':>11} {fit.family.name}\n", "bold red")
+        text.append(f"{'│':>12} {_name(recovered)}\n", "bold red")
     return text
 
 
@@ -75,12 +79,11 @@ def as_png(recovered: Recovered, path: Path, *, label: str) -> None:
         color="#9ec5e8",
         edgecolor="#6a9fce",
         linewidth=0.4,
-        label="buckets",
+        label="counted in buckets",
     )
     if fit:
         fitted = fit.probability(grid[:-1], grid[1:]) / np.diff(grid)
-        name = fit.family.name + ("" if recovered.best else ", which does not fit")
-        density.plot((grid[:-1] + grid[1:]) / 2, fitted, color="#c0392b", label=name)
+        density.plot((grid[:-1] + grid[1:]) / 2, fitted, color="#c0392b", label=_name(recovered))
     density.set(title="Density", xlabel=label, ylabel="density", xlim=(low, high), ylim=(0, None))
     density.legend()
 
@@ -96,16 +99,21 @@ def as_png(recovered: Recovered, path: Path, *, label: str) -> None:
         grid,
         np.clip(lower(grid) - margin, 0, 1),
         np.clip(upper(grid) + margin, 0, 1),
-        color="#9ec5e8",
-        label="95% band, with the buckets",
+        color="#c9dff2",
+        label="where the true one is (95%)",
     )
-    cdf.plot(ends, shares, ".", markersize=3, color="#2c5f8a", label="at the ends of buckets")
+    cdf.plot(ends, shares, ".", markersize=3, color="#2c5f8a", label="counted up to there")
     if fit:
         below = fit.probability(np.full_like(grid, -np.inf), grid)
-        cdf.plot(grid, below, color="#c0392b", label=fit.family.name)
-    cdf.set(title="Distribution function", xlabel=label, ylabel="share up to", xlim=(low, high))
+        cdf.plot(grid, below, color="#c0392b", label=_name(recovered))
+    cdf.set(
+        title="Distribution function",
+        xlabel=label,
+        ylabel="share of values up to",
+        xlim=(low, high),
+    )
     cdf.legend(loc="lower right")
-    figure.suptitle(recovered.verdict, fontsize=9, wrap=True)
+    figure.suptitle(f"{binned.count} values, {recovered.verdict}", fontsize=10, wrap=True)
     try:
         figure.savefig(path, dpi=120, format="png")
     except OSError as error:
@@ -118,6 +126,20 @@ def _best(recovered: Recovered) -> Fit | None:
     return best.fit if best else None
 
 
+def _name(recovered: Recovered) -> str:
+    """What the line shows."""
+    fit = _best(recovered)
+    name = fit.family.name if fit else ""
+    return name if recovered.best else f"{name}, the nearest, which does not fit"
+
+
+def _rows(binned: Binned) -> Array:
+    """The ends of the rows: evenly from where to where to draw, unless buckets are wider."""
+    low, high = _range(binned)
+    edges = sorted({low, high, *(x for b in binned.bins for x in b[:2] if low < x < high)})
+    return np.array(edges) if len(edges) <= ROWS else np.linspace(low, high, ROWS + 1)
+
+
 def _range(binned: Binned) -> tuple[float, float]:
     """From where to where to draw: all but half a percent of the values at each end."""
     finite = [x for bin_ in binned.bins for x in bin_[:2] if np.isfinite(x)]
@@ -125,7 +147,11 @@ def _range(binned: Binned) -> tuple[float, float]:
     below = np.array([binned.below(x) for x in grid])
     first = grid[max(int(np.searchsorted(below, 0.005, side="right")) - 1, 0)]
     last = grid[min(int(np.searchsorted(below, 0.995)), len(grid) - 1)]
-    return (float(first), float(last)) if first < last else (float(grid[0]), float(grid[-1]))
+    if first < last:
+        return float(first), float(last)
+    # Where one bound is all there is, with a little beside it.
+    room = 0.0 if grid[0] < grid[-1] else abs(float(grid[0])) or 1.0
+    return float(grid[0]) - room, float(grid[-1]) + room
 
 
 def _steps(ends: Array, values: Array) -> Callable[[Array], Array]:

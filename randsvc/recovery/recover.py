@@ -100,9 +100,7 @@ def _verdict(binned: Binned, candidates: Sequence[Candidate], constant: Estimate
     fitting = [candidate for candidate in candidates if candidate.fits]
     if not fitting:
         fit, test = tested[0]
-        return (
-            f"none of the families fits: the nearest, {fit.family.name}, has p = {test.p_value:.2g}"
-        )
+        return f"none of the families fits: the nearest, {fit.family.name}, has p {test.text}"
     best, *others = fitting
     close = [other.fit.family.name for other in others if other.fit.bic - best.fit.bic <= CLOSE]
     more = f"; not ruled out: {', '.join(close)}" if close else ""

@@ -43,7 +43,7 @@ def as_text(recovered: Recovered) -> RenderableType:
                 candidate.text,
                 f"+{fit.bic - first.bic:.1f}",
                 f"{fit.aic - first.aic:+.1f}",
-                f"{candidate.goodness.p_value:.2g}" if candidate.goodness else "-",
+                candidate.goodness.text.removeprefix("= ") if candidate.goodness else "-",
             )
         parts += [families, Text()]
     parts.append(Text(recovered.verdict, style="bold"))
