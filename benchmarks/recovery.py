@@ -1,20 +1,25 @@
 """How well a distribution is recovered: ``python -m benchmarks.recovery``, some ten minutes.
 
+The results are written to benchmarks/recovery-results.md.
+
 First, draws go through the accumulators, the SDK, the Collector and Prometheus, all series in one
 pass, and what is read back must be the very bins that the accumulator holds. As it is, repetitions
 skip the network: the accumulator's data go through the parser as the HTTP API would write them.
 
-The yardstick is the same estimate from the raw draws, each in a bin of its own that is a millionth
-of a standard deviation wide.
+The yardstick is the same estimate from the raw draws.
 """
 
 import argparse
 import math
+import multiprocessing
 import random
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -23,13 +28,14 @@ from opentelemetry.sdk.metrics.export import ExponentialHistogramDataPoint
 from opentelemetry.sdk.resources import Resource
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from scipy import stats
 
+from benchmarks.recovery_report import Section, markdown, table
 from observability.stack import running, wait_until
 from randsvc.distributions import Distribution, parse
 from randsvc.recovery import prometheus
 from randsvc.recovery.binned import Bin, Binned
-from randsvc.recovery.families import FAMILIES, Array, Family, cut
+from randsvc.recovery.families import FAMILIES, Family, cut
 from randsvc.recovery.fit import Fit, fit, ranked, refitted
 from randsvc.recovery.goodness import goodness
 from randsvc.recovery.summary import summarise
@@ -48,8 +54,10 @@ SIZES = (100, 1_000, 10_000, 100_000)
 JUDGED_AT = 10_000
 REPETITIONS = 200
 RANKINGS = 25
-RAWS = 20
+RAWS = {100: 20, 1_000: 20, 10_000: 20, 100_000: 5}
 """Repetitions in which all families, or raw draws, are fitted, which takes most of the time."""
+MOST_RATIO = 1.25
+RESULTS = Path(__file__).with_name("recovery-results.md")
 CASE = "case"
 
 
@@ -123,10 +131,18 @@ def as_api(point: ExponentialHistogramDataPoint) -> Mapping[str, object]:
 
 
 def from_raw(values: Sequence[float], sd: float, near: Fit) -> Fit:
-    """The estimate from each value in a bin of its own, so small that it says all."""
-    half = sd * 5e-7
-    binned = Binned(tuple(Bin(x - half, x + half, 1.0) for x in values), math.fsum(values))
-    return fit(binned, near.family) if near.family.name == "uniform" else refitted(binned, near)
+    """The estimate from sorted values in bins so narrow, a thousandth of ``sd``, that they say all.
+
+    The lowest and the highest, which tell of ends, have a bin of their own, a millionth wide.
+    """
+    first, last = (Bin(x - sd * 5e-7, x + sd * 5e-7, 1.0) for x in (values[0], values[-1]))
+    inner = Counter(round(x / sd * 1000) for x in values[1:-1])
+    bins = (
+        Bin(max((i - 0.5) * sd / 1000, first.upper), min((i + 0.5) * sd / 1000, last.lower), number)
+        for i, number in sorted(inner.items())
+    )
+    binned = Binned((first, *bins, last), math.fsum(values))
+    return fit(binned, near.family) if any(near.family.ends) else refitted(binned, near)
 
 
 def through_everything(samples: Mapping[str, Sequence[float]]) -> dict[str, Binned]:
@@ -178,77 +194,103 @@ def distances(truth: Distribution, case: Case, fitted: Fit) -> tuple[float, floa
     return float(gap.max()), float(np.trapezoid(gap, grid)) / sd
 
 
-def rms(values: Sequence[float]) -> float:
-    """The root of the mean square."""
-    return math.sqrt(sum(x * x for x in values) / len(values))
+@dataclass(frozen=True)
+class Task:
+    """A repetition to be made: the seed is its number."""
+
+    case: Case
+    size: int
+    number: int
+    with_raw: bool
+    with_ranking: bool
 
 
-@dataclass
-class Judged:
-    """What came of the repetitions of a case at one size."""
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a repetition.
 
-    covered: dict[str, int]
-    errors: dict[str, list[float]]
-    raw_errors: dict[str, list[float]]
-    resolution: float
-    p_values: list[float]
-    ranked: int = 0
-    near: int = 0
-    near_aic: int = 0
-    rankings: int = 0
+    ``errors`` of the fit to buckets and of that to raw draws, by quantity; ``resolution`` in the
+    same terms, where the buckets have one. ``covered`` says whether an interval holds the truth.
+    """
+
+    task: Task
+    covered: Mapping[str, bool]
+    covered_by_any: Mapping[str, bool]
+    errors: Mapping[str, tuple[float, float]]
+    resolution: Mapping[str, float]
+    p_value: float | None
+    first: bool = False
+    near: bool = False
 
 
-def repetitions(
-    case: Case, size: int, number: int, rankings: int, with_raw: int
-) -> Iterator[Judged]:
-    """Repeat a case; gives the same object after each repetition."""
+def repeated(task: Task) -> Outcome:
+    """Draw, recover and compare with the truth."""
+    case, family = task.case, task.case.fitted
     truth = parse(case.text)
     sd = math.sqrt(truth.variance)
-    names = list(case.fitted.parameters)
-    judged = Judged({}, {}, {}, 0.0, [])
+    values = draws(truth, task.size, task.number)
+    binned = accumulated(values)
+    found = fit(binned, family)
+    tested = goodness(binned, found)
+    summary = summarise(binned)
+    errors: dict[str, tuple[float, float]] = {}
+    if task.with_raw:
+        both = (found, from_raw(values, sd, found))
+        ks, w1 = zip(*(distances(truth, case, each) for each in both), strict=True)
+        errors = {"KS": ks, "W1/sd": w1}
+        for i, (name, real) in enumerate(zip(family.parameters, case.truth, strict=True)):
+            ours, raw = ((each.values[i] - real) / (abs(real) or sd) for each in both)
+            errors[name] = ours, raw
+    fits = ranked(binned) if task.with_ranking else []
+    own = next((each for each in fits if each.family.name == case.family), None)
+    return Outcome(
+        task=task,
+        covered={
+            name: found.parameters[name].covers(real)
+            for name, real in zip(family.parameters, case.truth, strict=True)
+        },
+        covered_by_any={
+            "mean": summary.mean is not None and summary.mean.covers(truth.mean),
+            "sd": summary.sd is not None and summary.sd.covers(sd),
+            **{
+                f"p{100 * q:g}": _holds(truth, q, estimate.low, estimate.high)
+                for q, estimate in (summary.quantiles or {}).items()
+            },
+        },
+        errors=errors,
+        resolution=_resolution(binned, case, sd),
+        p_value=tested.p_value if tested else None,
+        first=own is not None and own is fits[0],
+        near=own is not None and own.aic - fits[0].aic <= 2,
+    )
 
-    def note(kept: dict[str, list[float]], fitted: Fit) -> None:
-        for name, error in zip(("KS", "W1/sd"), distances(truth, case, fitted), strict=True):
-            kept.setdefault(name, []).append(error)
-        for name, real, value in zip(names, case.truth, fitted.values, strict=True):
-            kept.setdefault(name, []).append((value - real) / abs(real))
 
-    for repetition in range(number):
-        values = draws(truth, size, repetition)
-        binned = accumulated(values)
-        found = fit(binned, case.fitted)
-        for name, real in zip(names, case.truth, strict=True):
-            judged.covered.setdefault(name, 0)
-            judged.covered[name] += found.parameters[name].covers(real)
-        summary = summarise(binned)
-        for name, covers in (
-            ("mean", summary.mean is not None and summary.mean.covers(truth.mean)),
-            ("sd", summary.sd is not None and summary.sd.covers(sd)),
-            *(
-                (f"p{100 * q:g}", _holds(truth, q, e.low, e.high))
-                for q, e in (summary.quantiles or {}).items()
-            ),
-        ):
-            judged.covered[f"any: {name}"] = judged.covered.get(f"any: {name}", 0) + covers
-        tested = goodness(binned, found)
-        if tested:
-            judged.p_values.append(tested.p_value)
-        if repetition < with_raw:
-            note(judged.errors, found)
-            note(judged.raw_errors, from_raw(values, sd, found))
-            judged.resolution = max(b.width for b in binned.bins if b.count > size / 100) / sd
-        if repetition < rankings:
-            fits = ranked(binned)
-            judged.rankings += 1
-            own = next(fit for fit in fits if fit.family.name == case.family)
-            judged.ranked += fits[0] is own
-            judged.near += own.bic - fits[0].bic <= 2
-            judged.near_aic += own.aic - min(fit.aic for fit in fits) <= 2
-        yield judged
+def _resolution(binned: Binned, case: Case, sd: float) -> dict[str, float]:
+    """What a bucket hides: a share of the values for KS, a width for all that lies on the axis."""
+    filled = [bin_ for bin_ in binned.bins if bin_.count > binned.count / 100]
+    found = {"KS": max(bin_.count for bin_ in binned.bins) / binned.count}
+    found["W1/sd"] = max((bin_.width for bin_ in filled), default=0.0) / sd
+    for name, real in zip(case.fitted.parameters, case.truth, strict=True):
+        if name in ("low", "min", "high", "max"):
+            end = binned.bins[0] if name in ("low", "min") else binned.bins[-1]
+            found[name] = end.width / (abs(real) or sd)
+    return found
 
 
 def _holds(truth: Distribution, q: float, low: float | None, high: float | None) -> bool:
     return (low is None or truth.cdf(low) <= q) and (high is None or q <= truth.cdf(high))
+
+
+def tasks(quick: bool) -> list[Task]:
+    """All repetitions, fewer when ``quick``, at the size that is judged first."""
+    found = []
+    for case in (*CASES, *CUT_CASES):
+        for size in sorted(SIZES, key=lambda size: size != JUDGED_AT):
+            raws = 3 if quick else RAWS[size]
+            number = (20 if quick else REPETITIONS) if size == JUDGED_AT else raws
+            rankings = (3 if quick else RANKINGS) if size == JUDGED_AT else 0
+            found += [Task(case, size, i, i < raws, i < rankings) for i in range(number)]
+    return found
 
 
 def main() -> int:
@@ -257,132 +299,187 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few repetitions: about a minute")
     parser.add_argument("--without-stack", action="store_true", help="repetitions only")
     chosen = parser.parse_args()
-    number, rankings, with_raw = (20, 3, 3) if chosen.quick else (REPETITIONS, RANKINGS, RAWS)
     console = Console(width=160)
-    same = True
+    sections, same = [], True
     if not chosen.without_stack:
-        same = _one_pass(console)
-    with Progress(console=console) as progress:
-        task = progress.add_task("repetitions", total=len(CASES) * number)
-        results = []
-        for case in CASES:
-            progress.update(task, description=case.family)
-            for judged in repetitions(case, JUDGED_AT, number, rankings, with_raw):  # noqa: B007
-                progress.advance(task)
-            results.append((case, judged))
-    console.print(_errors(results))
-    console.print(_coverage(results, number))
+        console.print("all series through the SDK, the Collector and Prometheus ...")
+        section, same = _one_pass()
+        sections.append(section)
+    todo, outcomes = tasks(chosen.quick), []
+    # What forked would share the numerical libraries' threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(mp_context=context) as pool, Progress(console=console) as progress:
+        task = progress.add_task("repetitions", total=len(todo))
+        for outcome in pool.map(repeated, todo, chunksize=4):
+            progress.advance(task)
+            outcomes.append(outcome)
+    sections += [errors(outcomes), coverage(outcomes), ranking(outcomes)]
+    for section in sections:
+        console.print(table(section))
+    if not chosen.quick and not chosen.without_stack:
+        RESULTS.write_text(markdown(sections), encoding="utf-8")
+        console.print(f"written to {RESULTS}")
     return 0 if same else 1
 
 
-def _one_pass(console: Console) -> bool:
+def _one_pass() -> tuple[Section, bool]:
+    cases = (*CASES, *CUT_CASES)
     samples = {
         f"{case.family} {size}": draws(parse(case.text), size, 0)
-        for case in CASES
+        for case in cases
         for size in SIZES
     }
-    console.print(f"{len(samples)} series through the SDK, the Collector and Prometheus ...")
     found = through_everything(samples)
-    table = Table(
-        "family",
-        "N",
-        "bins",
-        "read = accumulated",
-        "KS",
-        "W1/sd",
-        "relative errors",
-        "raw KS",
-        "raw W1/sd",
-        "raw relative errors",
-        title="One pass through everything",
+    rows, same = [], True
+    for case in cases:
+        equal = [
+            _equal(found[name], accumulated(samples[name]))
+            for name in (f"{case.family} {size}" for size in SIZES)
+        ]
+        same &= all(equal)
+        cells = (
+            f"{len(found[f'{case.family} {size}'].bins)}, {'equal' if is_equal else 'DIFFERENT'}"
+            for size, is_equal in zip(SIZES, equal, strict=True)
+        )
+        rows.append([case.text, *cells])
+    return (
+        Section(
+            "One pass through everything",
+            "Draws through the accumulators, the SDK, the Collector and Prometheus, read back by "
+            "the command: the number of buckets that hold something, and whether bounds, counts "
+            "and sum equal those of the accumulator. They do: the repetitions below skip the "
+            "network.",
+            ["distribution", *(f"N = {size:,}" for size in SIZES)],
+            rows,
+        ),
+        same,
     )
-    same = True
-    for case in CASES:
-        truth = parse(case.text)
-        for size in SIZES:
-            name = f"{case.family} {size}"
-            equal = _equal(found[name], accumulated(samples[name]))
-            same &= equal
-            row: list[str] = []
-            own = fit(found[name], case.fitted)
-            for fitted in (own, from_raw(samples[name], math.sqrt(truth.variance), own)):
-                row += [f"{x:.4f}" for x in distances(truth, case, fitted)]
-                relative = zip(case.truth, fitted.values, strict=True)
-                row.append(
-                    " ".join(f"{(value - real) / abs(real):+.2%}" for real, value in relative)
-                )
-            bins = str(len(found[name].bins))
-            table.add_row(case.family, f"{size}", bins, "yes" if equal else "NO", *row)
-    console.print(table)
-    return same
 
 
 def _equal(one: Binned, other: Binned) -> bool:
-    return len(one.bins) == len(other.bins) and all(
-        a.count == b.count
-        and math.isclose(a.lower, b.lower, rel_tol=1e-9)
-        and math.isclose(a.upper, b.upper, rel_tol=1e-9)
-        for a, b in zip(one.bins, other.bins, strict=True)
-    )
-
-
-def _errors(results: Sequence[tuple[Case, Judged]]) -> Table:
-    table = Table(
-        "family",
-        "quantity",
-        "error",
-        "from raw draws",
-        "ratio",
-        "target",
-        title=f"Root mean square errors at N = {JUDGED_AT}, parameters relative; at most 1.25 "
-        "times those of the raw draws, or below the width of a bucket",
-    )
-    for case, judged in results:
-        scale = math.sqrt(parse(case.text).variance)
-        for name, errors in judged.errors.items():
-            error, yardstick = rms(errors), rms(judged.raw_errors[name])
-            ratio = error / yardstick
-            if ratio <= 1.25:
-                verdict = "met"
-            else:
-                # An end of a range in standard deviations, as the resolution is.
-                real = dict(zip(case.fitted.parameters, case.truth, strict=True)).get(name, 1.0)
-                size = error * abs(real) / scale if name in ("low", "high") else error
-                below = size <= judged.resolution
-                verdict = f"below the resolution, {judged.resolution:.3f} sd" if below else "MISSED"
-            table.add_row(
-                case.family, name, f"{error:.5f}", f"{yardstick:.5f}", f"{ratio:.2f}", verdict
-            )
-    return table
-
-
-def _coverage(results: Sequence[tuple[Case, Judged]], number: int) -> Table:
-    table = Table(
-        "family",
-        "parameters",
-        "mean, sd, quantiles",
-        "ranked first",
-        "within 2 BIC",
-        "within 2 AIC",
-        "p < 0.05",
-        "p < 0.001",
-        title=f"{number} repetitions at N = {JUDGED_AT}: how often 95% intervals cover the truth",
-    )
-    own: list[float] = []
-    for case, judged in results:
-        of_own = {k: v / number for k, v in judged.covered.items() if not k.startswith("any")}
-        of_any = [v / number for k, v in judged.covered.items() if k.startswith("any")]
-        own += of_own.values()
-        p_values: Array = np.array(judged.p_values)
-        table.add_row(
-            case.family,
-            " ".join(f"{name} {share:.1%}" for name, share in of_own.items()),
-            f"{min(of_any):.1%} to {max(of_any):.1%}",
-            *(f"{x / judged.rankings:.0%}" for x in (judged.ranked, judged.near, judged.near_aic)),
-            *(f"{(p_values < level).mean():.1%}" for level in (0.05, 0.001)),
+    return (
+        len(one.bins) == len(other.bins)
+        and math.isclose(one.sum or 0.0, other.sum or 0.0, rel_tol=1e-9)
+        and all(
+            a.count == b.count
+            and math.isclose(a.lower, b.lower, rel_tol=1e-9)
+            and math.isclose(a.upper, b.upper, rel_tol=1e-9)
+            for a, b in zip(one.bins, other.bins, strict=True)
         )
-    table.add_row("all", f"{sum(own) / len(own):.1%}")
-    return table
+    )
+
+
+def rms(values: Iterable[float]) -> float:
+    """The root of the mean square."""
+    squares = [x * x for x in values]
+    return math.sqrt(sum(squares) / len(squares))
+
+
+def errors(outcomes: Sequence[Outcome]) -> Section:
+    """The errors at every size beside those from raw draws, and the target at the one judged."""
+    rows = []
+    for case in _cases(outcomes):
+        own = [each for each in outcomes if each.task.case == case and each.errors]
+        for name in own[0].errors:
+            cells, verdict = [], ""
+            for size in SIZES:
+                here = [each for each in own if each.task.size == size]
+                error, raw = (rms(each.errors[name][i] for each in here) for i in (0, 1))
+                cells.append(f"{error:.2g} / {raw:.2g}")
+                if size == JUDGED_AT:
+                    cells.append(f"{error / raw:.2f}")
+                if size >= JUDGED_AT and verdict != "MISSED":
+                    verdict = _verdict(error / raw, error, here[0].resolution.get(name), verdict)
+            rows.append([case.family, name, *cells, verdict])
+    heads = [f"N = {size:,}" for size in SIZES]
+    heads.insert(SIZES.index(JUDGED_AT) + 1, "ratio")
+    return Section(
+        "Errors",
+        "Root mean square errors of the fit to buckets / of the same fit to the raw draws, which "
+        "is the limit that sampling sets: KS distance, Wasserstein-1 distance over the standard "
+        "deviation, and parameters relative to the truth (to the standard deviation where it is "
+        f"0), of {', '.join(f'{RAWS[size]}' for size in SIZES)} repetitions. Target at N = "
+        f"{JUDGED_AT:,} and above: at most {MOST_RATIO} times that of the raw draws, or else below "
+        "what a bucket hides: its share of the values for KS, its width for what lies on the axis.",
+        ["family", "quantity", *heads, "target"],
+        rows,
+    )
+
+
+def _verdict(ratio: float, error: float, resolution: float | None, before: str) -> str:
+    if ratio <= MOST_RATIO:
+        return before or "met"
+    if resolution is not None and error <= resolution:
+        return f"below the bucket's {resolution:.2g}"
+    return "MISSED"
+
+
+def coverage(outcomes: Sequence[Outcome]) -> Section:
+    """How often the intervals hold the truth, each with what chance makes of 95%."""
+    rows: list[list[str]] = []
+    counts: list[int] = []
+    for case in _cases(outcomes):
+        own = [o for o in outcomes if o.task.case == case and o.task.size == JUDGED_AT]
+        shares = {name: sum(o.covered[name] for o in own) for name in own[0].covered}
+        of_any = [sum(o.covered_by_any[name] for o in own) for name in own[0].covered_by_any]
+        counts += shares.values()
+        number = len(own)
+        rows.append(
+            [
+                case.family,
+                ", ".join(f"{name} {count / number:.1%}" for name, count in shares.items()),
+                f"{min(of_any) / number:.1%} to {max(of_any) / number:.1%}",
+            ]
+        )
+    low, high = math.ceil(0.93 * number), math.floor(0.97 * number)
+    inside = sum(low <= count <= high for count in counts)
+    by_chance = stats.binom.cdf(high, number, 0.95) - stats.binom.cdf(low - 1, number, 0.95)
+    noise = math.sqrt(0.95 * 0.05 / number)
+    spread = sum(((count / number - 0.95) / noise) ** 2 for count in counts)
+    rows.append(["all", f"{sum(counts) / len(counts) / number:.2%}", ""])
+    return Section(
+        f"Intervals at N = {JUDGED_AT:,}",
+        f"How often 95% intervals hold the truth, in {number} repetitions. One share of so many "
+        f"is within {2 * noise:.1%} of its own long run in 19 of 20 cases, so of {len(counts)} "
+        f"parameters whose intervals hold exactly 95%, {by_chance * len(counts):.0f} would show "
+        f"93% to 97%: {inside} do, the lowest {min(counts) / number:.1%}, the highest "
+        f"{max(counts) / number:.1%}. That all of them are 95% in the long run has p = "
+        f"{stats.chi2.sf(spread, len(counts)):.2g} (chi-square). The intervals of mean, standard "
+        "deviation and quantiles hold it more often, as they add what a bucket hides.",
+        ["family", "parameters", "mean, sd and quantiles"],
+        rows,
+    )
+
+
+def ranking(outcomes: Sequence[Outcome]) -> Section:
+    """How often the true family comes first, and how often the test turns it away."""
+    rows = []
+    all_of_it: list[Outcome] = []
+    for case in _cases(outcomes):
+        own = [o for o in outcomes if o.task.case == case and o.task.size == JUDGED_AT]
+        of_rank = [o for o in own if o.task.with_ranking]
+        all_of_it += of_rank if case in CASES else []
+        p_values = [o.p_value for o in own if o.p_value is not None]
+        rejected = (sum(p < level for p in p_values) / len(p_values) for level in (0.05, 0.001))
+        rows.append([case.family, *_ranked(of_rank), *(f"{share:.1%}" for share in rejected)])
+    rows.append(["all without min and max", *_ranked(all_of_it), "", ""])
+    return Section(
+        f"Ranking at N = {JUDGED_AT:,}",
+        "How often the true family is ranked first, or has an AIC within 2 of the first's; target: "
+        f"95%. And in how many of {REPETITIONS} repetitions chi-square turns the true family away.",
+        ["family", "samples", "first", "first or within 2", "p < 0.05", "p < 0.001"],
+        rows,
+    )
+
+
+def _ranked(outcomes: Sequence[Outcome]) -> list[str]:
+    number = len(outcomes)
+    first, near = sum(o.first for o in outcomes), sum(o.first or o.near for o in outcomes)
+    return [f"{number}", f"{first / number:.0%}", f"{near / number:.0%}"]
+
+
+def _cases(outcomes: Sequence[Outcome]) -> list[Case]:
+    return list(dict.fromkeys(outcome.task.case for outcome in outcomes))
 
 
 if __name__ == "__main__":

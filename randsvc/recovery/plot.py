@@ -1,13 +1,13 @@
 """What was recovered as a picture: in the terminal, and as a PNG."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from rich.text import Text
 
-from randsvc.recovery.binned import Binned
+from randsvc.recovery.binned import Bin, Binned
 from randsvc.recovery.families import Array
 from randsvc.recovery.fit import Fit
 from randsvc.recovery.prometheus import RecoveryError
@@ -17,6 +17,7 @@ __all__ = ("as_png", "in_terminal")
 
 ROWS = 20
 BAR = 50
+BARS = 60
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -70,7 +71,7 @@ def as_png(recovered: Recovered, path: Path, *, label: str) -> None:
     grid = np.linspace(low, high, 801)
     fit = _best(recovered)
 
-    drawn = [bin_ for bin_ in binned.bins if bin_.width]
+    drawn = _bars(binned, low, high)
     density.bar(
         [bin_.lower for bin_ in drawn],
         [bin_.count / binned.count / bin_.width for bin_ in drawn],
@@ -79,7 +80,7 @@ def as_png(recovered: Recovered, path: Path, *, label: str) -> None:
         color="#9ec5e8",
         edgecolor="#6a9fce",
         linewidth=0.4,
-        label="counted in buckets",
+        label="counted",
     )
     if fit:
         fitted = fit.probability(grid[:-1], grid[1:]) / np.diff(grid)
@@ -131,6 +132,21 @@ def _name(recovered: Recovered) -> str:
     fit = _best(recovered)
     name = fit.family.name if fit else ""
     return name if recovered.best else f"{name}, the nearest, which does not fit"
+
+
+def _bars(binned: Binned, low: float, high: float) -> Sequence[Bin]:
+    """The bins to draw, together where they are so narrow that few values make tall bars."""
+    narrow = (high - low) / BARS
+    bars: list[Bin] = []
+    for bin_ in binned.bins:
+        if not (low <= bin_.lower and bin_.upper <= high and bin_.width):
+            continue
+        last = bars[-1] if bars else bin_
+        if bars and last.width < narrow and bin_.upper - last.lower < 2 * narrow:
+            bars[-1] = Bin(last.lower, bin_.upper, last.count + bin_.count)
+        else:
+            bars.append(bin_)
+    return bars
 
 
 def _rows(binned: Binned) -> Array:
