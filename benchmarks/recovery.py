@@ -33,6 +33,7 @@ from scipy import stats
 from benchmarks.recovery_report import Section, markdown, table
 from observability.stack import running, wait_until
 from randsvc.distributions import Distribution, parse
+from randsvc.prometheus import PrometheusError
 from randsvc.recovery import prometheus
 from randsvc.recovery.binned import Bin, Binned
 from randsvc.recovery.families import FAMILIES, Family, cut
@@ -176,7 +177,7 @@ def through_everything(samples: Mapping[str, Sequence[float]]) -> dict[str, Binn
                     )
                     for name in samples
                 }
-            except prometheus.RecoveryError:
+            except (PrometheusError, prometheus.RecoveryError):
                 return None
 
         return wait_until(there, within=60, every=1) or {}

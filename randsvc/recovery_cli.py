@@ -14,6 +14,8 @@ from cyclopts.validators import Number
 from rich.console import Console
 from rich.table import Table
 
+from randsvc import moments
+from randsvc.prometheus import PrometheusError
 from randsvc.recovery import baseline as baselines
 from randsvc.recovery import prometheus
 from randsvc.recovery.binned import Binned
@@ -44,9 +46,6 @@ QUANTITIES: Mapping[What, _Quantity] = {
     ),
 }
 
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
-_DURATION = re.compile(r"(?:\d+(?:ms|[smhdwy]))+")
-
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +58,8 @@ class Source:
     window: str = "30m"
     """How far back, as a Prometheus duration such as 30m or 1h30m."""
 
-    at: str = "now"
-    """The end of the window: now, ISO 8601 (UTC where it has no zone), or Unix seconds."""
+    at: Annotated[str, Parameter(allow_leading_hyphen=True)] = "now"
+    """The end of the window: now, -7d, ISO 8601 (UTC where it has no zone), or Unix seconds."""
 
     job: str = "randsvc"
     """The service, as Prometheus calls it."""
@@ -115,7 +114,7 @@ def recover(
         # Before the extra is needed: who cannot reach Prometheus is told so first.
         binned, end, window = source.read(what)
         _analyse(what, source, binned, end, window, as_json=json_, plot=plot)
-    except RecoveryError as error:
+    except (PrometheusError, RecoveryError) as error:
         raise ConfigurationError(str(error)) from error
 
 
@@ -194,7 +193,7 @@ def save_(
             window=window,
         )
         baselines.save(kept, file)
-    except RecoveryError as error:
+    except (PrometheusError, RecoveryError) as error:
         raise ConfigurationError(str(error)) from error
     Console(highlight=False, soft_wrap=True).print(
         f"{kept.count} values of {kept.metric} in {len(kept.bins)} bins, kept in {file}",
@@ -231,25 +230,17 @@ def _missing(error: ModuleNotFoundError) -> ConfigurationError:
 
 
 def _window(text: str) -> float:
-    parts = re.findall(r"(\d+)(ms|[smhdwy])", text) if _DURATION.fullmatch(text) else []
-    seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
-    if not seconds > 0:
-        raise ConfigurationError(f"--window is {text!r}: expected a duration such as 30m or 1h30m")
-    return seconds
+    try:
+        return moments.seconds(text)
+    except ValueError as error:
+        raise ConfigurationError(f"--window is {text!r}: {error}") from None
 
 
 def _end(text: str) -> float:
-    if text == "now":
-        return time.time()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(
-            f"--at is {text!r}: expected now, a time such as 2026-11-24T10:00:00Z, or Unix seconds"
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return moments.moment(text, now=time.time())
+    except ValueError as error:
+        raise ConfigurationError(f"--at is {text!r}: {error}") from None
 
 
 def _escaped(text: str) -> str:

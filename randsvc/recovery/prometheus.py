@@ -8,15 +8,12 @@ one. A series without a sample in the hour before the window began in the window
 
 import json
 import math
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from http.client import HTTPException
 from typing import Any, Protocol
 
+from randsvc.prometheus import Prometheus, duration
 from randsvc.recovery.binned import EMPTY, Bin, Binned
 
 __all__ = ("RecoveryError", "histogram", "read")
@@ -25,15 +22,10 @@ LOOKBACK = 3600.0
 """Seconds before the window in which the last sample before it is looked for."""
 PIECE = 600.0
 """Seconds of samples that are asked for at once, where all of them are needed."""
-TIMEOUT = 30.0
-"""Seconds that one query may take."""
 
 _ZERO = 1e-30
 
 Labels = frozenset[tuple[str, str]]
-
-# As aiohttp does by default: variables of proxies are not followed.
-_http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class RecoveryError(Exception):
@@ -47,10 +39,11 @@ def read(
 
     ``metric`` is the name without suffixes, ``matchers`` the regular expressions its labels have
     to match. Native histograms where there are any, else the explicit buckets. All series are
-    added up. Raises ``RecoveryError`` where there is no series, or no answer.
+    added up. Raises ``RecoveryError`` where there is no series, ``PrometheusError`` where there is
+    no answer.
     """
     selector = ", ".join(f"{name}=~{json.dumps(value)}" for name, value in matchers.items())
-    server = _Server(url)
+    server = Prometheus(url)
     for source in (_Native(server, metric, selector), _Classic(server, metric, selector)):
         latest = source.last(end, window)
         if latest:
@@ -116,49 +109,13 @@ def _step_by_step(
 
 
 @dataclass(frozen=True)
-class _Server:
-    """The HTTP API of Prometheus."""
-
-    url: str
-
-    def query(self, promql: str, at: float) -> list[dict[str, Any]]:
-        """The series of an instant query."""
-        if urllib.parse.urlsplit(self.url).scheme not in ("http", "https"):
-            raise RecoveryError(f"{self.url} is no URL such as http://127.0.0.1:9090")
-        parameters = urllib.parse.urlencode({"query": promql, "time": f"{at:.3f}"})
-        address = f"{self.url.rstrip('/')}/api/v1/query"
-        try:
-            with _http.open(f"{address}?{parameters}", timeout=TIMEOUT) as response:
-                body = response.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                body = error.read()
-        except (OSError, HTTPException, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
-            raise RecoveryError(f"cannot reach Prometheus at {self.url}: {reason}") from None
-        try:
-            answer = json.loads(body)
-            if answer["status"] == "error":
-                raise RecoveryError(f"Prometheus at {self.url} refuses: {answer['error']}")
-            result: list[dict[str, Any]] = answer["data"]["result"]
-        except (ValueError, KeyError, TypeError):
-            raise RecoveryError(f"{self.url} does not answer as Prometheus does") from None
-        return result
-
-    def restarted(self, name: str, selector: str, at: float, within: float) -> set[Labels]:
-        """The series of ``name`` whose counts went back."""
-        found = self.query(f"resets({name}{{{selector}}}[{_duration(within)}]) > 0", at)
-        return {_labels(series) for series in found}
-
-
-@dataclass(frozen=True)
 class _Native:
-    server: _Server
+    server: Prometheus
     metric: str
     selector: str
 
     def last(self, at: float, within: float) -> dict[Labels, Binned]:
-        promql = f"last_over_time({self.metric}{{{self.selector}}}[{_duration(within)}])"
+        promql = f"last_over_time({self.metric}{{{self.selector}}}[{duration(within)}])"
         return {
             _labels(series): histogram(series["histogram"][1])
             for series in self.server.query(promql, at)
@@ -166,10 +123,10 @@ class _Native:
         }
 
     def restarted(self, at: float, within: float) -> set[Labels]:
-        return self.server.restarted(self.metric, self.selector, at, within)
+        return _restarted(self.server, self.metric, self.selector, at, within)
 
     def samples(self, labels: Labels, at: float, within: float) -> Iterator[Binned]:
-        promql = f"{self.metric}{{{_exactly(labels)}}}[{_duration(within)}]"
+        promql = f"{self.metric}{{{_exactly(labels)}}}[{duration(within)}]"
         for series in self.server.query(promql, at):
             if _labels(series) == labels:
                 yield from (histogram(data) for _, data in series.get("histograms", ()))
@@ -177,7 +134,7 @@ class _Native:
 
 @dataclass(frozen=True)
 class _Classic:
-    server: _Server
+    server: Prometheus
     metric: str
     selector: str
 
@@ -186,19 +143,19 @@ class _Classic:
         names = json.dumps(f"{self.metric}_(bucket|sum)")
         selector = f"__name__=~{names}, {self.selector}".rstrip(", ")
         # last_over_time keeps the name, by which a sum is told from a bucket.
-        found = self.server.query(f"last_over_time({{{selector}}}[{_duration(within)}])", at)
+        found = self.server.query(f"last_over_time({{{selector}}}[{duration(within)}])", at)
         return {
             labels: _explicit({le: float(s["value"][1]) for le, s in parts.items()})
             for labels, parts in self._parts(found).items()
         }
 
     def restarted(self, at: float, within: float) -> set[Labels]:
-        return self.server.restarted(f"{self.metric}_count", self.selector, at, within)
+        return _restarted(self.server, f"{self.metric}_count", self.selector, at, within)
 
     def samples(self, labels: Labels, at: float, within: float) -> Iterator[Binned]:
         names = json.dumps(f"{self.metric}_(bucket|sum)")
         found = self.server.query(
-            f"{{__name__=~{names}, {_exactly(labels)}}}[{_duration(within)}]", at
+            f"{{__name__=~{names}, {_exactly(labels)}}}[{duration(within)}]", at
         )
         moments: dict[float, dict[str, float]] = {}
         for le, series in self._parts(found).get(labels, {}).items():
@@ -213,6 +170,14 @@ class _Classic:
         for series in found:
             parts.setdefault(_labels(series), {})[series["metric"].get("le", "")] = series
         return {labels: each for labels, each in parts.items() if set(each) - {""}}
+
+
+def _restarted(
+    server: Prometheus, name: str, selector: str, at: float, within: float
+) -> set[Labels]:
+    """The series of ``name`` whose counts went back."""
+    found = server.query(f"resets({name}{{{selector}}}[{duration(within)}]) > 0", at)
+    return {_labels(series) for series in found}
 
 
 def _explicit(parts: Mapping[str, float]) -> Binned:
@@ -243,7 +208,3 @@ def _labels(series: Mapping[str, Any]) -> Labels:
 
 def _exactly(labels: Labels) -> str:
     return ", ".join(f"{name}={json.dumps(value)}" for name, value in sorted(labels))
-
-
-def _duration(seconds: float) -> str:
-    return f"{round(seconds * 1000)}ms"

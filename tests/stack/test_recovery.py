@@ -15,6 +15,7 @@ from aiohttp import ClientSession
 
 from observability.stack import AddressBook, Program, Stack, randsvc, running, wait_until
 from randsvc.distributions import Distribution, parse
+from randsvc.prometheus import PrometheusError
 from randsvc.recovery import prometheus
 from randsvc.recovery.binned import Binned
 
@@ -66,7 +67,7 @@ def counted(stack: Stack, metric: str = "randsvc_value", window: float = 300) ->
     try:
         url = stack.url("prometheus:9090")
         return prometheus.read(url, metric, {"job": "randsvc"}, end=time.time(), window=window)
-    except prometheus.RecoveryError:
+    except (PrometheusError, prometheus.RecoveryError):
         return Binned()
 
 
