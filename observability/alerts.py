@@ -86,9 +86,9 @@ def alerts(scale: TimeScale) -> list[Alert]:
     return [*burn_alerts(scale), *other_alerts(scale)]
 
 
-def burn_alerts(scale: TimeScale) -> Iterator[Alert]:
+def burn_alerts(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[Alert]:
     """Give the alerts on error budgets: one for each objective and level."""
-    for slo in SLOS:
+    for slo in slos:
         for level in SEVERITY:
             burns = [burn for burn in scale.burns if burn.level == level]
             (wait,) = {burn.wait for burn in burns}

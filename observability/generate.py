@@ -10,12 +10,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
-from observability.alerts import Alert, alerts, burn_alerts, other_alerts
+from observability.alerts import alerts, other_alerts
 from observability.dashboards import DASHBOARDS, model
-from observability.rules import Rule, bound, groups
-from observability.slo import recordings
+from observability.rule_files import rule_file, slo_file
+from observability.rules import bound, groups
+from observability.slo import SLOS
 from observability.timescale import DEMO, PRODUCTION, SEVERITY, TimeScale
 from randsvc.cli import app as command_line
 from randsvc.telemetry.catalogue import METRICS, Metric
@@ -33,16 +32,17 @@ def generated() -> dict[str, str]:
 
 def rule_files() -> dict[str, str]:
     """Give Prometheus's rules that are those of every time scale, a file for each group."""
-    return {f"{RULES}/{g.name}.yml": _rule_file("rules", g.name, g.rules) for g in groups()}
+    head = _head("rules")
+    return {f"{RULES}/{g.name}.yml": rule_file(g.name, g.rules, head=head) for g in groups()}
 
 
 def alert_files(scale: TimeScale) -> dict[str, str]:
     """Give the alerts of a time scale, and what they are made from, in a folder of its name."""
-    slo: tuple[Rule | Alert, ...] = (*recordings(scale), *burn_alerts(scale))
+    others = tuple(other_alerts(scale))
     return {
-        f"{RULES}/{scale.name}/slo.yml": _rule_file("slo", "slo", slo, scale),
-        f"{RULES}/{scale.name}/alerts.yml": _rule_file(
-            "alerts", "alerts", tuple(other_alerts(scale)), scale
+        f"{RULES}/{scale.name}/slo.yml": slo_file(SLOS, scale, head=_head("slo")),
+        f"{RULES}/{scale.name}/alerts.yml": rule_file(
+            "alerts", others, scale, head=_head("alerts")
         ),
     }
 
@@ -92,30 +92,8 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     return int(check and bool(paths))
 
 
-def _rule_file(
-    module: str, name: str, rules: Sequence[Rule | Alert], scale: TimeScale | None = None
-) -> str:
-    group: dict[str, object] = {"name": name}
-    if scale and scale.interval:
-        group["interval"] = scale.interval
-    group["rules"] = [_rule(rule, scale) for rule in rules]
-    head = f"# Generated from observability/{module}.py: change that, then run `{COMMAND}`.\n"
-    return head + yaml.safe_dump({"groups": [group]}, sort_keys=False, width=2**16)
-
-
-def _rule(rule: Rule | Alert, scale: TimeScale | None) -> dict[str, object]:
-    if isinstance(rule, Rule):
-        labels = {"labels": dict(rule.labels)} if rule.labels else {}
-        return {"record": rule.record, "expr": rule.expr, **labels}
-    assert scale is not None  # noqa: S101
-    times = {"for": rule.wait, "keep_firing_for": rule.hold}
-    return {
-        "alert": rule.name,
-        "expr": rule.expr,
-        **{key: time for key, time in times.items() if time},
-        "labels": rule.labels(scale),
-        "annotations": rule.annotations(),
-    }
+def _head(module: str) -> str:
+    return f"Generated from observability/{module}.py: change that, then run `{COMMAND}`."
 
 
 def _alerts() -> str:

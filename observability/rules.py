@@ -7,7 +7,7 @@ are left, the metric without ``_total``, what was done to it and over which wind
 Pushed and pulled series are served by the same rules. The distributions are native histograms when
 pushed; when pulled they are classic ones, which Prometheus turns into native histograms with the
 same bounds where the scrape says ``convert_classic_histograms_to_nhcb: true``. Both paths must
-carry ``job="randsvc"``.
+carry ``job="randsvc"``. The golden signals are recorded for every job that has them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +28,8 @@ from randsvc.telemetry.catalogue import (
 
 JOB = 'job="randsvc"'
 """The service, however many workers and replicas it has."""
+ANY_JOB = 'job!=""'
+"""Every service that has the metric: golden signals are the same of all of them."""
 SERVER_ERROR = 'http_response_status_code=~"5.."'
 DISCONNECT = 'error_type!="",http_response_status_code=""'
 """The client went away, or the server shut down, before there was a status."""
@@ -68,13 +70,15 @@ def groups() -> tuple[Group, ...]:
     )
 
 
-def rate(metric: str, *matchers: str, by: Sequence[str] = (), window: str = WINDOW) -> str:
-    """Give the sum of per-second rates of the service's counters or histograms that match.
+def rate(
+    metric: str, *matchers: str, by: Sequence[str] = (), window: str = WINDOW, job: str = JOB
+) -> str:
+    """Give the sum of per-second rates of counters or histograms that match, the service's own.
 
     >>> rate("x_total", by=["job"])
     'sum by (job) (rate(x_total{job="randsvc"}[1m]))'
     """
-    return f"{total(by)} (rate({metric}{{{','.join((JOB, *matchers))}}}[{window}]))"
+    return f"{total(by)} (rate({metric}{{{','.join((job, *matchers))}}}[{window}]))"
 
 
 def total(by: Sequence[str]) -> str:
@@ -96,9 +100,9 @@ def _golden_signals() -> Iterator[Rule]:
     for by in (("job",), ("job", "http_route"), ("job", "instance")):
         level = "_".join(by)
         requests = f"{level}:{duration}_count:rate{WINDOW}"
-        yield Rule(requests, rate(f"{duration}_count", by=by))
+        yield Rule(requests, rate(f"{duration}_count", by=by, job=ANY_JOB))
         for name, which in (("errors", SERVER_ERROR), ("disconnects", DISCONNECT)):
-            some = rate(f"{duration}_count", which, by=by)
+            some = rate(f"{duration}_count", which, by=by, job=ANY_JOB)
             # Such a series exists only once one has happened; until then the share is 0.
             yield Rule(
                 f"{level}:http_server_{name}_per_request:ratio_rate{WINDOW}",
@@ -106,8 +110,8 @@ def _golden_signals() -> Iterator[Rule]:
             )
         yield from _classic_quantiles(REQUEST_DURATION, LATENCY_QUANTILES, by)
     for by in (("job",), ("job", "instance")):
-        active = f"{total(by)} ({ACTIVE_REQUESTS.prometheus_name}{{{JOB}}})"
-        limit = f"{total(by)} ({CONCURRENCY_LIMIT.prometheus_name}{{{JOB}}})"
+        active = f"{total(by)} ({ACTIVE_REQUESTS.prometheus_name}{{{ANY_JOB}}})"
+        limit = f"{total(by)} ({CONCURRENCY_LIMIT.prometheus_name}{{{ANY_JOB}}})"
         # A service that has had no request yet has a limit, and nothing in it.
         yield Rule(
             f"{'_'.join(by)}:http_server_active_requests_per_limit:ratio",
@@ -119,7 +123,7 @@ def _golden_signals() -> Iterator[Rule]:
     # Seconds of CPU a second: 1 is all that one event loop can use.
     yield Rule(
         f"job_instance:{cpu.removesuffix('_total')}:rate{WINDOW}",
-        rate(cpu, by=instance),
+        rate(cpu, by=instance, job=ANY_JOB),
     )
 
 
@@ -127,10 +131,11 @@ def _classic_quantiles(
     metric: Metric, quantiles: Sequence[float], by: Sequence[str]
 ) -> Iterator[Rule]:
     name = metric.prometheus_name
+    buckets = rate(f"{name}_bucket", by=(*by, "le"), job=ANY_JOB)
     for q in quantiles:
         yield Rule(
             f"{'_'.join(by)}_quantile:{name}:histogram_quantile_rate{WINDOW}",
-            f"histogram_quantile({q:g}, {rate(f'{name}_bucket', by=(*by, 'le'))})",
+            f"histogram_quantile({q:g}, {buckets})",
             {"quantile": f"{q:g}"},
         )
 

@@ -6,7 +6,7 @@ spent. An alert takes a long window, so that it matters, and a short one, so tha
 the trouble does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from observability.rules import SERVER_ERROR, Rule
 from observability.timescale import TimeScale
@@ -29,10 +29,10 @@ def windows(scale: TimeScale) -> tuple[str, ...]:
     return tuple(dict.fromkeys(w for burn in scale.burns for w in (burn.long, burn.short)))
 
 
-def recordings(scale: TimeScale) -> Iterator[Rule]:
+def recordings(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[Rule]:
     """Record what alerts and dashboards read, under names that are those of every time scale."""
     long = {burn.long for burn in scale.burns}
-    for slo in SLOS:
+    for slo in slos:
         labels = {"service": slo.service, "slo": slo.name}
         for window in windows(scale):
             windowed = {**labels, "window": window}

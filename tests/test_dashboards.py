@@ -335,13 +335,25 @@ def test_what_now_is_compared_with_is_the_same_earlier_and_shares_no_observation
     ]
 
 
-def test_a_route_or_instance_can_be_chosen_from_series_that_exist() -> None:
-    chosen = [v for v in MODELS["golden-signals"]["templating"]["list"] if v["type"] == "query"]
-    assert [v["name"] for v in chosen] == ["route", "instance"]
-    for variable in chosen:
-        series = re.fullmatch(r"label_values\((\w+)\{.*\}, \w+\)", variable["query"])
+def choices() -> list[dict[str, Any]]:
+    return [v for v in MODELS["golden-signals"]["templating"]["list"] if v["type"] == "query"]
+
+
+def test_what_can_be_chosen_comes_from_series_that_exist() -> None:
+    assert [v["name"] for v in choices()] == ["job", "route", "instance"]
+    for variable in choices():
+        series = re.fullmatch(r"label_values\((\w+)(\{.*\})?, \w+\)", variable["query"])
         assert series is not None
         assert series[1] in OWN
+
+
+def test_one_service_is_shown_and_all_its_routes_and_instances() -> None:
+    service, *others = choices()
+    assert service["current"]["value"] == "randsvc"
+    assert not service.get("multi")
+    assert not service.get("includeAll")
+    for variable in others:
+        assert '{job="$job"}' in variable["query"]
         assert variable["multi"]
         assert variable["includeAll"]
         assert variable["allValue"] == ".*"

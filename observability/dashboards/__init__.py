@@ -31,15 +31,15 @@ class Query:
     empty: str = ""
 
 
-def queries(rate_interval: str = "8s") -> list[Query]:
-    """Give every query of every panel, with all routes and instances chosen.
+def queries(rate_interval: str = "8s", service: str = "randsvc") -> list[Query]:
+    """Give every query of every panel, for a service with all its routes and instances chosen.
 
     ``rate_interval`` is what Grafana makes of ``$__rate_interval``; 8s is its value at the
     shortest range with the data source's interval of 2s. What is compared with something earlier
     is compared with 10 s ago, so that there is something after a short while.
     """
     return [
-        Query(name, panel, _chosen(query.expr, rate_interval), query.empty)
+        Query(name, panel, _chosen(query.expr, rate_interval, service), query.empty)
         for name, dashboard in DASHBOARDS.items()
         for panel, query in dashboard.queries()
     ]
@@ -50,6 +50,8 @@ def model(dashboard: Dashboard) -> str:
     return json.dumps(dashboard.build().build(), cls=JSONEncoder, indent=2) + "\n"
 
 
-def _chosen(expr: str, rate_interval: str) -> str:
-    expr = expr.replace("$__rate_interval", rate_interval).replace("$earlier", "10s")
+def _chosen(expr: str, rate_interval: str, service: str) -> str:
+    variables = {"$__rate_interval": rate_interval, "$earlier": "10s", "$job": service}
+    for variable, value in variables.items():
+        expr = expr.replace(variable, value)
     return re.sub(r"\$(route|instance)\b", ".*", expr)

@@ -12,7 +12,7 @@ from observability.dashboards.panels import (
     number,
     rows_of,
 )
-from observability.rules import DISCONNECT, JOB, SERVER_ERROR, WINDOW, rate
+from observability.rules import DISCONNECT, SERVER_ERROR, WINDOW, rate
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
@@ -25,6 +25,7 @@ from randsvc.telemetry.catalogue import (
 
 DURATION = REQUEST_DURATION.prometheus_name
 LAG = EVENT_LOOP_LAG.prometheus_name
+JOB = 'job="$job"'
 INSTANCE = 'instance=~"$instance"'
 ROUTE = 'http_route=~"$route"'
 NO_ERROR = "no error of this kind has happened"
@@ -37,15 +38,16 @@ LAG_LEVELS: Levels = ("green", (0.05, "orange"), (0.25, "red"))
 
 
 def dashboard() -> Dashboard:
-    """Give the dashboard, panels filtered by route and instance."""
+    """Give the dashboard, of one service, filtered by route and instance."""
     return Dashboard(
         uid="randsvc-golden-signals",
         title="Golden signals",
         description="What is asked for, how long it takes, what fails, how full the service is.",
         variables=(
+            Variable("job", "Service", f"{DURATION}_count", "job", chosen="randsvc"),
             Variable("route", "Route", f"{DURATION}_count{{{JOB}}}", "http_route"),
             Variable(
-                "instance", "Instance", f"{CONCURRENCY_LIMIT.prometheus_name}{{{JOB}}}", "instance"
+                "instance", "Instance", f"{PROCESS_CPU_TIME.prometheus_name}{{{JOB}}}", "instance"
             ),
         ),
         rows=(
@@ -102,7 +104,7 @@ def _summary() -> tuple[Panel, ...]:
             "Up",
             "Share of the management ports that answer Prometheus. Green only when all do.",
             "percentunit",
-            Query(expr='avg(up{job=~"randsvc(-management)?"})'),
+            Query(expr='avg(up{job=~"$job(-management)?"})'),
             levels=("red", (0.5, "orange"), (1, "green")),
             none="not watched",
             decimals=0,
@@ -221,8 +223,7 @@ def _saturation() -> tuple[Panel, ...]:
             "s",
             *(
                 Query(
-                    expr=f"histogram_quantile({q:g}, "
-                    f"{rate(f'{LAG}_bucket', INSTANCE, by=['le'], window='$__rate_interval')})",
+                    expr=f"histogram_quantile({q:g}, {_lag()})",
                     legend=f"p{q * 100:g}",
                 )
                 for q in (0.5, 0.99)
@@ -240,6 +241,7 @@ def _saturation() -> tuple[Panel, ...]:
                     INSTANCE,
                     by=["instance"],
                     window="$__rate_interval",
+                    job=JOB,
                 ),
                 legend="{{instance}}",
             ),
@@ -311,6 +313,7 @@ def _requests(*matchers: str, by: str = "") -> str:
         *matchers,
         by=[by] if by else [],
         window="$__rate_interval",
+        job=JOB,
     )
 
 
@@ -321,14 +324,24 @@ def _error_share(by: str = "") -> str:
 
 
 def _buckets(*by: str) -> str:
-    return rate(f"{DURATION}_bucket", ROUTE, INSTANCE, by=by, window="$__rate_interval")
+    return rate(f"{DURATION}_bucket", ROUTE, INSTANCE, by=by, window="$__rate_interval", job=JOB)
 
 
 def _quantile(q: float, *matchers: str) -> str:
     buckets = rate(
-        f"{DURATION}_bucket", ROUTE, INSTANCE, *matchers, by=["le"], window="$__rate_interval"
+        f"{DURATION}_bucket",
+        ROUTE,
+        INSTANCE,
+        *matchers,
+        by=["le"],
+        window="$__rate_interval",
+        job=JOB,
     )
     return f"histogram_quantile({q:g}, {buckets})"
+
+
+def _lag() -> str:
+    return rate(f"{LAG}_bucket", INSTANCE, by=["le"], window="$__rate_interval", job=JOB)
 
 
 def _own(metric: str) -> str:

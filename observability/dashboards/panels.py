@@ -96,7 +96,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Variable:
-    """A choice of values of a label, all unless told otherwise."""
+    """A choice of values of a label: of several, all unless told otherwise, or of one."""
 
     name: str
     label: str
@@ -104,6 +104,8 @@ class Variable:
     """The selector whose values of the label can be chosen."""
     value: str
     """The label."""
+    chosen: str = ""
+    """The value at first where one has to be chosen."""
 
 
 @dataclass(frozen=True)
@@ -496,18 +498,24 @@ def _variable(variable: Variable | Choice) -> dashboards.QueryVariable | dashboa
             .values(",".join(variable.values))
             .current(VariableOption(selected=True, text=first, value=first))
         )
-    return (
+    builder = (
         dashboards.QueryVariable(variable.name)
         .label(variable.label)
         .datasource(DATASOURCE)
         .query(f"label_values({variable.series}, {variable.value})")
-        .multi(True)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(VariableSort.ALPHABETICAL_ASC)
+    )
+    if variable.chosen:
+        return builder.current(
+            VariableOption(selected=True, text=variable.chosen, value=variable.chosen)
+        )
+    return (
+        builder.multi(True)
         .include_all(True)
         # Matches the series without the label too: a 404 has no route.
         .all_value(".*")
         .current(VariableOption(selected=True, text=["All"], value=["$__all"]))
-        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(VariableSort.ALPHABETICAL_ASC)
     )
 
 
