@@ -7,11 +7,10 @@ from aiohttp import web
 from randsvc.fault_api import add_faults
 from randsvc.faults import Faults
 from randsvc.problems import add_catch_all, problem
+from randsvc.telemetry.exposition import CONTENT_TYPE
 
 __all__ = ("make_management_app",)
 
-# https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
-_TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 _NOT_PULLED = (
     "# Metrics are not pulled from here: OTEL_METRICS_EXPORTER does not name prometheus.\n"
     "# That this page answers is still what Prometheus calls up.\n"
@@ -36,7 +35,7 @@ def make_management_app(
     async def get_metrics(request: web.Request) -> web.Response:
         rendered = await metrics()
         body = _NOT_PULLED.encode() if rendered is None else rendered
-        return web.Response(body=body, headers={"Content-Type": _TEXT_FORMAT})
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     async def livez(request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

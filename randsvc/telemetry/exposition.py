@@ -20,7 +20,10 @@ from opentelemetry.sdk.metrics.export import (
 
 from randsvc.telemetry.catalogue import prometheus_name
 
-__all__ = ("render",)
+__all__ = ("CONTENT_TYPE", "render")
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""The header that the text goes with; Prometheus 3 takes it under no other."""
 
 
 def render(data: MetricsData) -> bytes:

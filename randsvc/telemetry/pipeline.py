@@ -44,15 +44,20 @@ class Telemetry:
 
     ``server`` measures HTTP; ``value``, ``delay``, ``model_duration`` and ``lag`` are series to
     ``observe`` into; ``predictions`` by source and ``model_errors`` by type are counted in place,
-    on the event loop only; ``faults`` gives the state of each fault that ever was on. ``service``
-    is the name where ``OTEL_SERVICE_NAME`` has no other, ``worker`` the index where there are more.
+    on the event loop only; ``faults`` gives the state of each fault that ever was on. What is never
+    observed is not exported either: another application leaves alone what it has none of.
+
+    ``service`` and ``version`` are its name and release where ``OTEL_SERVICE_NAME`` and
+    ``OTEL_RESOURCE_ATTRIBUTES`` have no others, ``worker`` is the index where there are more, and
+    ``concurrency_limit`` the number of requests above which load is shed, if it is.
     """
 
     def __init__(
         self,
         *,
-        concurrency_limit: int,
+        concurrency_limit: int | None = None,
         service: str = "randsvc",
+        version: str = __version__,
         worker: int | None = None,
         faults: Callable[[], Mapping[str, bool]] = dict,
         environ: Mapping[str, str] = os.environ,
@@ -60,7 +65,7 @@ class Telemetry:
     ) -> None:
         """Raise ``ConfigurationError`` where an ``OTEL_*`` variable cannot be followed."""
         enabled = not disabled(environ)
-        described = resource(service, worker)
+        described = resource(service, worker, version)
         self._tracers = tracer_provider_from_environment(environ, described) if enabled else None
         if readers is None:
             readers = readers_from_environment(environ) if enabled else []
@@ -99,7 +104,8 @@ class Telemetry:
                 for (method, scheme), count in self.server.active().items()
             ],
         )
-        observe(meter, CONCURRENCY_LIMIT, lambda _: [Observation(concurrency_limit)])
+        if concurrency_limit is not None:
+            observe(meter, CONCURRENCY_LIMIT, lambda _: [Observation(concurrency_limit)])
         observe_each(meter, PREDICTIONS, lambda: self.predictions)
         observe_each(meter, MODEL_ERRORS, lambda: self.model_errors)
         observe_each(meter, FAULT_ACTIVE, lambda: self.faults())
@@ -141,7 +147,7 @@ class Telemetry:
             histogram.fold()
 
 
-def resource(service: str, worker: int | None) -> Resource:
+def resource(service: str, worker: int | None, version: str = __version__) -> Resource:
     """Our attributes where ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME`` have no other.
 
     Workers that were given one ``service.instance.id`` together get one each.
@@ -152,7 +158,7 @@ def resource(service: str, worker: int | None) -> Resource:
         instance = f"{instance}-{worker}"
     own = {
         "service.name": given.get("service.name", service),
-        "service.version": given.get("service.version", __version__),
+        "service.version": given.get("service.version", version),
         _INSTANCE_ID: instance,
     }
     return Resource.create(own)

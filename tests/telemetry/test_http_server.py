@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiohttp import request, web
+from aiohttp.typedefs import Handler
 from yarl import URL
 
 from randsvc.problems import add_catch_all, guarded
@@ -25,15 +26,23 @@ def outcomes(read: Read) -> dict[tuple[object, ...], int]:
     )
 
 
+def as_it_is(handler: Handler) -> Handler:
+    return handler
+
+
 class Served:
-    """A server with a handler for each way a request can end, and a client to it."""
+    """A server with a handler for each way a request can end, and a client to it.
+
+    Its handlers are measured one by one, or all by a middleware.
+    """
 
     url: URL
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, *, middleware: bool = False) -> None:
         self.entered, self.leave = asyncio.Event(), asyncio.Event()
-        self.app = web.Application(client_max_size=10)
-        around = telemetry.server.around
+        middlewares = [telemetry.server.middleware()] if middleware else []
+        self.app = web.Application(client_max_size=10, middlewares=middlewares)
+        around = as_it_is if middleware else telemetry.server.around
         for path, handler in {
             "/ok": self.ok,
             "/fails": self.fails,
@@ -77,9 +86,9 @@ class Served:
         return await asyncio.open_connection(self.url.host, self.url.port)
 
 
-@pytest.fixture
-async def served(telemetry: Telemetry) -> AsyncIterator[Served]:
-    served = Served(telemetry)
+@pytest.fixture(params=[False, True], ids=["around", "middleware"])
+async def served(telemetry: Telemetry, request: pytest.FixtureRequest) -> AsyncIterator[Served]:
+    served = Served(telemetry, middleware=request.param)
     async with serving(served.app, telemetry) as served.url:
         yield served
 

@@ -71,6 +71,22 @@ async def test_the_text_format_has_every_metric_under_its_prometheus_name() -> N
             assert f"\n{metric.prometheus_name}_count" in rendered
 
 
+async def test_what_another_application_never_observes_is_not_exported() -> None:
+    telemetry = Telemetry(service="shop", version="1.2", environ={}, readers=[PullReader()])
+    async with telemetry.running():
+        await asyncio.sleep(0.15)  # until the event loop was looked at
+        rendered = (await telemetry.render() or b"").decode()
+    names = {line.split()[2] for line in rendered.splitlines() if line.startswith("#")}
+    assert names == {
+        "target_info",
+        "process_cpu_time_seconds_total",
+        "process_memory_usage_bytes",
+        "process_unix_file_descriptor_count",
+        "randsvc_event_loop_lag_seconds",
+    }
+    assert 'service_name="shop",service_version="1.2"' in rendered
+
+
 async def test_there_is_nothing_to_pull_where_metrics_are_pushed(telemetry: Telemetry) -> None:
     assert await telemetry.render() is None
 
