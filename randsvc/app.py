@@ -1,4 +1,4 @@
-"""The public application: ``GET /random``."""
+"""The public application: ``GET /random`` and ``GET /features``."""
 
 import asyncio
 import json
@@ -13,6 +13,8 @@ from randsvc.bearer import bearer_token, unauthorized
 from randsvc.concurrency import limited
 from randsvc.fallback import Known, fallback
 from randsvc.faults import Faults
+from randsvc.features import SCHEMA
+from randsvc.inputs import input_reader
 from randsvc.model import Model
 from randsvc.problems import add_catch_all, guarded, problem
 from randsvc.settings import Settings
@@ -36,10 +38,12 @@ def make_app(
     observe_value, observe_delay = telemetry.value.observe, telemetry.delay.observe
     observe_model_duration = telemetry.model_duration.observe
     predictions, model_errors = telemetry.predictions, telemetry.model_errors
-    predictions.update(model=0, fallback=0)
+    predictions.update({"model": 0, "fallback": 0})
+    read_input = input_reader(telemetry, faults)
 
     async def get_random(request: web.Request) -> web.Response:
         logged_in = hdrs.AUTHORIZATION in request.headers and check_token(request)
+        given = read_input(request)
         if faults.on and (failure := await suffer()):
             return failure
         # Drawn before the first wait, so that a seed gives the same sequence however requests
@@ -54,7 +58,7 @@ def make_app(
             value, source = prediction, "model"
         except Exception as error:
             count_model_error(error)
-            known = Known(hour=time.gmtime().tm_hour, logged_in=logged_in)
+            known = Known(hour=time.gmtime().tm_hour, logged_in=logged_in, features=given)
             value, source = fallback(known, settings.value), "fallback"
         observe_model_duration(perf_counter() - started)
         if faults.on and (shift := faults.get("delay-shift")):
@@ -79,6 +83,9 @@ def make_app(
             raise unauthorized(str(error)) from error
         return True
 
+    async def get_features(request: web.Request) -> web.Response:
+        return web.Response(text=json.dumps(SCHEMA), content_type="application/schema+json")
+
     async def suffer() -> web.Response | None:
         """What the faults that are on do to a request before it is served, or instead."""
         if block := faults.get("block"):
@@ -96,7 +103,8 @@ def make_app(
         model_errors[kind] = model_errors.get(kind, 0) + 1
 
     app = web.Application(middlewares=telemetry.middlewares())
-    handler = telemetry.server.around(guarded(limited(get_random, settings.max_concurrency)))
-    app.router.add_get("/random", handler)
+    around = telemetry.server.around
+    app.router.add_get("/random", around(guarded(limited(get_random, settings.max_concurrency))))
+    app.router.add_get("/features", around(guarded(get_features)))
     add_catch_all(app.router)
     return app

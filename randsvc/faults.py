@@ -24,6 +24,8 @@ Name = Literal[
     "value-scale",
     "value-frozen",
     "delay-shift",
+    "feature-missing",
+    "segment-change",
 ]
 
 
@@ -151,6 +153,8 @@ RANDOM_FAULTS: tuple[Fault, ...] = (
         "delays are shifted, down to none at the shortest",
         {"by": Parameter("seconds that are added to each delay", -60, 60)},
     ),
+    Fault("feature-missing", "the segment of a request is lost on the way in", {"share": _SHARE}),
+    Fault("segment-change", "requests are of the segment premium", {"share": _SHARE}),
 )
 AUTH_FAULTS: tuple[Fault, ...] = (
     Fault("auth-down", "every login is answered 503"),

@@ -3,6 +3,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import jsonschema_rs
 import pytest
 from aiohttp import ClientSession, request
 from yarl import URL
@@ -120,8 +121,9 @@ async def test_head_is_answered_like_get_without_a_body(telemetry: Telemetry) ->
         assert await response.read() == b""
 
 
-async def get(url: URL, **headers: str) -> tuple[int, dict[str, object]]:
-    async with request("GET", url.joinpath("random"), headers=headers) as response:
+async def get(url: URL, query: str = "", **headers: str) -> tuple[int, dict[str, object]]:
+    asked = url.joinpath("random").with_query(query)
+    async with request("GET", asked, headers=headers) as response:
         answer: dict[str, object] = json.loads(await response.text())
         return response.status, answer
 
@@ -269,3 +271,84 @@ async def test_a_token_that_shows_nothing_is_401(
             assert response.headers["WWW-Authenticate"].startswith('Bearer realm="randsvc"')
             assert response.content_type == "application/problem+json"
             assert said in (await response.json())["detail"]
+
+
+def by(measured: Measured, name: str) -> dict[object, int]:
+    """The values of a counter by its one attribute."""
+    return {value: point.value for ((_, value),), point in measured[name].items()}
+
+
+async def test_features_are_counted_and_known_to_the_fallback(
+    telemetry: Telemetry, read: Callable[[], Measured]
+) -> None:
+    faults = faults_of()
+    faults.set("model-down", {"duration": 60})
+    async with app_of(telemetry, value="normal(mean=50, sd=10)", faults=faults) as url:
+        assert (await get(url, "segment=premium&amount=12"))[1]["value"] == 55
+        assert (await get(url, "segment=premium&amount=1000"))[1]["value"] == 60
+        assert (await get(url, "segment=new"))[1]["value"] == 45
+        await get(url)
+    measured = read()
+    assert by(measured, "randsvc.inputs") == {"new": 1, "regular": 0, "premium": 2, "missing": 1}
+    assert by(measured, "randsvc.inputs.missing") == {"segment": 1, "amount": 2}
+    assert set(by(measured, "randsvc.inputs.refused").values()) == {0}
+
+
+@pytest.mark.parametrize(
+    ("query", "reason", "said"),
+    [
+        (
+            "segment=gold",
+            "unknown_segment",
+            "segment='gold', expected one of new, regular, premium",
+        ),
+        ("amount=much", "not_a_number", "amount='much', expected a number from 0 to 10000"),
+        ("amount=-1", "out_of_range", "amount='-1', expected a number from 0 to 10000"),
+        ("color=red", "unknown_feature", "no feature 'color', expected segment or amount"),
+        ("segment=new&segment=new", "repeated", "segment is given 2 times, expected once"),
+    ],
+)
+async def test_features_that_cannot_be_used_are_422_with_what_was_expected_and_counted(
+    telemetry: Telemetry, read: Callable[[], Measured], query: str, reason: str, said: str
+) -> None:
+    async with app_of(telemetry) as url:
+        status, problem = await get(url, query)
+        assert (status, problem["detail"]) == (422, said)
+    measured = read()
+    refused = by(measured, "randsvc.inputs.refused")
+    assert {key: number for key, number in refused.items() if number} == {reason: 1}
+    assert set(by(measured, "randsvc.inputs").values()) == {0}
+    assert by(measured, "randsvc.predictions") == {"model": 0, "fallback": 0}
+
+
+@pytest.mark.parametrize(
+    ("fault", "segment"), [("feature-missing", "missing"), ("segment-change", "premium")]
+)
+async def test_a_fault_of_the_features_hits_its_share(
+    telemetry: Telemetry, read: Callable[[], Measured], fault: str, segment: str
+) -> None:
+    faults = faults_of()
+    faults.set(fault, {"share": 0.5, "duration": 60})
+    async with app_of(telemetry, faults=faults) as url:
+        for _ in range(40):
+            await get(url, "segment=new&amount=1")
+        faults.clear()
+        await get(url, "segment=new&amount=1")
+    measured = read()
+    inputs = by(measured, "randsvc.inputs")
+    assert inputs["new"] == 41 - inputs[segment]
+    assert 10 <= inputs[segment] <= 30
+    lost = inputs["missing"]
+    assert by(measured, "randsvc.inputs.missing") == {"segment": lost, "amount": 0}
+
+
+async def test_the_schema_of_the_features_is_published(telemetry: Telemetry) -> None:
+    async with (
+        app_of(telemetry) as url,
+        request("GET", url.joinpath("features")) as response,
+    ):
+        assert response.status == 200
+        assert response.content_type == "application/schema+json"
+        schema = json.loads(await response.text())
+    jsonschema_rs.meta.validate(schema)
+    assert schema["properties"].keys() == {"segment", "amount"}

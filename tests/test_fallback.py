@@ -2,6 +2,7 @@ import pytest
 
 from randsvc.distributions import parse
 from randsvc.fallback import Known, fallback
+from randsvc.features import Features
 
 VALUE = parse("normal(mean=50, sd=10)")
 
@@ -24,6 +25,25 @@ VALUE = parse("normal(mean=50, sd=10)")
 )
 def test_the_rules_answer_by_login_and_hour(*, logged_in: bool, hour: int, answer: float) -> None:
     assert fallback(Known(hour=hour, logged_in=logged_in), VALUE) == answer
+
+
+@pytest.mark.parametrize(
+    ("segment", "amount", "answer"),
+    [
+        ("new", None, 45),
+        ("new", 5000.0, 45),
+        ("regular", 5000.0, 50),
+        ("premium", None, 55),
+        ("premium", 999.0, 55),
+        ("premium", 1000.0, 60),
+    ],
+)
+def test_a_known_segment_answers_whoever_asks_when(
+    segment: str, amount: float | None, answer: float
+) -> None:
+    known = Features(segment=segment, amount=amount)
+    for logged_in, hour in ((True, 12), (False, 0)):
+        assert fallback(Known(hour=hour, logged_in=logged_in, features=known), VALUE) == answer
 
 
 def test_no_answer_is_out_of_the_range_of_the_value() -> None:

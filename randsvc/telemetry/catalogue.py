@@ -130,6 +130,27 @@ MODEL_DURATION = Metric(
         *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     ),
 )
+INPUTS = Metric(
+    name="randsvc.inputs",
+    kind="counter",
+    unit="{input}",
+    description="Requests for a prediction whose features could be used, by segment, or missing.",
+    attributes=("randsvc.segment",),
+)
+INPUTS_MISSING = Metric(
+    name="randsvc.inputs.missing",
+    kind="counter",
+    unit="{feature}",
+    description="Features that such a request did not have.",
+    attributes=("randsvc.feature",),
+)
+INPUTS_REFUSED = Metric(
+    name="randsvc.inputs.refused",
+    kind="counter",
+    unit="{request}",
+    description="Requests whose features were refused (422), by the first thing wrong with them.",
+    attributes=("randsvc.reason",),
+)
 FAULT_ACTIVE = Metric(
     name="randsvc.fault.active",
     kind="gauge",
@@ -167,6 +188,9 @@ METRICS: tuple[Metric, ...] = (
     PREDICTIONS,
     MODEL_ERRORS,
     MODEL_DURATION,
+    INPUTS,
+    INPUTS_MISSING,
+    INPUTS_REFUSED,
     FAULT_ACTIVE,
     PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE,

@@ -1,6 +1,7 @@
 """Instruments of the SDK, made from the catalogue and read only when somebody collects."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
@@ -24,16 +25,19 @@ def observe(meter: Meter, metric: Metric, callback: Callback) -> None:
     create(metric.name, [callback], metric.unit, metric.description)
 
 
-def observe_each(meter: Meter, metric: Metric, counts: Callable[[], Mapping[str, int]]) -> None:
-    """Observe a metric with one attribute: ``counts`` gives its value for each of the attribute's.
+def observe_each(
+    meter: Meter, metric: Metric, values: Callable[[], Mapping[Any, float | bool]]
+) -> None:
+    """Observe a metric by its attributes: ``values`` gives a value for each set of theirs.
 
-    The event loop may count on meanwhile: the mapping is copied in one operation.
+    The key is the attribute's value, or where the metric has several the tuple of theirs. The event
+    loop may count on meanwhile: the mapping is copied in one operation.
     """
-    (attribute,) = metric.attributes
-    observe(
-        meter,
-        metric,
-        lambda _: [
-            Observation(int(value), {attribute: key}) for key, value in dict(counts()).items()
-        ],
-    )
+    names = metric.attributes
+    several = len(names) > 1
+
+    def observations(_: CallbackOptions) -> Iterable[Observation]:
+        for key, value in dict(values()).items():
+            yield Observation(+value, dict(zip(names, key if several else (key,), strict=True)))
+
+    observe(meter, metric, observations)

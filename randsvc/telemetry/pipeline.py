@@ -20,6 +20,9 @@ from randsvc.telemetry.catalogue import (
     DELAY,
     EVENT_LOOP_LAG,
     FAULT_ACTIVE,
+    INPUTS,
+    INPUTS_MISSING,
+    INPUTS_REFUSED,
     MODEL_DURATION,
     MODEL_ERRORS,
     PREDICTIONS,
@@ -43,8 +46,9 @@ class Telemetry:
     """All that one worker measures. Make it in the worker, never before a fork.
 
     ``server`` measures HTTP; ``value``, ``delay``, ``model_duration`` and ``lag`` are series to
-    ``observe`` into; ``predictions`` by source and ``model_errors`` by type are counted in place,
-    on the event loop only; ``faults`` gives the state of each fault that ever was on. What is never
+    ``observe`` into. Counted in place, on the event loop only: ``predictions`` by source,
+    ``model_errors`` by type, ``inputs`` by segment, ``inputs_missing`` by feature and
+    ``inputs_refused`` by reason. ``faults`` gives the state of each fault that ever was on. What is never
     observed is not exported either: another application leaves alone what it has none of.
 
     ``service`` and ``version`` are its name and release where ``OTEL_SERVICE_NAME`` and
@@ -86,6 +90,9 @@ class Telemetry:
         self.lag = lag.series()
         self.predictions: dict[str, int] = {}
         self.model_errors: dict[str, int] = {}
+        self.inputs: dict[str, int] = {}
+        self.inputs_missing: dict[str, int] = {}
+        self.inputs_refused: dict[str, int] = {}
         self.faults = faults
 
         self._meters = MeterProvider(
@@ -108,6 +115,9 @@ class Telemetry:
             observe(meter, CONCURRENCY_LIMIT, lambda _: [Observation(concurrency_limit)])
         observe_each(meter, PREDICTIONS, lambda: self.predictions)
         observe_each(meter, MODEL_ERRORS, lambda: self.model_errors)
+        observe_each(meter, INPUTS, lambda: self.inputs)
+        observe_each(meter, INPUTS_MISSING, lambda: self.inputs_missing)
+        observe_each(meter, INPUTS_REFUSED, lambda: self.inputs_refused)
         observe_each(meter, FAULT_ACTIVE, lambda: self.faults())
         observe_process(meter)
         for reader in readers:

@@ -25,11 +25,13 @@ OF_SDK = {
 
 def observe_everything(telemetry: Telemetry) -> None:
     """One observation of each, so that every metric of the catalogue has a series."""
-    for series in (telemetry.value, telemetry.delay, telemetry.model_duration, telemetry.lag):
+    it = telemetry
+    for series in (it.value, it.delay, it.model_duration, it.lag):
         series.observe(0.5)
     telemetry.server._duration.series({"http.route": "/"}).observe(0.5)
     telemetry.server._active[("GET", "http")] = _Gauge()
-    telemetry.predictions["model"] = telemetry.model_errors["timeout"] = 1
+    it.predictions["model"] = it.model_errors["timeout"] = 1
+    it.inputs["new"] = it.inputs_missing["segment"] = it.inputs_refused["repeated"] = 1
     telemetry.faults = lambda: {"errors": True}
 
 

@@ -1,0 +1,101 @@
+"""The features of a request for a prediction: what they may be, and how they are read."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+__all__ = (
+    "FEATURES",
+    "LARGEST_AMOUNT",
+    "NONE",
+    "REASONS",
+    "SCHEMA",
+    "SEGMENTS",
+    "FeatureError",
+    "Features",
+    "features",
+)
+
+SEGMENTS: Mapping[str, float] = {"new": 0.2, "regular": 0.5, "premium": 0.3}
+"""The segments of customers, and the share of the requests that each is expected to make.
+
+Simulated users keep to it, and the mix of the segments is compared with it.
+"""
+LARGEST_AMOUNT = 10_000.0
+
+SCHEMA: Mapping[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "features of GET /random",
+    "description": "Query parameters, each at most once. The model answers without them too.",
+    "type": "object",
+    "properties": {
+        "segment": {"description": "kind of customer", "enum": list(SEGMENTS)},
+        "amount": {
+            "description": "what the customer wants to spend",
+            "type": "number",
+            "minimum": 0,
+            "maximum": LARGEST_AMOUNT,
+        },
+    },
+    "additionalProperties": False,
+}
+FEATURES = tuple(SCHEMA["properties"])
+
+Reason = Literal["unknown_feature", "unknown_segment", "not_a_number", "out_of_range", "repeated"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+
+class FeatureError(ValueError):
+    """Features that cannot be used: one line, and the ``reason`` as a bounded word to count by."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What a request says about the customer; None where it does not say."""
+
+    segment: str | None = None
+    amount: float | None = None
+
+
+NONE = Features()
+
+
+def features(given: Mapping[str, list[str]]) -> Features:
+    """Read what was given for each name; raises ``FeatureError`` at the first thing wrong."""
+    for name, texts in given.items():
+        if name not in FEATURES:
+            raise FeatureError(
+                "unknown_feature", f"no feature {name[:80]!r}, expected {' or '.join(FEATURES)}"
+            )
+        if len(texts) > 1:
+            raise FeatureError("repeated", f"{name} is given {len(texts)} times, expected once")
+    return Features(
+        segment=_segment(given["segment"][0]) if "segment" in given else None,
+        amount=_amount(given["amount"][0]) if "amount" in given else None,
+    )
+
+
+def _segment(text: str) -> str:
+    if text not in SEGMENTS:
+        raise FeatureError(
+            "unknown_segment", f"segment={text[:80]!r}, expected one of {', '.join(SEGMENTS)}"
+        )
+    return text
+
+
+def _amount(text: str) -> float:
+    expected = f"expected a number from 0 to {LARGEST_AMOUNT:g}"
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if math.isnan(amount):
+        raise FeatureError("not_a_number", f"amount={text[:80]!r}, {expected}")
+    if not 0 <= amount <= LARGEST_AMOUNT:
+        raise FeatureError("out_of_range", f"amount={text[:80]!r}, {expected}")
+    return amount
