@@ -1,27 +1,35 @@
-"""The public application: ``GET /random`` and ``GET /features``."""
+"""The public application: ``GET /random``, ``GET /features``, ``POST /feedback``."""
 
 import asyncio
 import json
 import logging
 import random
+import secrets
 import time
 from time import perf_counter
 
 from aiohttp import hdrs, web
 
+from randsvc.answer_ids import AnswerIds
 from randsvc.bearer import bearer_token, unauthorized
 from randsvc.concurrency import limited
 from randsvc.fallback import Known, fallback
 from randsvc.faults import Faults
 from randsvc.features import SCHEMA
+from randsvc.feedback import feedback_handler
 from randsvc.inputs import input_reader
 from randsvc.model import Model
 from randsvc.problems import add_catch_all, guarded, problem
+from randsvc.seen import Seen
 from randsvc.settings import Settings
+from randsvc.telemetry.catalogue import SOURCES
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.tokens import TokenError, Tokens
 
 __all__ = ("make_app",)
+
+LARGEST_BODY = 10_000
+"""Bytes; a feedback takes 100."""
 
 _logger = logging.getLogger(__name__)
 
@@ -31,15 +39,20 @@ def make_app(
 ) -> web.Application:
     """The application of one worker, measured by ``telemetry`` and broken by ``faults``."""
     rng = random.Random(None if settings.seed is None else f"{settings.seed}/{worker or 0}")
-    predict = Model(settings.value.sampler(rng), faults).predict
+    draw_predictable = settings.value.sampler(rng)
+    predict = Model(faults).predict
     draw_delay = settings.delay.sampler(rng)
     budget = settings.model_budget
     tokens = Tokens(settings.auth_secret) if settings.auth_secret else None
-    observe_value, observe_delay = telemetry.value.observe, telemetry.delay.observe
+    observe_value = {source: series.observe for source, series in telemetry.value.items()}
+    observe_delay = telemetry.delay.observe
     observe_model_duration = telemetry.model_duration.observe
     predictions, model_errors = telemetry.predictions, telemetry.model_errors
-    predictions.update({"model": 0, "fallback": 0})
+    predictions.update(dict.fromkeys(SOURCES, 0))
     read_input = input_reader(telemetry, faults)
+    ids = AnswerIds(
+        settings.feedback_secret or secrets.token_urlsafe(), lifetime=settings.feedback_lifetime
+    )
 
     async def get_random(request: web.Request) -> web.Response:
         logged_in = hdrs.AUTHORIZATION in request.headers and check_token(request)
@@ -48,10 +61,10 @@ def make_app(
             return failure
         # Drawn before the first wait, so that a seed gives the same sequence however requests
         # interleave.
-        seconds = draw_delay()
+        predictable, seconds = draw_predictable(), draw_delay()
         started = perf_counter()
         try:
-            prediction = predict()
+            prediction = predict(predictable)
             # A timer costs more than the whole prediction: only one that takes time gets one.
             if not isinstance(prediction, float):
                 prediction = await asyncio.wait_for(prediction, budget)
@@ -65,9 +78,9 @@ def make_app(
             seconds = max(0.0, seconds + shift["by"])
         observe_delay(seconds)
         await asyncio.sleep(seconds)
-        observe_value(value)
+        observe_value[source](value)
         predictions[source] += 1
-        body = json.dumps({"value": value, "source": source})
+        body = json.dumps({"value": value, "source": source, "id": ids.issue(value, source)})
         return web.Response(text=body, content_type="application/json")
 
     def check_token(request: web.Request) -> bool:
@@ -102,9 +115,18 @@ def make_app(
             _logger.warning("the model failed, the first time with %s", kind, exc_info=error)
         model_errors[kind] = model_errors.get(kind, 0) + 1
 
-    app = web.Application(middlewares=telemetry.middlewares())
+    seen = Seen(settings.feedback_store, lifetime=settings.feedback_lifetime)
+    limit = settings.max_concurrency
+    take_feedback = feedback_handler(ids, seen, telemetry, faults, limit)
+
+    async def close(app: web.Application) -> None:
+        seen.close()
+
+    app = web.Application(middlewares=telemetry.middlewares(), client_max_size=LARGEST_BODY)
     around = telemetry.server.around
-    app.router.add_get("/random", around(guarded(limited(get_random, settings.max_concurrency))))
+    app.router.add_get("/random", around(guarded(limited(get_random, limit))))
     app.router.add_get("/features", around(guarded(get_features)))
+    app.router.add_post("/feedback", around(guarded(take_feedback)))
+    app.on_cleanup.append(close)
     add_catch_all(app.router)
     return app

@@ -26,6 +26,7 @@ Name = Literal[
     "delay-shift",
     "feature-missing",
     "segment-change",
+    "feedback-down",
 ]
 
 
@@ -155,6 +156,7 @@ RANDOM_FAULTS: tuple[Fault, ...] = (
     ),
     Fault("feature-missing", "the segment of a request is lost on the way in", {"share": _SHARE}),
     Fault("segment-change", "requests are of the segment premium", {"share": _SHARE}),
+    Fault("feedback-down", "feedback is answered 503, so that no truth arrives"),
 )
 AUTH_FAULTS: tuple[Fault, ...] = (
     Fault("auth-down", "every login is answered 503"),

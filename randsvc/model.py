@@ -1,11 +1,11 @@
-"""The model that the value comes from: it draws from the value's distribution.
+"""The model that the value comes from: it predicts what can be known of a random number.
 
 It stands for a model in production in what monitoring sees of one: it answers, takes its time or
 fails, and its output can drift. None of this happens by itself, only by a fault.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from randsvc.faults import Faults
@@ -18,21 +18,19 @@ class ModelDownError(Exception):
 
 
 class Model:
-    """A model whose predictions are ``draw()``, spoilt by the ``faults`` that are on."""
+    """A model that predicts all that can be predicted, spoilt by the ``faults`` that are on."""
 
-    def __init__(self, draw: Callable[[], float], faults: Faults) -> None:
-        self._draw = draw
+    def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self._frozen_by: Mapping[str, float] | None = None
         self._frozen = 0.0
 
-    def predict(self) -> float | Coroutine[Any, Any, float]:
+    def predict(self, predictable: float) -> float | Coroutine[Any, Any, float]:
         """The prediction, or where it takes time a coroutine that gives it; may raise anything.
 
-        A prediction that is there at once costs no task and no timer.
+        In good order it is ``predictable``. One that is there at once costs no task and no timer.
         """
-        value = self._draw()  # also where it fails, so that a seed gives the same sequence after it
-        return self._spoilt(value) if self._faults.on else value
+        return self._spoilt(predictable) if self._faults.on else predictable
 
     def _spoilt(self, value: float) -> float | Coroutine[Any, Any, float]:
         faults = self._faults

@@ -11,6 +11,7 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from cyclopts import Parameter, Token
@@ -118,6 +119,17 @@ class Settings(ServerSettings):
 
     model_budget: Seconds = 0.1
     """Seconds that the model has for a prediction before the fallback answers."""
+
+    feedback_secret: str | None = None
+    """At least 32 bytes that the ids of answers are signed with, the same for all replicas; unset,
+    made at start. Better a variable than an option, which other users of the machine can see."""
+
+    feedback_lifetime: Seconds = 3600.0
+    """Seconds after an answer in which the truth about it is taken."""
+
+    feedback_store: Path | None = None
+    """File in which replicas on one machine remember together which answers have had feedback;
+    unset, that ends with this process and its workers. Not on a network's file system."""
 
     workers: Positive = 1
     """Processes that share the public port."""

@@ -5,9 +5,13 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import uvloop
 
@@ -51,7 +55,7 @@ async def supervised(settings: Settings, stop: asyncio.Event) -> AsyncIterator[s
             f"RANDSVC_WORKERS={settings.workers}: /metrics would show one worker's numbers as if "
             "they were all; push with otlp, or run one worker"
         )
-    with ports(settings) as (public, management):
+    with ports(settings) as (public, management), _shared(settings) as settings:
         workers = _Workers(settings, public, stop)
         async with (
             management_site(management, settings, workers.ready, _no_metrics, workers.faults),
@@ -61,6 +65,17 @@ async def supervised(settings: Settings, stop: asyncio.Event) -> AsyncIterator[s
                 group.create_task(workers.keep(index))
             announce(settings, public, management, workers=settings.workers)
             yield url_of(public)
+
+
+@contextlib.contextmanager
+def _shared(settings: Settings) -> Iterator[Settings]:
+    """The settings with all that workers have to agree on, for as long as they run."""
+    with tempfile.TemporaryDirectory(prefix="randsvc-") as folder:
+        yield replace(
+            settings,
+            feedback_secret=settings.feedback_secret or secrets.token_urlsafe(),
+            feedback_store=settings.feedback_store or Path(folder) / "feedback.sqlite",
+        )
 
 
 _EXPORTERS = ("otlp", "prometheus", "console")

@@ -31,6 +31,7 @@ def app_of(
     seed: int = 1,
     secret: str | None = SECRET,
     faults: Faults | None = None,
+    feedback_secret: str | None = None,
 ) -> AbstractAsyncContextManager[URL]:
     settings = Settings(
         value=parse(value),
@@ -39,6 +40,7 @@ def app_of(
         max_concurrency=LIMIT,
         model_budget=0.05,
         auth_secret=secret,
+        feedback_secret=feedback_secret,
     )
     return serving(make_app(settings, telemetry, faults or faults_of()), telemetry)
 
@@ -138,7 +140,10 @@ async def test_a_healthy_model_answers_and_the_fallback_is_counted_as_none(
     telemetry: Telemetry, read: Callable[[], Measured]
 ) -> None:
     async with app_of(telemetry) as url:
-        assert await get(url) == (200, {"value": 1.0, "source": "model"})
+        status, answer = await get(url)
+        assert status == 200
+        assert answer.pop("id")
+        assert answer == {"value": 1.0, "source": "model"}
     measured = read()
     assert predictions(measured) == {"model": 1, "fallback": 0}
     (duration,) = measured["randsvc.model.duration"].values()
@@ -153,7 +158,8 @@ async def test_a_model_that_is_down_is_stood_in_for_and_named_in_the_log_once(
     faults.set("model-down", {"duration": 60})
     async with app_of(telemetry, value="constant(value=3)", faults=faults) as url:
         for _ in range(2):
-            assert await get(url) == (200, {"value": 3.0, "source": "fallback"})
+            status, answer = await get(url)
+            assert (status, answer["value"], answer["source"]) == (200, 3.0, "fallback")
     measured = read()
     assert predictions(measured) == {"model": 0, "fallback": 2, "ModelDownError": 2}
     (duration,) = measured["randsvc.model.duration"].values()
@@ -352,3 +358,31 @@ async def test_the_schema_of_the_features_is_published(telemetry: Telemetry) -> 
         schema = json.loads(await response.text())
     jsonschema_rs.meta.validate(schema)
     assert schema["properties"].keys() == {"segment", "amount"}
+
+
+async def send_truth(url: URL, given: object, actual: float) -> int:
+    body = {"id": given, "actual": actual}
+    async with request("POST", url.joinpath("feedback"), json=body) as response:
+        return response.status
+
+
+async def test_feedback_about_an_answer_is_taken_once(
+    telemetry: Telemetry, read: Callable[[], Measured]
+) -> None:
+    async with app_of(telemetry) as url:
+        given = (await get(url))[1]["id"]
+        assert [await send_truth(url, given, 3) for _ in range(2)] == [200, 409]
+    (error,) = read()["randsvc.feedback.error"].values()
+    assert (error.count, error.sum) == (1, -2)
+
+
+@pytest.mark.parametrize(("secret", "status"), [("f" * 32, 200), (None, 403)])
+async def test_replicas_take_feedback_about_each_others_answers_where_they_share_a_secret(
+    telemetry: Telemetry, secret: str | None, status: int
+) -> None:
+    async with (
+        app_of(telemetry, feedback_secret=secret) as one,
+        app_of(telemetry, feedback_secret=secret) as other,
+    ):
+        given = (await get(one))[1]["id"]
+        assert await send_truth(other, given, 1) == status

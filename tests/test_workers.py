@@ -1,8 +1,12 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import psutil
@@ -104,3 +108,57 @@ def test_a_crash_hits_one_worker_and_its_successor_knows_the_faults(two_workers:
     assert len(after) == 2
     assert len(before & after) == 1
     assert sources(two_workers) == {"fallback"}
+
+
+def answers(service: Service, number: int) -> list[str]:
+    """Ids of answers, by whichever workers took the connections."""
+    given = []
+    for _ in range(number):
+        with urlopen(f"{service.public}/random") as response:
+            given.append(json.load(response)["id"])
+    return given
+
+
+def send_truth(service: Service, given: str) -> int:
+    body = json.dumps({"id": given, "actual": 50}).encode()
+    try:
+        with urlopen(Request(f"{service.public}/feedback", body)) as response:
+            return int(response.status)
+    except HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_workers_take_feedback_about_each_others_answers_once(two_workers: Service) -> None:
+    given = answers(two_workers, 30)
+    assert [send_truth(two_workers, each) for each in given] == [200] * 30
+    assert [send_truth(two_workers, each) for each in given] == [409] * 30
+
+
+def test_replicas_with_one_secret_and_one_store_are_as_one(tmp_path: Path) -> None:
+    shared = {
+        "RANDSVC_FEEDBACK_SECRET": "f" * 32,
+        "RANDSVC_FEEDBACK_STORE": str(tmp_path / "store"),
+    }
+    with running_service(**shared) as one, running_service(**shared) as other:
+        given = answers(one, 5)
+        assert [send_truth(other, each) for each in given] == [200] * 5
+        assert [send_truth(one, each) for each in given] == [409] * 5
+
+
+def test_a_store_that_cannot_be_is_named_by_every_kind_of_start(tmp_path: Path) -> None:
+    store = tmp_path / "missing" / "store"
+    for workers in ("1", "2"):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "randsvc", "serve", "--host", "127.0.0.1", "--port", "0"),
+                *("--management-port", "0", "--workers", workers, "--feedback-store", str(store)),
+            ],
+            env={**os.environ, "OTEL_METRICS_EXPORTER": "none"},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            timeout=30,
+        )
+        said = f"randsvc: RANDSVC_FEEDBACK_STORE={store}: unable to open database file\n"
+        assert (done.returncode, done.stderr) == (1, said)

@@ -8,21 +8,19 @@ import uvloop
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from benchmarks.servers.drawing import samplers
+from benchmarks.servers.drawing import drawing
 
 __all__ = ("make_app", "serve")
 
 
 def make_app(*middlewares: Middleware) -> web.Application:
-    """The handler of ``randsvc.app`` without its measurements, limit and problem details."""
-    draw_value, draw_delay = samplers()
+    """The handler of ``randsvc.app`` without measurements, limit, faults and problem details."""
+    draw = drawing()
 
     async def get_random(request: web.Request) -> web.Response:
-        drawn, seconds = draw_value(), draw_delay()
+        answer, seconds = draw()
         await asyncio.sleep(seconds)
-        return web.Response(
-            text=json.dumps({"value": drawn, "source": "model"}), content_type="application/json"
-        )
+        return web.Response(text=json.dumps(answer), content_type="application/json")
 
     app = web.Application(middlewares=list(middlewares))
     app.router.add_get("/random", get_random)

@@ -6,21 +6,21 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from benchmarks.servers.drawing import samplers
+from benchmarks.servers.drawing import Answer, drawing
 
 __all__ = ("make_app", "serve")
 
 
 def make_app() -> FastAPI:
     """The same handler, as FastAPI's documentation writes one."""
-    draw_value, draw_delay = samplers()
+    draw = drawing()
     app = FastAPI()
 
     @app.get("/random")
-    async def get_random() -> dict[str, float | str]:
-        drawn, seconds = draw_value(), draw_delay()
+    async def get_random() -> Answer:
+        answer, seconds = draw()
         await asyncio.sleep(seconds)
-        return {"value": drawn, "source": "model"}
+        return answer
 
     return app
 

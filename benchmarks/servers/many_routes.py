@@ -11,23 +11,21 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from benchmarks.servers.drawing import samplers
+from benchmarks.servers.drawing import drawing
 from randsvc.telemetry.pipeline import Telemetry
 
 
 async def serve(port: int, management_port: int, routes: int) -> None:
     """Serve until the process is killed."""
     telemetry = Telemetry(concurrency_limit=100)
-    draw_value, draw_delay = samplers()
+    draw = drawing()
 
     async def get_random(request: web.Request) -> web.Response:
-        drawn, seconds = draw_value(), draw_delay()
+        answer, seconds = draw()
         telemetry.delay.observe(seconds)
         await asyncio.sleep(seconds)
-        telemetry.value.observe(drawn)
-        return web.Response(
-            text=json.dumps({"value": drawn, "source": "model"}), content_type="application/json"
-        )
+        telemetry.value["model"].observe(float(answer["value"]))
+        return web.Response(text=json.dumps(answer), content_type="application/json")
 
     async def get_metrics(request: web.Request) -> web.Response:
         return web.Response(body=await telemetry.render())

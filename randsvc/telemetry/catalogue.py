@@ -46,6 +46,9 @@ def prometheus_name(name: str, unit: str, *, monotonic: bool) -> str:
     return name.replace(".", "_") + _UNIT_SUFFIXES.get(unit, "") + ("_total" if monotonic else "")
 
 
+SOURCES = ("model", "fallback")
+"""Where a prediction can come from: what ``randsvc.source`` can be."""
+
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 _SEMCONV_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
@@ -89,9 +92,9 @@ VALUE = Metric(
     name="randsvc.value",
     kind="exponential_histogram",
     unit="{value}",
-    description="Values that were answered.",
-    # Bins of half a standard deviation of the default normal(mean=50, sd=10), coarse above. None is
-    # negative, as the Prometheus client leaves out the count and the sum where one is.
+    description="Values that were answered, by the model or the fallback that stands in.",
+    attributes=("randsvc.source",),
+    # Bins of half a standard deviation of the default normal(mean=50, sd=10), coarse above.
     buckets=(*range(0, 100, 5), *(100, 110, 120, 130, 140, 150, 200, 500, 1000, 10000)),
 )
 DELAY = Metric(
@@ -151,6 +154,41 @@ INPUTS_REFUSED = Metric(
     description="Requests whose features were refused (422), by the first thing wrong with them.",
     attributes=("randsvc.reason",),
 )
+FEEDBACK = Metric(
+    name="randsvc.feedback",
+    kind="counter",
+    unit="{feedback}",
+    description="Reports of what turned out to be true, each once, by what became of it.",
+    attributes=("randsvc.outcome",),
+)
+FEEDBACK_ERROR = Metric(
+    name="randsvc.feedback.error",
+    kind="exponential_histogram",
+    unit="{value}",
+    description="Prediction minus what turned out to be true.",
+    attributes=("randsvc.source",),
+    # The healthy model's have an sd of 2, a fifth of that of the default value.
+    buckets=(
+        *(-1000, -100, -50, -20, -10, -7.5, -5, -4, -3, -2, -1, 0),
+        *(1, 2, 3, 4, 5, 7.5, 10, 20, 50, 100, 1000),
+    ),
+)
+FEEDBACK_ABSOLUTE_ERROR = Metric(
+    name="randsvc.feedback.absolute_error",
+    kind="exponential_histogram",
+    unit="{value}",
+    description="The same without its sign.",
+    attributes=("randsvc.source",),
+    # The healthy model's lie around 1.6: the sd of 2 times sqrt(2 / pi).
+    buckets=(0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 50, 100, 1000),
+)
+FEEDBACK_DELAY = Metric(
+    name="randsvc.feedback.delay",
+    kind="histogram",
+    unit="s",
+    description="Time from a prediction to the report of what turned out to be true.",
+    buckets=(0.1, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 300, 900, 3600, 14400, 86400),
+)
 FAULT_ACTIVE = Metric(
     name="randsvc.fault.active",
     kind="gauge",
@@ -191,6 +229,10 @@ METRICS: tuple[Metric, ...] = (
     INPUTS,
     INPUTS_MISSING,
     INPUTS_REFUSED,
+    FEEDBACK,
+    FEEDBACK_ERROR,
+    FEEDBACK_ABSOLUTE_ERROR,
+    FEEDBACK_DELAY,
     FAULT_ACTIVE,
     PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE,

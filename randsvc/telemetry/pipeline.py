@@ -13,13 +13,17 @@ from opentelemetry.sdk.metrics.view import DropAggregation, View
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from randsvc import __version__
-from randsvc.telemetry.accumulator import Histogram
+from randsvc.telemetry.accumulator import Histogram, Series
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
     DELAY,
     EVENT_LOOP_LAG,
     FAULT_ACTIVE,
+    FEEDBACK,
+    FEEDBACK_ABSOLUTE_ERROR,
+    FEEDBACK_DELAY,
+    FEEDBACK_ERROR,
     INPUTS,
     INPUTS_MISSING,
     INPUTS_REFUSED,
@@ -27,6 +31,7 @@ from randsvc.telemetry.catalogue import (
     MODEL_ERRORS,
     PREDICTIONS,
     REQUEST_DURATION,
+    SOURCES,
     VALUE,
 )
 from randsvc.telemetry.environment import disabled
@@ -45,11 +50,13 @@ _CONTRIB = "opentelemetry.instrumentation.aiohttp_server"
 class Telemetry:
     """All that one worker measures. Make it in the worker, never before a fork.
 
-    ``server`` measures HTTP; ``value``, ``delay``, ``model_duration`` and ``lag`` are series to
-    ``observe`` into. Counted in place, on the event loop only: ``predictions`` by source,
-    ``model_errors`` by type, ``inputs`` by segment, ``inputs_missing`` by feature and
-    ``inputs_refused`` by reason. ``faults`` gives the state of each fault that ever was on. What is never
-    observed is not exported either: another application leaves alone what it has none of.
+    ``server`` measures HTTP. ``delay``, ``model_duration``, ``feedback_delay`` and ``lag`` are
+    series to ``observe`` into; ``value``, ``feedback_error`` and ``feedback_absolute_error`` are
+    such series by source. Counted in place, on the event loop only: ``predictions`` by source,
+    ``model_errors`` by type, ``inputs`` by segment, ``inputs_missing`` by feature,
+    ``inputs_refused`` by reason, ``feedback`` by outcome. ``faults`` gives the state of each fault
+    that ever was on. What is never observed is not exported either: another application
+    leaves alone what it has none of.
 
     ``service`` and ``version`` are its name and release where ``OTEL_SERVICE_NAME`` and
     ``OTEL_RESOURCE_ATTRIBUTES`` have no others, ``worker`` is the index where there are more, and
@@ -81,18 +88,25 @@ class Telemetry:
             value := Histogram(VALUE, readings),
             delay := Histogram(DELAY, readings),
             model_duration := Histogram(MODEL_DURATION, readings),
+            feedback_error := Histogram(FEEDBACK_ERROR, readings),
+            feedback_absolute_error := Histogram(FEEDBACK_ABSOLUTE_ERROR, readings),
+            feedback_delay := Histogram(FEEDBACK_DELAY, readings),
             lag := Histogram(EVENT_LOOP_LAG, readings),
         ]
         self.server = HttpServerMetrics(duration, traced=self._tracers is not None)
-        self.value = value.series()
+        self.value = _by_source(value)
         self.delay = delay.series()
         self.model_duration = model_duration.series()
+        self.feedback_error = _by_source(feedback_error)
+        self.feedback_absolute_error = _by_source(feedback_absolute_error)
+        self.feedback_delay = feedback_delay.series()
         self.lag = lag.series()
         self.predictions: dict[str, int] = {}
         self.model_errors: dict[str, int] = {}
         self.inputs: dict[str, int] = {}
         self.inputs_missing: dict[str, int] = {}
         self.inputs_refused: dict[str, int] = {}
+        self.feedback: dict[str, int] = {}
         self.faults = faults
 
         self._meters = MeterProvider(
@@ -118,6 +132,7 @@ class Telemetry:
         observe_each(meter, INPUTS, lambda: self.inputs)
         observe_each(meter, INPUTS_MISSING, lambda: self.inputs_missing)
         observe_each(meter, INPUTS_REFUSED, lambda: self.inputs_refused)
+        observe_each(meter, FEEDBACK, lambda: self.feedback)
         observe_each(meter, FAULT_ACTIVE, lambda: self.faults())
         observe_process(meter)
         for reader in readers:
@@ -155,6 +170,10 @@ class Telemetry:
     def _fold(self) -> None:
         for histogram in self._histograms:
             histogram.fold()
+
+
+def _by_source(histogram: Histogram) -> dict[str, Series]:
+    return {source: histogram.series({"randsvc.source": source}) for source in SOURCES}
 
 
 def resource(service: str, worker: int | None, version: str = __version__) -> Resource:

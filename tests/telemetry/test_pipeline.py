@@ -26,11 +26,13 @@ OF_SDK = {
 def observe_everything(telemetry: Telemetry) -> None:
     """One observation of each, so that every metric of the catalogue has a series."""
     it = telemetry
-    for series in (it.value, it.delay, it.model_duration, it.lag):
+    for by_source in (it.value, it.feedback_error, it.feedback_absolute_error):
+        by_source["model"].observe(0.5)
+    for series in (it.delay, it.model_duration, it.feedback_delay, it.lag):
         series.observe(0.5)
     telemetry.server._duration.series({"http.route": "/"}).observe(0.5)
     telemetry.server._active[("GET", "http")] = _Gauge()
-    it.predictions["model"] = it.model_errors["timeout"] = 1
+    it.predictions["model"] = it.model_errors["timeout"] = it.feedback["accepted"] = 1
     it.inputs["new"] = it.inputs_missing["segment"] = it.inputs_refused["repeated"] = 1
     telemetry.faults = lambda: {"errors": True}
 
@@ -109,9 +111,9 @@ async def test_memory_does_not_grow_with_observations_that_nobody_reads(
 ) -> None:
     async with telemetry.running():
         for _ in range(1000):
-            telemetry.value.observe(1.0)
+            telemetry.value["model"].observe(1.0)
         await asyncio.sleep(0.25)
-        assert telemetry.value._pending == []
+        assert telemetry.value["model"]._pending == []
 
 
 def test_two_readers_with_other_temporalities_both_count_right() -> None:
@@ -124,7 +126,7 @@ def test_two_readers_with_other_temporalities_both_count_right() -> None:
 
     seen = []
     for _ in range(3):
-        telemetry.value.observe(1.0)
+        telemetry.value["model"].observe(1.0)
         seen.append((count(cumulative), count(delta)))
     telemetry.shutdown()
     assert seen == [(1, 1), (2, 1), (3, 1)]
@@ -132,9 +134,9 @@ def test_two_readers_with_other_temporalities_both_count_right() -> None:
 
 def test_a_disabled_sdk_reads_nothing_and_keeps_nothing() -> None:
     telemetry = Telemetry(concurrency_limit=5, environ={"OTEL_SDK_DISABLED": "true"})
-    telemetry.value.observe(1.0)
+    telemetry.value["model"].observe(1.0)
     telemetry._fold()
-    assert telemetry.value._pending == []
+    assert telemetry.value["model"]._pending == []
     telemetry.shutdown()
 
 
