@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from observability.alerts import alerts, other_alerts
+from observability.baselines import baselines
 from observability.dashboards import DASHBOARDS, model
 from observability.rule_files import rule_file, slo_file
 from observability.rules import bound, groups
@@ -26,7 +27,7 @@ COMMAND = "python -m observability.generate"
 
 def generated() -> dict[str, str]:
     """Give the text of every generated file by its path in the project."""
-    files = rule_files() | dashboard_files() | reference()
+    files = rule_files() | dashboard_files() | reference() | baselines()
     return files | alert_files(PRODUCTION) | alert_files(DEMO)
 
 

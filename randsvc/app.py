@@ -11,6 +11,7 @@ from time import perf_counter
 from aiohttp import hdrs, web
 
 from randsvc.answer_ids import AnswerIds
+from randsvc.baselines import baselines, export
 from randsvc.bearer import bearer_token, unauthorized
 from randsvc.concurrency import limited
 from randsvc.fallback import Known, fallback
@@ -115,6 +116,7 @@ def make_app(
             _logger.warning("the model failed, the first time with %s", kind, exc_info=error)
         model_errors[kind] = model_errors.get(kind, 0) + 1
 
+    export(baselines(settings), telemetry)
     seen = Seen(settings.feedback_store, lifetime=settings.feedback_lifetime)
     limit = settings.max_concurrency
     take_feedback = feedback_handler(ids, seen, telemetry, faults, limit)

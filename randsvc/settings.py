@@ -120,6 +120,13 @@ class Settings(ServerSettings):
     model_budget: Seconds = 0.1
     """Seconds that the model has for a prediction before the fallback answers."""
 
+    value_baseline: Path | None = None
+    """File of `randsvc baseline save value` that the values are compared with; unset, the default
+    distribution is, where the values are of it."""
+
+    delay_baseline: Path | None = None
+    """File of `randsvc baseline save delay` that the delays are compared with; unset, as above."""
+
     feedback_secret: str | None = None
     """At least 32 bytes that the ids of answers are signed with, the same for all replicas; unset,
     made at start. Better a variable than an option, which other users of the machine can see."""

@@ -12,6 +12,7 @@ from randsvc.app import make_app
 from randsvc.distributions import Distribution, parse
 from randsvc.fallback import Known, fallback
 from randsvc.faults import Faults
+from randsvc.features import SEGMENTS
 from randsvc.settings import Settings
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.tokens import Tokens
@@ -386,3 +387,15 @@ async def test_replicas_take_feedback_about_each_others_answers_where_they_share
     ):
         given = (await get(one))[1]["id"]
         assert await send_truth(other, given, 1) == status
+
+
+async def test_the_baselines_are_series(telemetry: Telemetry, read: Callable[[], Measured]) -> None:
+    async with app_of(telemetry):  # a value and a delay that are not the default ones
+        measured = read()
+    shares = {
+        (dict(key)["randsvc.distribution"], dict(key)["randsvc.bin"]): point.value
+        for key, point in measured["randsvc.baseline.share"].items()
+    }
+    assert shares == {("segment", name): share for name, share in SEGMENTS.items()}
+    (count,) = measured["randsvc.baseline.statistic"].items()
+    assert dict(count[0]) == {"randsvc.distribution": "segment", "randsvc.statistic": "count"}

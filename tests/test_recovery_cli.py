@@ -13,6 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from randsvc.baselines import baselines
+from randsvc.settings import Settings
+
 Answer = Callable[[str], tuple[int, str]]
 
 
@@ -83,6 +86,21 @@ def test_an_unreachable_prometheus_is_named() -> None:
 def test_what_is_no_url_is_named() -> None:
     line = refusal("recover", "value", "--prometheus", "localhost:9090")
     assert line == "randsvc: localhost:9090 is no URL such as http://127.0.0.1:9090"
+
+
+def test_what_was_saved_is_a_baseline_that_the_service_takes(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+
+    def begun_in_the_window(query: str) -> tuple[int, str]:
+        return series([]) if "[3600000ms]" in query else one_histogram(query)
+
+    with answering(begun_in_the_window) as url:
+        done = run("baseline", "save", "value", str(path), "--prometheus", url)
+    assert done.stdout == f"250 values of randsvc_value in 8 bins, kept in {path}\n"
+    it = baselines(Settings(value_baseline=path))["value"]
+    assert (it.statistics["count"], it.statistics["mean"]) == (250, 4.8)
+    assert (it.statistics["low"], it.statistics["high"]) == (1, 9)
+    assert sum(it.shares.values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("body", ["<html>", "{}", "[]", '{"status": "success", "data": 3}'])

@@ -189,6 +189,35 @@ FEEDBACK_DELAY = Metric(
     description="Time from a prediction to the report of what turned out to be true.",
     buckets=(0.1, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 300, 900, 3600, 14400, 86400),
 )
+BASELINE_EDGE = Metric(
+    name="randsvc.baseline.edge",
+    kind="gauge",
+    unit="{value}",
+    description="Upper bound of a bin of the baseline; the last bin has none.",
+    attributes=("randsvc.distribution", "randsvc.bin"),
+)
+BASELINE_SHARE = Metric(
+    name="randsvc.baseline.share",
+    kind="gauge",
+    unit="{share}",
+    description="Share of the baseline that lies in a bin.",
+    attributes=("randsvc.distribution", "randsvc.bin"),
+)
+BASELINE_QUANTILE = Metric(
+    name="randsvc.baseline.quantile",
+    kind="gauge",
+    unit="{value}",
+    description="A quantile of the baseline.",
+    attributes=("randsvc.distribution", "randsvc.quantile"),
+)
+BASELINE_STATISTIC = Metric(
+    name="randsvc.baseline.statistic",
+    kind="gauge",
+    unit="{value}",
+    description="A number that describes the baseline: its count, mean, stddev, low and high end, "
+    "and the noise that the distance of a sample from it has.",
+    attributes=("randsvc.distribution", "randsvc.statistic"),
+)
 FAULT_ACTIVE = Metric(
     name="randsvc.fault.active",
     kind="gauge",
@@ -233,6 +262,10 @@ METRICS: tuple[Metric, ...] = (
     FEEDBACK_ERROR,
     FEEDBACK_ABSOLUTE_ERROR,
     FEEDBACK_DELAY,
+    BASELINE_EDGE,
+    BASELINE_SHARE,
+    BASELINE_QUANTILE,
+    BASELINE_STATISTIC,
     FAULT_ACTIVE,
     PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE,

@@ -16,6 +16,10 @@ from randsvc import __version__
 from randsvc.telemetry.accumulator import Histogram, Series
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
+    BASELINE_EDGE,
+    BASELINE_QUANTILE,
+    BASELINE_SHARE,
+    BASELINE_STATISTIC,
     CONCURRENCY_LIMIT,
     DELAY,
     EVENT_LOOP_LAG,
@@ -54,9 +58,10 @@ class Telemetry:
     series to ``observe`` into; ``value``, ``feedback_error`` and ``feedback_absolute_error`` are
     such series by source. Counted in place, on the event loop only: ``predictions`` by source,
     ``model_errors`` by type, ``inputs`` by segment, ``inputs_missing`` by feature,
-    ``inputs_refused`` by reason, ``feedback`` by outcome. ``faults`` gives the state of each fault
-    that ever was on. What is never observed is not exported either: another application
-    leaves alone what it has none of.
+    ``inputs_refused`` by reason, ``feedback`` by outcome. ``baseline_edges`` and its like are what
+    outputs and inputs are compared with, by distribution and by bin, quantile or statistic.
+    ``faults`` gives the state of each fault that ever was on. What is never observed is not
+    exported either: another application leaves alone what it has none of.
 
     ``service`` and ``version`` are its name and release where ``OTEL_SERVICE_NAME`` and
     ``OTEL_RESOURCE_ATTRIBUTES`` have no others, ``worker`` is the index where there are more, and
@@ -108,6 +113,10 @@ class Telemetry:
         self.inputs_refused: dict[str, int] = {}
         self.feedback: dict[str, int] = {}
         self.faults = faults
+        self.baseline_edges: dict[tuple[str, str], float] = {}
+        self.baseline_shares: dict[tuple[str, str], float] = {}
+        self.baseline_quantiles: dict[tuple[str, str], float] = {}
+        self.baseline_statistics: dict[tuple[str, str], float] = {}
 
         self._meters = MeterProvider(
             readers,
@@ -133,6 +142,10 @@ class Telemetry:
         observe_each(meter, INPUTS_MISSING, lambda: self.inputs_missing)
         observe_each(meter, INPUTS_REFUSED, lambda: self.inputs_refused)
         observe_each(meter, FEEDBACK, lambda: self.feedback)
+        observe_each(meter, BASELINE_EDGE, lambda: self.baseline_edges)
+        observe_each(meter, BASELINE_SHARE, lambda: self.baseline_shares)
+        observe_each(meter, BASELINE_QUANTILE, lambda: self.baseline_quantiles)
+        observe_each(meter, BASELINE_STATISTIC, lambda: self.baseline_statistics)
         observe_each(meter, FAULT_ACTIVE, lambda: self.faults())
         observe_process(meter)
         for reader in readers:

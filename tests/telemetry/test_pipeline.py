@@ -34,6 +34,13 @@ def observe_everything(telemetry: Telemetry) -> None:
     telemetry.server._active[("GET", "http")] = _Gauge()
     it.predictions["model"] = it.model_errors["timeout"] = it.feedback["accepted"] = 1
     it.inputs["new"] = it.inputs_missing["segment"] = it.inputs_refused["repeated"] = 1
+    for baseline in (
+        it.baseline_edges,
+        it.baseline_shares,
+        it.baseline_quantiles,
+        it.baseline_statistics,
+    ):
+        baseline["value", "01"] = 0.5
     telemetry.faults = lambda: {"errors": True}
 
 
