@@ -32,7 +32,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM base AS users
 COPY --from=users-packages /venv /venv
 # All that the Locust file needs of the package; the service's dependencies are not in this image.
-COPY randsvc/__init__.py randsvc/wave.py randsvc/
+COPY randsvc/__init__.py randsvc/customers.py randsvc/features.py randsvc/wave.py randsvc/
 COPY scenarios/locustfile.py scenarios/
 # Numeric, so that Kubernetes' runAsNonRoot can check it.
 USER 10001:10001

@@ -14,6 +14,7 @@ from randsvc.answer_ids import AnswerIds
 from randsvc.baselines import baselines, export
 from randsvc.bearer import bearer_token, unauthorized
 from randsvc.concurrency import limited
+from randsvc.customers import SIMULATED_OUTCOME, SIMULATED_USER
 from randsvc.fallback import Known, fallback
 from randsvc.faults import Faults
 from randsvc.features import SCHEMA
@@ -26,6 +27,7 @@ from randsvc.settings import Settings
 from randsvc.telemetry.catalogue import SOURCES
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.tokens import TokenError, Tokens
+from randsvc.world import world
 
 __all__ = ("make_app",)
 
@@ -42,6 +44,8 @@ def make_app(
     rng = random.Random(None if settings.seed is None else f"{settings.seed}/{worker or 0}")
     draw_predictable = settings.value.sampler(rng)
     predict = Model(faults).predict
+    # Randomness of its own, so that what it draws moves no value of a seed.
+    turns_out = world(settings.value, random.Random(), faults)
     draw_delay = settings.delay.sampler(rng)
     budget = settings.model_budget
     tokens = Tokens(settings.auth_secret) if settings.auth_secret else None
@@ -82,7 +86,10 @@ def make_app(
         observe_value[source](value)
         predictions[source] += 1
         body = json.dumps({"value": value, "source": source, "id": ids.issue(value, source)})
-        return web.Response(text=body, content_type="application/json")
+        told = None
+        if SIMULATED_USER in request.headers:
+            told = {SIMULATED_OUTCOME: repr(turns_out(predictable))}
+        return web.Response(text=body, content_type="application/json", headers=told)
 
     def check_token(request: web.Request) -> bool:
         """Whether the request has a token; raises 401 where it shows nothing."""

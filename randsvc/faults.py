@@ -27,6 +27,7 @@ Name = Literal[
     "feature-missing",
     "segment-change",
     "feedback-down",
+    "truth-shift",
 ]
 
 
@@ -157,6 +158,11 @@ RANDOM_FAULTS: tuple[Fault, ...] = (
     Fault("feature-missing", "the segment of a request is lost on the way in", {"share": _SHARE}),
     Fault("segment-change", "requests are of the segment premium", {"share": _SHARE}),
     Fault("feedback-down", "feedback is answered 503, so that no truth arrives"),
+    Fault(
+        "truth-shift",
+        "the world changes: what turns out to be true is shifted, while the answers stay",
+        {"by": Parameter("what is added to each truth", -1e9, 1e9)},
+    ),
 )
 AUTH_FAULTS: tuple[Fault, ...] = (
     Fault("auth-down", "every login is answered 503"),

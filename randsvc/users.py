@@ -4,11 +4,18 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 
+from randsvc.customers import (
+    SIMULATED_OUTCOME,
+    SIMULATED_USER,
+    draw_features,
+    draw_report_delay,
+)
 from randsvc.wave import rate_at
 
 __all__ = ("Login", "simulated_users")
@@ -41,14 +48,21 @@ async def simulated_users(
     """Let ``number`` users ask for ``/random`` at the URL of ``service``, at random, in a wave.
 
     Where there is a ``login`` they log in first. One who cannot goes on without, and tries again at
-    each request.
+    each request. Of a part of the answers they later report what turned out to be true.
     """
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session,
         asyncio.TaskGroup() as group,
     ):
-        users = [_User(f"user-{i}", session, service, login) for i in range(number)]
-        tasks = [group.create_task(user.use()) for user in users]
+        tasks: set[asyncio.Task[None]] = set()
+
+        def start(doing: Coroutine[Any, Any, None]) -> None:
+            task = group.create_task(doing)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        for i in range(number):
+            start(_User(f"user-{i}", session, service.rstrip("/"), login, start).use())
         yield
         for task in tasks:
             task.cancel()
@@ -56,12 +70,18 @@ async def simulated_users(
 
 class _User:
     def __init__(
-        self, name: str, session: aiohttp.ClientSession, service: str, login: Login | None
+        self,
+        name: str,
+        session: aiohttp.ClientSession,
+        service: str,
+        login: Login | None,
+        start: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._name = name
         self._session = session
-        self._url = f"{service.rstrip('/')}/random"
+        self._service = service
         self._login = login
+        self._start = start
         self._token = ""
         self._renew_at = self._expires_at = 0.0
 
@@ -89,8 +109,22 @@ class _User:
             self._expires_at = now + granted["expires_in"]
 
     async def _ask(self, logged_in: bool) -> None:
-        headers = {"Authorization": f"Bearer {self._token}"} if logged_in else {}
-        async with self._session.get(self._url, headers=headers) as answer:
-            await answer.read()
+        headers = {SIMULATED_USER: self._name}
+        if logged_in:
+            headers["Authorization"] = f"Bearer {self._token}"
+        async with self._session.get(
+            f"{self._service}/random", params=draw_features(), headers=headers
+        ) as answer:
+            body = await answer.read()
+        outcome = answer.headers.get(SIMULATED_OUTCOME)
+        if outcome and (seconds := draw_report_delay()) is not None:
+            truth = {"id": json.loads(body)["id"], "actual": float(outcome)}
+            self._start(self._report(seconds, truth))
         if answer.status == 401 or random.random() * REQUESTS_PER_VISIT < 1:
             self._renew_at = self._expires_at = 0.0  # logged out
+
+    async def _report(self, seconds: float, truth: dict[str, object]) -> None:
+        await asyncio.sleep(seconds)
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with self._session.post(f"{self._service}/feedback", json=truth) as answer:
+                await answer.read()

@@ -18,8 +18,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import gevent
 from locust import FastHttpUser, LoadTestShape, constant_throughput, events
 
+from randsvc.customers import (
+    SIMULATED_OUTCOME,
+    SIMULATED_USER,
+    draw_features,
+    draw_report_delay,
+)
 from randsvc.wave import rate_at
 
 # Where it is set, the file's age tells how long ago a user last had an answer: a container of
@@ -36,12 +43,17 @@ _RENEWED_AT = 0.8
 
 
 def ask(user: "RandomUser") -> None:
-    """Ask for one random number, logged in where that can be done."""
+    """Ask for one random number, logged in where that can be done; report the truth later."""
     auth = user.environment.parsed_options.auth
     if auth and time.monotonic() >= user.renew_at:
         _log_in(user, auth)
-    headers = {"Authorization": f"Bearer {user.token}"} if user.token else {}
-    user.client.get("/random", headers=headers)
+    headers = {SIMULATED_USER: f"user-{id(user)}"}
+    if user.token:
+        headers["Authorization"] = f"Bearer {user.token}"
+    answer = user.client.get("/random", params=draw_features(), headers=headers, name="/random")
+    if answer.status_code == 200 and (seconds := draw_report_delay()) is not None:
+        truth = {"id": answer.json()["id"], "actual": float(answer.headers[SIMULATED_OUTCOME])}
+        gevent.spawn_later(seconds, user.client.post, "/feedback", json=truth)
     if random.random() * _REQUESTS_PER_VISIT < 1:
         user.token, user.renew_at = "", 0.0
 

@@ -361,6 +361,16 @@ async def test_the_schema_of_the_features_is_published(telemetry: Telemetry) -> 
     assert schema["properties"].keys() == {"segment", "amount"}
 
 
+async def test_the_truth_is_told_to_simulated_users_only(telemetry: Telemetry) -> None:
+    faults = faults_of()
+    faults.set("truth-shift", {"by": 9, "duration": 60})
+    async with app_of(telemetry, faults=faults) as url:
+        for headers, told in (({}, None), ({"Simulated-User": "ada"}, "10.0")):
+            async with request("GET", url.joinpath("random"), headers=headers) as response:
+                assert response.headers.get("Simulated-Outcome") == told
+                assert (await response.json())["value"] == 1
+
+
 async def send_truth(url: URL, given: object, actual: float) -> int:
     body = {"id": given, "actual": actual}
     async with request("POST", url.joinpath("feedback"), json=body) as response:

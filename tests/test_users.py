@@ -1,10 +1,12 @@
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 
+from randsvc.features import features
 from randsvc.users import Login, simulated_users
 from tests.serving import serving
 
@@ -19,14 +21,26 @@ class Services:
         self.down = self.refuses = False
         self.lifetime = 60.0
         self.tokens: list[str | None] = []
+        self.features: list[dict[str, str]] = []
+        self.truths: list[dict[str, object]] = []
         self.app = web.Application()
         self.app.router.add_get("/random", self.random)
         self.app.router.add_post("/login", self.login)
+        self.app.router.add_post("/feedback", self.feedback)
 
     async def random(self, request: web.Request) -> web.Response:
         self.asked += 1
         self.tokens.append(request.headers.get("Authorization"))
-        return web.Response(status=401 if self.refuses else 200)
+        self.features.append(dict(request.query))
+        if self.refuses:
+            return web.Response(status=401)
+        assert request.headers["Simulated-User"]
+        told = {"Simulated-Outcome": f"{self.asked / 4}"}
+        return web.Response(text=json.dumps({"id": f"answer {self.asked}"}), headers=told)
+
+    async def feedback(self, request: web.Request) -> web.Response:
+        self.truths.append(await request.json())
+        return web.Response(status=503 if self.down else 200)
 
     async def login(self, request: web.Request) -> web.Response:
         self.logins += 1
@@ -105,3 +119,32 @@ async def test_a_user_logs_out_after_some_requests(
     await let_one_user(services)
     assert services.logins > 5
     assert None not in services.tokens
+
+
+async def test_users_send_features_that_can_be_used(services: Services) -> None:
+    await let_one_user(services)
+    for given in services.features:
+        features({name: [text] for name, text in given.items()})
+    assert any(services.features)
+
+
+@pytest.mark.parametrize("down", [False, True])
+async def test_users_report_the_truth_about_a_part_of_the_answers_later(
+    services: Services, monkeypatch: pytest.MonkeyPatch, *, down: bool
+) -> None:
+    services.down = down
+    reported = itertools.cycle([0.02, None])
+    monkeypatch.setattr("randsvc.users.draw_report_delay", lambda: next(reported))
+    await let_one_user(services)
+    assert len(services.truths) == pytest.approx(services.asked / 2, abs=8)
+    for truth in services.truths:
+        number = int(str(truth["id"]).removeprefix("answer "))
+        assert truth["actual"] == number / 4
+
+
+async def test_users_who_are_sent_home_report_nothing_more(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("randsvc.users.draw_report_delay", lambda: 60.0)
+    await let_one_user(services)
+    assert services.truths == []
