@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from itertools import combinations
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from observability.rules import DISTRIBUTION_WINDOW, groups
 from observability.slo import recordings
 from observability.timescale import PRODUCTION
 from randsvc.telemetry.catalogue import METRICS, Metric
-from tests.promtool import check_rules
+from tests.promtool import check_rules, promtool
 
 MODELS: dict[str, dict[str, Any]] = {n: json.loads(model(d)) for n, d in DASHBOARDS.items()}
 PANELS = [
@@ -333,6 +334,47 @@ def test_what_now_is_compared_with_is_the_same_earlier_and_shares_no_observation
         "Density of the delay",
         "Distribution function of the delay",
     ]
+
+
+@pytest.mark.timeout(900)  # the first build of promtool
+def test_the_gap_to_earlier_is_the_widest_one_and_chance_is_that_of_two_samples(
+    tmp_path: Path,
+) -> None:
+    gap, chance = (
+        query.expr for query in queries() if query.panel == "Change of the value within $earlier"
+    )
+    fraction = "job_le:randsvc_value:histogram_fraction_rate5m"
+    given = {
+        f'{fraction}{{job="randsvc",le="1"}}': "0.2 0.3",
+        f'{fraction}{{job="randsvc",le="2"}}': "0.8 0.55",
+        f'{fraction}{{job="randsvc",le="+Inf"}}': "1 1",
+        'job:randsvc_value:count_rate5m{job="randsvc"}': "2 8",
+    }
+    by_chance = 1.358 * sqrt(1 / 600 + 1 / 2400)
+    expected = {
+        f"round({gap}, 2^-40)": ("{}", 0.25),
+        f"abs ({chance} - {by_chance!r}) < bool 1e-12": ('{job="randsvc"}', 1),
+    }
+    test = {
+        "evaluation_interval": "10s",
+        "tests": [
+            {
+                "interval": "10s",
+                "input_series": [{"series": s, "values": v} for s, v in given.items()],
+                "promql_expr_test": [
+                    {
+                        "expr": expr,
+                        "eval_time": "10s",
+                        "exp_samples": [{"labels": labels, "value": value}],
+                    }
+                    for expr, (labels, value) in expected.items()
+                ],
+            }
+        ],
+    }
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(test, width=2**16))
+    done = promtool("test", "rules", tmp_path / "test.yml")
+    assert done.returncode == 0, done.stdout
 
 
 def choices() -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -57,7 +57,7 @@ def refusal(*arguments: str, code: str = "") -> str:
     return line
 
 
-def series(result: list[dict[str, object]]) -> tuple[int, str]:
+def series(result: Sequence[Mapping[str, object]]) -> tuple[int, str]:
     return 200, json.dumps({"status": "success", "data": {"result": result}})
 
 
@@ -145,6 +145,49 @@ def test_series_add_up_whatever_labels_they_have() -> None:
     found = found_by(begun_in_the_window(one, other))
     assert found["count"] == 500
     assert [bucket["count"] for bucket in found["buckets"][:3]] == [60, 80, 40]
+
+
+def test_a_series_that_began_anew_is_gone_through_sample_by_sample() -> None:
+    labels = {"__name__": "randsvc_value", "job": "randsvc"}
+
+    def at(low: int, high: int) -> dict[str, object]:
+        buckets = [[0, "1", "2", str(low)], [0, "2", "4", str(high)]]
+        return {"count": str(low + high), "sum": "0", "buckets": buckets}
+
+    def answer(query: str) -> tuple[int, str]:
+        if query.startswith("resets"):
+            return series([{"metric": labels, "value": [1.0, "1"]}])
+        if not query.startswith("last_over_time"):
+            # Of 30 minutes in pieces of ten, the samples are in the first.
+            asked.append(query)
+            samples = [at(12, 6), at(1, 2), at(4, 9)] if len(asked) == 1 else []
+            return series([{"metric": labels, "histograms": [[1.0, each] for each in samples]}])
+        now = "[1800000ms]" in query
+        return series([{"metric": labels, "histogram": [1.0, at(4, 9) if now else at(10, 5)]}])
+
+    asked: list[str] = []
+    # 2 and 1 on top of what was, then it began anew and came to 4 and 9.
+    assert [bucket["count"] for bucket in found_by(answer)["buckets"]] == [6, 10]
+    assert len(asked) == 3
+
+
+def test_explicit_buckets_are_read_where_there_is_no_native_histogram() -> None:
+    def answer(query: str) -> tuple[int, str]:
+        if "_(bucket|sum)" not in query or "[1800000ms]" not in query:
+            return series([])
+        found = [("bucket", "5", "10"), ("bucket", "10", "40"), ("bucket", "+Inf", "50")]
+        return series(
+            [
+                {"metric": {"__name__": f"randsvc_value_{kind}", "le": le}, "value": [1.0, count]}
+                for kind, le, count in found
+            ]
+            + [{"metric": {"__name__": "randsvc_value_sum"}, "value": [1.0, "400"]}]
+        )
+
+    found = found_by(answer)
+    ends = [(bucket["lower"], bucket["upper"], bucket["count"]) for bucket in found["buckets"]]
+    assert ends == [(0, 5, 10), (5, 10, 30), (10, None, 10)]
+    assert found["mean"]["value"] == 8
 
 
 def test_a_sum_that_is_no_number_is_left_out() -> None:
