@@ -69,6 +69,14 @@ def test_an_end_at_which_a_family_is_cut_is_recovered(case: Case) -> None:
     test_a_family_is_ranked_first_and_its_parameters_are_near(case)
 
 
+def test_an_end_lies_as_far_in_its_bucket_as_that_is_full() -> None:
+    counts = ((0, 500), (1, 1000), (2, 1000), (3, 1000), (4, 250))
+    binned = Binned(tuple(Bin(low, low + 1, count) for low, count in counts), None)
+    (uniform,) = (family for family in FAMILIES if family.name == "uniform")
+    low, high = fit(binned, uniform).values
+    assert (round(low, 3), round(high, 3)) == (0.5, 4.25)
+
+
 @pytest.mark.parametrize("family", CUTTABLE)
 def test_no_end_is_claimed_of_a_family_that_has_none(family: str) -> None:
     (case,) = (case for case in CASES if case.family == family)
@@ -91,7 +99,7 @@ def test_a_family_with_more_parameters_has_to_earn_them() -> None:
     assert min(earning, key=lambda fit: fit.aic) is fits[0]
 
 
-@pytest.mark.parametrize("text", ["exponential(rate=2)", "normal(mean=-5, sd=10)", "uniform(2, 7)"])
+@pytest.mark.parametrize("text", ["exponential(rate=2)", "normal(mean=-5, sd=10)", "uniform(3, 7)"])
 def test_intervals_hold_the_truth_in_95_percent_and_p_values_are_even(text: str) -> None:
     truth, repetitions = parse(text), 200
     family = next(each for each in FAMILIES if text.startswith(each.name))

@@ -160,14 +160,14 @@ def test_a_series_that_began_anew_is_gone_through_sample_by_sample() -> None:
         if not query.startswith("last_over_time"):
             # Of 30 minutes in pieces of ten, the samples are in the first.
             asked.append(query)
-            samples = [at(12, 6), at(1, 2), at(4, 9)] if len(asked) == 1 else []
+            samples = [at(12, 6), at(1, 2), at(14, 9)] if len(asked) == 1 else []
             return series([{"metric": labels, "histograms": [[1.0, each] for each in samples]}])
         now = "[1800000ms]" in query
-        return series([{"metric": labels, "histogram": [1.0, at(4, 9) if now else at(10, 5)]}])
+        return series([{"metric": labels, "histogram": [1.0, at(14, 9) if now else at(10, 5)]}])
 
     asked: list[str] = []
-    # 2 and 1 on top of what was, then it began anew and came to 4 and 9.
-    assert [bucket["count"] for bucket in found_by(answer)["buckets"]] == [6, 10]
+    # 2 and 1 on top of what was, then it began anew and came to more than before the window.
+    assert [bucket["count"] for bucket in found_by(answer)["buckets"]] == [16, 10]
     assert len(asked) == 3
 
 
