@@ -1,0 +1,49 @@
+"""Tables of how well distributions are recovered: for the terminal, and as Markdown."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from rich.table import Table
+
+__all__ = ("Section", "markdown", "table")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table with what it shows, and how that was measured."""
+
+    title: str
+    method: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def table(section: Section) -> Table:
+    """A section for the terminal."""
+    drawn = Table(*section.heads, title=section.title, caption=section.method, title_justify="left")
+    for row in section.rows:
+        drawn.add_row(*row)
+    return drawn
+
+
+def markdown(sections: Sequence[Section]) -> str:
+    """All sections, with the versions that they hold for."""
+    versions = ", ".join(f"{package} {version(package)}" for package in ("numpy", "scipy"))
+    parts = [
+        "<!-- Written by `make bench-recovery`; do not edit. -->",
+        "# How well distributions are recovered",
+        f"Measured with {platform.python_implementation()} {platform.python_version()}, "
+        f"{versions}. All draws have fixed seeds, so the numbers are the same wherever they are "
+        "measured.",
+        "Measure again: `make bench-recovery`. What is done is in docs/recovery.md.",
+    ]
+    for section in sections:
+        rows = [section.heads, ["---"] * len(section.heads), *section.rows]
+        parts += [
+            f"## {section.title}",
+            section.method,
+            "\n".join(f"| {' | '.join(cells)} |" for cells in rows),
+        ]
+    return "\n\n".join(parts) + "\n"
