@@ -60,7 +60,7 @@ bench: $(VENV)/dev.stamp  ## measure the price of measuring, and of being read (
 	$(BIN)/python -m benchmarks
 
 .PHONY: bench-recovery
-bench-recovery: $(VENV)/dev.stamp  ## measure how well distributions are recovered, against the truth (14 min)
+bench-recovery: $(VENV)/dev.stamp  ## measure how well distributions are recovered, against the truth (10 min)
 	$(BIN)/python -m benchmarks.recovery
 
 LOCK = .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

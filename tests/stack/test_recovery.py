@@ -39,6 +39,9 @@ DELAYS: Mapping[str, Drawn] = {
         f"lognormal(median={r.uniform(0.005, 0.02):.4g}, sigma={r.uniform(0.2, 0.7):.4g})"
     ),
     "exponential": lambda r: f"exponential(rate={r.uniform(60, 300):.4g})",
+    "normal with min": lambda r: (
+        f"normal(mean={r.uniform(0.01, 0.02):.4g}, sd={r.uniform(0.01, 0.02):.4g}, min=0)"
+    ),
     "weibull": lambda r: (
         f"weibull(shape={r.uniform(1.5, 4):.4g}, scale={r.uniform(0.005, 0.03):.4g})"
     ),
