@@ -4,7 +4,8 @@ Chi-square and not Kolmogorov-Smirnov, as the sample is binned already and the p
 it: both would need corrections that differ from family to family. Bins are merged until the family
 expects at least 5 in each, about equally many. The parameters are fitted again to the merged bins,
 for only then is one degree of freedom lost for each (Chernoff and Lehmann 1954,
-https://doi.org/10.1214/aoms/1177728726).
+https://doi.org/10.1214/aoms/1177728726). Ends that are cut are not, as they are told by the
+outermost buckets alone; one is taken off for each all the same, so that p is rather too small.
 """
 
 from dataclasses import dataclass

@@ -58,7 +58,7 @@ class Recovered:
 
 
 def recover(binned: Binned) -> Recovered:
-    """Everything at once; it takes one to four seconds."""
+    """Everything at once; it takes a second or two."""
     constant = _constant(binned)
     candidates = (
         [Candidate(fit, goodness(binned, fit)) for fit in ranked(binned)]
