@@ -53,16 +53,29 @@ def _recorded(
     return f"sum by ({by}) ({name}{{{matcher}}}{offset})"
 
 
-def _both(metric: Metric, operation: str) -> tuple[Query, Query]:
+def _both(metric: Metric, operation: str) -> tuple[str, str]:
     """Now and earlier, for each bin."""
+    return _recorded(metric, operation, "le"), _recorded(metric, operation, "le", ago=EARLIER)
+
+
+def _densities(metric: Metric) -> tuple[Query, Query]:
+    """Without the bins that hold nothing, which would take most of the picture."""
+    now, earlier = _both(metric, "density")
+    return Query(expr=f"{now} > 0", legend="now"), Query(expr=f"{earlier} > 0", legend="earlier")
+
+
+def _shares(metric: Metric) -> tuple[Query, Query]:
+    """From the first bin that holds something, now or earlier, to where both are at 1."""
+    now, earlier = _both(metric, "histogram_fraction")
+    below = f"({now} < 1 or {earlier} < 1)"
     return (
-        Query(expr=_recorded(metric, operation, "le"), legend="now"),
-        Query(expr=_recorded(metric, operation, "le", ago=EARLIER), legend="earlier"),
+        Query(expr=f"{now} > 0 and {below}", legend="now"),
+        Query(expr=f"{earlier} > 0 and {below}", legend="earlier"),
     )
 
 
 def _gap(metric: Metric) -> str:
-    now, earlier = (query.expr for query in _both(metric, "histogram_fraction"))
+    now, earlier = _both(metric, "histogram_fraction")
     return f"max (abs ({now} - {earlier}))"
 
 
@@ -104,7 +117,7 @@ def _panels(metric: Metric, name: str, unit: str) -> tuple[Panel, ...]:
             "over as long a window before: what a textbook draws as the probability density. Bars "
             "that differ much are values that became rarer, or more frequent.",
             "short",
-            *_both(metric, "density"),
+            *_densities(metric),
             width=9,
             height=9,
         ),
@@ -113,7 +126,7 @@ def _panels(metric: Metric, name: str, unit: str) -> tuple[Panel, ...]:
             f"Share of observations up to this bound, over {WINDOW} and over as long a window "
             "before. Where the bars of now are shorter, values have become larger.",
             "percentunit",
-            *_both(metric, "histogram_fraction"),
+            *_shares(metric),
             width=8,
             height=9,
         ),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from randsvc.recovery.binned import Bin
@@ -35,7 +35,8 @@ def as_text(recovered: Recovered) -> RenderableType:
         parts += [numbers, Text()]
     shown = [c for i, c in enumerate(recovered.candidates) if i < SHOWN or c.fits]
     if shown:
-        families = Table("family", "BIC", "AIC", "chi-square p", box=None)
+        # However narrow the terminal is, no digit of a parameter is cut off.
+        families = Table(Column("family", overflow="fold"), "BIC", "AIC", "chi-square p", box=None)
         first = shown[0].fit
         for candidate in shown:
             fit = candidate.fit
