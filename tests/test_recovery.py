@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from benchmarks.recovery import CASES, CUT_CASES, Case, accumulated
 from randsvc.distributions import parse
@@ -175,6 +177,32 @@ def test_few_values_constant_ones_and_those_below_zero(
     assert json.loads(json.dumps(report.as_json(recovered), allow_nan=False))["count"] == number
     plot.in_terminal(recovered)
     report.as_text(recovered)
+
+
+edges = st.lists(
+    st.floats(-1e6, 1e6).map(lambda x: float(f"{x:.3g}")), min_size=2, max_size=12, unique=True
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    edges=edges, counts=st.lists(st.integers(1, 10**6), min_size=13, max_size=13), data=st.data()
+)
+def test_whatever_was_counted_gives_a_verdict(
+    edges: list[float], counts: list[int], data: st.DataObject
+) -> None:
+    ends = sorted(edges)
+    if data.draw(st.booleans()):
+        ends = [-math.inf, *ends, math.inf]
+    pairs = [(low, high) for low, high in pairwise(ends) if data.draw(st.integers(0, 3))]
+    if data.draw(st.booleans()):
+        pairs = [(0.0, 0.0), *((low, high) for low, high in pairs if low >= 0)]
+    bins = tuple(Bin(low, high, n) for (low, high), n in zip(pairs, counts, strict=False))
+    recovered = recover(Binned(bins, None))
+    assert recovered.verdict
+    assert "\n" not in recovered.verdict
+    json.dumps(report.as_json(recovered), allow_nan=False)
+    plot.in_terminal(recovered)
 
 
 def test_bins_without_an_end_are_fitted_as_well() -> None:
