@@ -123,3 +123,10 @@ def test_every_selector_names_job_and_route() -> None:
         for matchers in re.findall(r"\{([^}]*)\}", rule.expr):
             assert 'job="' in matchers
             assert 'http_route="' in matchers
+
+
+def test_prometheus_keeps_what_the_budget_of_production_is_for() -> None:
+    path = Path(__file__).parents[1] / "observability/prometheus/prometheus.yml"
+    retention = yaml.safe_load(path.read_text())["storage"]["tsdb"]["retention"]
+    assert seconds(retention["time"]) > seconds(PRODUCTION.budget)
+    assert retention["size"] == "8GB"
