@@ -63,6 +63,10 @@ bench: $(VENV)/dev.stamp  ## measure the price of measuring, and of being read (
 bench-recovery: $(VENV)/dev.stamp  ## measure how well distributions are recovered, against the truth (10 min)
 	$(BIN)/python -m benchmarks.recovery
 
+.PHONY: month
+month: $(VENV)/dev.stamp  ## replay a healthy month, and one with every incident, with the alerts of production
+	$(BIN)/python -m benchmarks.month
+
 LOCK = .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-strip-extras --custom-compile-command 'make lock'
 .PHONY: lock

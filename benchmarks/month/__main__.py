@@ -1,0 +1,292 @@
+"""A month of production, twice: ``python -m benchmarks.month``.
+
+The healthy month must raise nothing. The same month with every incident must raise the alert of
+each exactly once, and beside it nothing but what that incident says may be raised too. Exit code 1
+where that does not hold, with a line for each way in which it does not.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from benchmarks.month.incidents import INCIDENTS, Incident
+from benchmarks.month.replay import Part, Raised, Replayed, ReplayError, parts, replay, rules
+from benchmarks.month.world import DAY, SCRAPE, Array, Series, World
+from observability import native
+
+KEPT = Path(__file__).parents[2] / ".cache/month"
+CLEARS = 3 * 3600
+"""Seconds that a month must last longer than an incident in it."""
+PIECE = 2 * DAY
+"""Of a month that is replayed beside others, for a part that does not look back for days."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a month: what was raised, in the order of time, and the evaluations it took."""
+
+    raised: tuple[Raised, ...]
+    evaluations: int
+
+
+def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> int:
+    """Run both months, print the tables, and give the exit code."""
+    parser = argparse.ArgumentParser(prog="benchmarks.month", description=__doc__)
+    parser.add_argument("--days", type=_days, default=30.0, help="length of the month")
+    parser.add_argument("--traffic", type=_positive, default=10.0, help="mean, requests/s")
+    parser.add_argument("--seed", type=int, default=1, help="of all that is random")
+    parser.add_argument("--alert", default="", help="only alerts with this in their name")
+    parser.add_argument(
+        "--fresh", action="store_true", help="replay what an earlier run has replayed, too"
+    )
+    given = parser.parse_args(arguments)
+    console = console or Console(width=150, soft_wrap=True)
+    try:
+        promtool = native.build() / "promtool"
+        return _both(given, promtool, console)
+    except (native.NativeError, ReplayError) as error:
+        console.print(str(error), markup=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("interrupted; the next run goes on where this one stopped")
+        return 130
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: expected a positive number")
+    return value
+
+
+def _days(text: str) -> float:
+    value = _positive(text)
+    if value > 60:
+        raise argparse.ArgumentTypeError(f"{text}: expected at most 60 days")
+    return value
+
+
+def _both(given: argparse.Namespace, promtool: Path, console: Console) -> int:
+    chosen = [part for part in parts(rules()) if given.alert in part.name]
+    incidents = [
+        incident
+        for incident in INCIDENTS
+        if incident.ends + max((part.before for part in chosen), default=0) / 10 <= given.days * DAY
+        and any(expects(part, incident) for part in chosen)
+    ]
+    months = {
+        "healthy": World(given.days, (), given.traffic, given.seed),
+        "with incidents": World(given.days, incidents, given.traffic, given.seed),
+    }
+    outcomes = {
+        name: run(
+            name,
+            world,
+            chosen,
+            promtool,
+            console,
+            kept=None if given.fresh else KEPT,
+            beside=None if name == "healthy" else months["healthy"],
+        )
+        for name, world in months.items()
+    }
+    healthy, broken = outcomes.values()
+    console.print(_table(incidents, broken))
+    problems = [*quiet(healthy), *once(incidents, broken)]
+    for problem in problems:
+        console.print(problem, markup=False)
+    console.print(
+        f"{given.days:g} healthy days: {len(healthy.raised)} alerts raised in "
+        f"{healthy.evaluations:,} evaluations of alerts. The same with {len(incidents)} incidents: "
+        f"{len(incidents) - len({p.split(':')[0] for p in once(incidents, broken)})} of them as "
+        f"expected, in {broken.evaluations:,} evaluations around them."
+    )
+    return 1 if problems else 0
+
+
+def expects(part: Part, incident: Incident) -> bool:
+    """Whether the alert that an incident is to raise is in a part."""
+    return any(
+        rule.get("alert") == incident.alert and rule["labels"]["level"] == incident.level
+        for rule in part.rules
+    )
+
+
+def run(
+    name: str,
+    world: World,
+    chosen: Sequence[Part],
+    promtool: Path,
+    console: Console,
+    *,
+    kept: Path | None = None,
+    beside: World | None = None,
+) -> Outcome:
+    """Replay the parts of a month, each beside the others.
+
+    With another month ``beside``, a part is replayed only where what it reads differs from that,
+    and until this has no influence any more: elsewhere it is that month, draw by draw.
+    """
+    series = list(world.series())
+    last = world.steps * float(SCRAPE)
+    others = {str(one): one for one in beside.series()} if beside else {}
+    jobs = []
+    for part in chosen:
+        read = [one for one in series if part.reads(one)]
+        times = differences(read, others, world.steps) if beside else [(0.0, last)]
+        jobs += [(part, read, begin, end) for begin, end in spans(part, times, last)]
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with (
+        Progress(*columns, console=console) as progress,
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+    ):
+        task = progress.add_task(f"{name}: {world.steps * SCRAPE / DAY:g} days", total=len(jobs))
+
+        def one(job: tuple[Part, Sequence[Series], float, float]) -> tuple[Part, Replayed]:
+            part, read, begin, end = job
+            done = replay(part, read, begin, end, promtool, kept)
+            progress.advance(task)
+            return part, done
+
+        found = list(pool.map(one, jobs))
+    raised = sorted((one for _, done in found for one in done.raised), key=lambda one: one.at)
+    evaluations = sum(
+        done.evaluations * sum("alert" in rule for rule in part.rules) for part, done in found
+    )
+    return Outcome(tuple(raised), evaluations)
+
+
+def differences(
+    read: Sequence[Series], others: Mapping[str, Series], steps: int
+) -> list[tuple[float, float]]:
+    """Give from when to when, in seconds, any of the series is not what it is in another month."""
+    differs = np.zeros(steps + 1, dtype=bool)
+    nothing = Series("", {}, 0, np.full(steps, np.nan))
+    for one in read:
+        ours, theirs = (_said_by(each, steps) for each in (one, others.get(str(one), nothing)))
+        differs[:steps] |= ours != theirs
+    edges = np.flatnonzero(np.diff(differs.astype(int), prepend=0)) * float(SCRAPE)
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _said_by(series: Series, steps: int) -> Array:
+    """Give what a series says at each scrape: a counter its gain, a gauge its value, or -1."""
+    there = ~np.isnan(series.values)
+    whole = np.full(steps, -1.0)
+    part = slice(series.begin, series.begin + len(series.values))
+    if not series.name.endswith(("_total", "_count", "_bucket")):
+        whole[part] = np.where(there, series.values, -1)
+        return whole
+    counted = np.maximum.accumulate(np.where(there, np.arange(len(there)), -1))
+    held = np.where(counted >= 0, series.values[counted], 0)
+    whole[:] = 0
+    # It gains nothing by beginning again, or by not being there.
+    whole[part] = np.maximum(np.diff(held, prepend=0), 0)
+    return whole
+
+
+def spans(
+    part: Part, times: Sequence[tuple[float, float]], last: float
+) -> list[tuple[float, float]]:
+    """Give what of a month a part is replayed for, each so short that all processors are used."""
+    found: list[tuple[float, float]] = []
+    for begin, end in sorted(times):
+        until = min(end + part.before, last)
+        if found and begin <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], until))
+        else:
+            found.append((begin, until))
+    if part.before > PIECE / 2:
+        return found
+    return [
+        (at, min(at + PIECE, end))
+        for begin, end in found
+        for at in (begin + i * PIECE for i in range(int((end - begin) // PIECE) + 1))
+        if at < end
+    ]
+
+
+def quiet(outcome: Outcome) -> list[str]:
+    """Say what a healthy month raised."""
+    return [f"healthy: {_said(one)} was raised" for one in outcome.raised]
+
+
+def once(incidents: Sequence[Incident], outcome: Outcome) -> list[str]:
+    """Say which incident did not raise its alert once, or raised what it may not."""
+    problems = []
+    of = _by_incident(incidents, outcome)
+    for incident in incidents:
+        times = sum(one.kind == incident.expected for one in of[incident.name])
+        if times != 1:
+            problems.append(f"{incident.name}: {' '.join(incident.expected)} raised {times} times")
+        problems += [
+            f"{incident.name}: {_said(one)} was raised too"
+            for one in of[incident.name]
+            if one.kind != incident.expected and one.kind.alert not in incident.may_fire
+        ]
+    problems += [f"no incident: {_said(one)} was raised" for one in of[""]]
+    return problems
+
+
+def _by_incident(incidents: Sequence[Incident], outcome: Outcome) -> dict[str, list[Raised]]:
+    """Give what was raised since each incident began, until the next; before all of them is ''."""
+    found: dict[str, list[Raised]] = {"": [], **{incident.name: [] for incident in incidents}}
+    for one in outcome.raised:
+        begun = [incident.name for incident in incidents if incident.begins <= one.at]
+        found[begun[-1] if begun else ""].append(one)
+    return found
+
+
+def _said(raised: Raised) -> str:
+    day, seconds = divmod(raised.at, DAY)
+    clock = f"{int(seconds // 3600):02}:{int(seconds // 60) % 60:02}"
+    return f"{' '.join(raised.kind)} on day {day:.0f} at {clock}"
+
+
+def _table(incidents: Sequence[Incident], outcome: Outcome) -> Table:
+    table = Table("Incident", "Lasts", "Level", "Alert", "Raised", "After", "Clear after", "Beside")
+    of = _by_incident(incidents, outcome)
+    for incident in incidents:
+        own = [one for one in of[incident.name] if one.kind == incident.expected]
+        others = [
+            f"{one.kind.alert.removeprefix('Randsvc')} {one.kind.level}"
+            for one in of[incident.name]
+            if one.kind != incident.expected
+        ]
+        table.add_row(
+            incident.name,
+            incident.lasts,
+            incident.level,
+            incident.alert.removeprefix("Randsvc"),
+            str(len(own)),
+            _duration(own[0].at - incident.begins) if own else "-",
+            _duration(own[-1].until - incident.ends) if own else "-",
+            ", ".join(dict.fromkeys(others)),
+        )
+    return table
+
+
+def _duration(seconds: float) -> str:
+    if seconds == float("inf"):
+        return "-"
+    sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
+    hours, minutes = divmod(seconds / 60, 60)
+    return f"{sign}{hours:.0f}h{minutes:02.0f}m" if hours else f"{sign}{minutes:.1f} min"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,264 @@
+"""The incidents of the month, as data: when, for how long, what changes, and which alert says so.
+
+Each alert of production but the Watchdog is expected by one of them at least. They are apart by
+more than it takes to clear, and those of one error budget by more than its longest window, or the
+one before would have a share in what is raised.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from observability.timescale import Level, seconds
+
+__all__ = ("INCIDENTS", "Incident", "Kind")
+
+
+class Kind(NamedTuple):
+    """An alert as people are told of it: one name at two levels, or of two services, is two."""
+
+    alert: str
+    level: str
+    service: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incident:
+    """What goes wrong from ``hour`` of ``day`` on, both from 0, and lasts as ``2h`` does.
+
+    ``changes`` are conditions (see ``world``) and what they are meanwhile. ``may_fire`` says of
+    other alerts, by name, why they may say something too.
+    """
+
+    name: str
+    day: int
+    hour: float
+    lasts: str
+    changes: Mapping[str, float]
+    alert: str
+    level: Level
+    service: str = "randsvc"
+    may_fire: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def begins(self) -> float:
+        """Seconds since the beginning of the month."""
+        return self.day * 86_400 + self.hour * 3600
+
+    @property
+    def ends(self) -> float:
+        """The same of its end."""
+        return self.begins + seconds(self.lasts)
+
+    @property
+    def expected(self) -> Kind:
+        """What is to be raised once."""
+        return Kind(self.alert, self.level, self.service)
+
+
+_LESSER = "the other levels see the same requests"
+_TAIL = "the slow ones are far from the median while they are fewer than half"
+_PROBES = "half of the probes fail too, and four in a row now and then"
+
+INCIDENTS = (
+    Incident(
+        name="strange loop",
+        day=1, hour=12, lasts="6h",
+        changes={"slow": 0.01},
+        alert="RandsvcStrangeLoop", level="minor",
+    ),
+    Incident(
+        name="model down",
+        day=2, hour=10, lasts="1h",
+        changes={"fallback": 1},
+        alert="RandsvcModelReplaced", level="major",
+    ),
+    Incident(
+        name="model slow for every third",
+        day=2, hour=15, lasts="1h",
+        changes={"fallback": 0.3},
+        alert="RandsvcModelReplaced", level="major",
+    ),
+    Incident(
+        name="slow error burn: 2% fail",
+        day=3, hour=0, lasts="30h",
+        changes={"failing": 0.02},
+        alert="RandsvcRandomFailing", level="minor",
+    ),
+    Incident(
+        name="nearly full",
+        day=5, hour=14, lasts="40m",
+        changes={"busy": 0.88},
+        alert="RandsvcNearItsLimit", level="major",
+    ),
+    Incident(
+        name="8% take a second longer",
+        day=6, hour=0, lasts="30h",
+        changes={"slow": 0.08},
+        alert="RandsvcRandomSlow", level="minor",
+        may_fire={"RandsvcStrangeLoop": _TAIL},
+    ),
+    Incident(
+        name="service down",
+        day=8, hour=12, lasts="30m",
+        changes={"randsvc a runs": 0, "randsvc b runs": 0},
+        alert="RandsvcServiceDown", level="critical",
+        may_fire={"RandsvcNotAnswering": "the probe gets no answer either"},
+    ),
+    Incident(
+        name="authorization down",
+        day=8, hour=16, lasts="30m",
+        changes={"auth a runs": 0},
+        alert="RandsvcServiceDown", level="critical", service="auth",
+        may_fire={"RandsvcNotAnswering": "the probe gets no answer either"},
+    ),
+    Incident(
+        name="2% of the logins fail",
+        day=9, hour=0, lasts="30h",
+        changes={"logins failing": 0.02},
+        alert="RandsvcLoginFailing", level="minor", service="auth",
+    ),
+    Incident(
+        name="overload: 5% turned away",
+        day=11, hour=12, lasts="40m",
+        changes={"traffic": 3, "busy": 0.97, "shed": 0.05},
+        alert="RandsvcSheddingLoad", level="major",
+        may_fire={
+            "RandsvcNearItsLimit": "it is at its limit",
+            "RandsvcRandomFailing": "a request that is turned away is not answered",
+        },
+    ),
+    Incident(
+        name="8% of the logins take a second longer",
+        day=12, hour=0, lasts="30h",
+        changes={"logins slow": 0.08},
+        alert="RandsvcLoginSlow", level="minor", service="auth",
+    ),
+    Incident(
+        name="no user reaches the service",
+        day=13, hour=12, lasts="20m",
+        changes={"randsvc reached": 0},
+        alert="RandsvcNotAnswering", level="critical",
+    ),
+    Incident(
+        name="no user reaches the login",
+        day=13, hour=16, lasts="20m",
+        changes={"auth reached": 0},
+        alert="RandsvcNotAnswering", level="critical", service="auth",
+    ),
+    Incident(
+        name="the service pushes nothing",
+        day=14, hour=12, lasts="30m",
+        changes={"randsvc reporting": 0},
+        alert="RandsvcNotReporting", level="critical",
+    ),
+    Incident(
+        name="authorization pushes nothing",
+        day=14, hour=16, lasts="30m",
+        changes={"auth reporting": 0},
+        alert="RandsvcNotReporting", level="critical", service="auth",
+    ),
+    Incident(
+        name="nobody can log in",
+        day=15, hour=12, lasts="30m",
+        changes={"logins failing": 1},
+        alert="RandsvcNobodyCanLogIn", level="critical", service="auth",
+        may_fire={
+            "RandsvcLoginFailing": "each failed login spends the error budget",
+            "RandsvcNotAnswering": "the probe cannot log in either",
+        },
+    ),
+    Incident(
+        name="event loop blocked",
+        day=16, hour=10, lasts="1h",
+        changes={"ticks late": 0.05},
+        alert="RandsvcEventLoopBlocked", level="major",
+    ),
+    Incident(
+        name="rules fail",
+        day=16, hour=14, lasts="20m",
+        changes={"rules failing": 0.1},
+        alert="RandsvcRulesFailing", level="major", service="monitoring",
+    ),
+    Incident(
+        name="the Collector loses points",
+        day=16, hour=18, lasts="30m",
+        changes={"points lost": 1},
+        alert="RandsvcMeasurementsLost", level="major", service="monitoring",
+    ),
+    Incident(
+        name="telemetry path down",
+        day=17, hour=12, lasts="30m",
+        changes={"otel-collector runs": 0, "otel-collector-telemetry runs": 0},
+        alert="RandsvcCollectorDown", level="major", service="monitoring",
+    ),
+    Incident(
+        name="notifications fail",
+        day=17, hour=16, lasts="30m",
+        changes={"notifications failing": 0.1},
+        alert="RandsvcNotificationsFailing", level="major", service="monitoring",
+    ),
+    Incident(
+        name="one of two replicas gone",
+        day=18, hour=12, lasts="1h",
+        changes={"randsvc b runs": 0},
+        alert="RandsvcTargetsLost", level="major", service="monitoring",
+    ),
+    Incident(
+        name="error burst: half fail",
+        day=19, hour=12, lasts="40m",
+        changes={"failing": 0.5},
+        alert="RandsvcRandomFailing", level="critical",
+        may_fire={"RandsvcRandomFailing": _LESSER, "RandsvcNotAnswering": _PROBES},
+    ),
+    Incident(
+        name="60% of the logins take a second longer",
+        day=20, hour=12, lasts="1h",
+        changes={"logins slow": 0.6},
+        alert="RandsvcLoginSlow", level="critical", service="auth",
+        may_fire={"RandsvcLoginSlow": _LESSER},
+    ),
+    Incident(
+        name="half of the logins fail",
+        day=21, hour=12, lasts="40m",
+        changes={"logins failing": 0.5},
+        alert="RandsvcLoginFailing", level="critical", service="auth",
+        may_fire={"RandsvcLoginFailing": _LESSER, "RandsvcNotAnswering": _PROBES},
+    ),
+    Incident(
+        name="60% take a second longer",
+        day=22, hour=12, lasts="1h",
+        changes={"slow": 0.6},
+        alert="RandsvcRandomSlow", level="critical",
+        may_fire={"RandsvcRandomSlow": _LESSER, "RandsvcStrangeLoop": _TAIL},
+    ),
+    Incident(
+        name="5.5% fail",
+        day=23, hour=12, lasts="5h",
+        changes={"failing": 0.055},
+        alert="RandsvcRandomFailing", level="major",
+        may_fire={"RandsvcRandomFailing": _LESSER},
+    ),
+    Incident(
+        name="20% of the logins take a second longer",
+        day=24, hour=12, lasts="5h",
+        changes={"logins slow": 0.2},
+        alert="RandsvcLoginSlow", level="major", service="auth",
+        may_fire={"RandsvcLoginSlow": _LESSER},
+    ),
+    Incident(
+        name="5.5% of the logins fail",
+        day=25, hour=12, lasts="5h",
+        changes={"logins failing": 0.055},
+        alert="RandsvcLoginFailing", level="major", service="auth",
+        may_fire={"RandsvcLoginFailing": _LESSER},
+    ),
+    Incident(
+        name="20% take a second longer",
+        day=26, hour=12, lasts="5h",
+        changes={"slow": 0.2},
+        alert="RandsvcRandomSlow", level="major",
+        may_fire={"RandsvcRandomSlow": _LESSER, "RandsvcStrangeLoop": _TAIL},
+    ),
+)  # fmt: skip
+"""In the order of their times."""
