@@ -6,6 +6,7 @@ for one window, as all windows are made by the same code.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from observability.alerts import alerts, burn_alerts
-from observability.slo import BAD_EVENTS, BURN_RATE, SLOS
+from observability.slo import SLOS
 from observability.timescale import PRODUCTION
 from tests.alert_cases import all_cases, rules_of, run
 
@@ -127,29 +128,25 @@ def mutants(name: str) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
             found = mutations(rule["expr"])
         for mutation in found:
             changed = rule | {"expr": mutation.expr}
-            read = [changed if r is rule else r for r in rules if _is_read(r, rules, level)]
-            yield level, f"{rule.get('record', level)}: {mutation.does}", read
-
-
-def _is_read(rule: dict[str, Any], rules: list[dict[str, Any]], level: str) -> bool:
-    """Whether the alert of a level reads a rule, or it is that alert."""
-    if "alert" in rule:
-        return bool(rule["labels"]["level"] == level)
-    (alert,) = (r for r in rules if r["labels"].get("level") == level)
-    # Whoever forgets the window of the bad events sees those of all.
-    return rule["record"] == BAD_EVENTS or (
-        rule["record"] == BURN_RATE and f'window="{rule["labels"]["window"]}"' in alert["expr"]
-    )
+            mutated = [changed if r is rule else r for r in rules]
+            yield level, f"{rule.get('record', level)}: {mutation.does}", mutated
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_mutation_of_an_alert_fails_a_case(name: str, tmp_path: Path) -> None:
+    noticed: Counter[str] = Counter()
+
     def survives(numbered: tuple[int, tuple[str, str, list[dict[str, Any]]]]) -> str | None:
         i, (level, does, rules) = numbered
         folder = tmp_path / str(i)
         folder.mkdir()
         cases = [case for case in CASES if case.alert == name and case.level == level]
-        return does if run(folder, rules, cases).returncode == 0 else None
+        # One case that notices is enough; who noticed most is asked first.
+        for case in sorted(cases, key=lambda case: -noticed[case.name]):
+            if run(folder, rules, [case]).returncode:
+                noticed[case.name] += 1
+                return None
+        return does
 
     with ThreadPoolExecutor(2) as pool:
         survivors = [does for does in pool.map(survives, enumerate(mutants(name))) if does]
