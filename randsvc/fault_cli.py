@@ -43,16 +43,17 @@ _every_fault = "".join(
 def list_(*, management: Management = HERE) -> None:
     """List what can be broken, and what is."""
     faults = json.loads(_ask("GET", management, "/faults"))
+    longest = max(map(len, faults["known"]))
     for name, schema in faults["known"].items():
-        print(_row(name, schema, faults["on"].get(name)))  # noqa: T201
+        print(f"{name:<{longest}}  {_state(schema, faults['on'].get(name))}")  # noqa: T201
 
 
-def _row(name: str, schema: dict[str, Any], on: dict[str, float] | None) -> str:
+def _state(schema: dict[str, Any], on: dict[str, float] | None) -> str:
     if on is None:
         parameters = " ".join(f"--{name}" for name in schema["properties"])
-        return f"{name:<13}off             {schema['description']}: {parameters}"
+        return f"off             {schema['description']}: {parameters}"
     parameters = " ".join(f"{name}={value:g}" for name, value in on.items() if name != "duration")
-    return f"{name:<13}on, {on['duration']:4.0f} s left {parameters}".rstrip()
+    return f"on, {on['duration']:4.0f} s left {parameters}".rstrip()
 
 
 @fault_app.command(name="set", help=f"Turn a fault on, for --duration seconds.{_every_fault}")
