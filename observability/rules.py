@@ -81,6 +81,15 @@ def rate(
     return f"{total(by)} (rate({metric}{{{','.join((job, *matchers))}}}[{window}]))"
 
 
+def increase(metric: str, *matchers: str, by: Sequence[str] = ("job",), window: str) -> str:
+    """Give the same of increases: how many in the window.
+
+    >>> increase("x_total", window="5m")
+    'sum by (job) (increase(x_total{job="randsvc"}[5m]))'
+    """
+    return f"{total(by)} (increase({metric}{{{','.join((JOB, *matchers))}}}[{window}]))"
+
+
 def total(by: Sequence[str]) -> str:
     """Give ``sum by (...)``; without labels ``sum``, which leaves none."""
     return f"sum by ({', '.join(by)})" if by else "sum"

@@ -66,6 +66,18 @@ class TimeScale:
     """Requests within it."""
     hold: str
     """For how long an alert stays on after it last held, so that one incident is one alert."""
+    samples: tuple[str, str]
+    """The windows of what is compared with the baseline and with the truth: a short one, which sees
+    a large change soon, and a long one, which sees a small one at little traffic too."""
+    min_values: int
+    """Values or inputs in such a window below which nothing is said of drift."""
+    min_labels: int
+    """Answers in such a window of which the truth is known, for the same."""
+    drift_wait: str
+    """For how long a drift must hold."""
+    day: str
+    """How long ago yesterday was, at the same time of the day; labels are compared with it too."""
+    week: str
 
 
 # The windows and factors of https://sre.google/workbook/alerting-on-slos/, table 5-8, with its
@@ -94,6 +106,13 @@ PRODUCTION = TimeScale(
     tail="1h",
     min_tail=1000,
     hold="5m",
+    # At 5 requests/s 1,500 values, in which a quarter of a standard deviation shows.
+    samples=("5m", "1h"),
+    min_values=100,
+    min_labels=30,
+    drift_wait="1m",
+    day="1d",
+    week="7d",
 )
 
 # For scrapes, pushes and evaluations every 1 s or 2 s, and 10 to 25 requests/s. A fault is to be
@@ -122,6 +141,13 @@ DEMO = TimeScale(
     tail="1m",
     min_tail=500,
     hold="10s",
+    samples=("20s", "60s"),
+    min_values=100,
+    min_labels=30,
+    drift_wait="4s",
+    # That of the simulated users, in randsvc/users.py.
+    day="10m",
+    week="70m",
 )
 
 SCALES = {scale.name: scale for scale in (PRODUCTION, DEMO)}

@@ -1,0 +1,146 @@
+"""The distances on the real chain: those of numpy from the same buckets, and near the raw draws'.
+
+With one process, with two, whose values are of one sample, and pulled instead of pushed.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from aiohttp import ClientSession
+
+from observability.drift import BIN_ERROR, COUNT, PER_SD, SAMPLE, distance, floor
+from observability.stack import Stack, randsvc, running, wait_until
+from randsvc.baselines import LEVELS, Described, baselines
+from randsvc.settings import Settings
+from tests.drift_reference import Array, Buckets, distances, floors, shares, wasserstein
+
+pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
+
+REQUESTS = 1200
+ENV = {"OTEL_METRIC_EXPORT_INTERVAL": "500", "RANDSVC_DELAY": "constant(0)"}
+KINDS = {
+    "one process": {"RANDSVC_WORKERS": "1"},
+    "two processes": {"RANDSVC_WORKERS": "2"},
+    "pulled": {"RANDSVC_WORKERS": "1", "OTEL_METRICS_EXPORTER": "prometheus"},
+}
+SAMPLED = 'randsvc_distribution="value",window="60s"'
+BASELINE: Described = baselines(Settings())["value"]
+
+
+async def ask(url: str, number: int) -> list[float]:
+    """Send requests, ten at a time; what they are answered."""
+    async with ClientSession() as session:
+
+        async def some() -> list[float]:
+            found = []
+            for _ in range(number // 10):
+                # Any of the workers takes a connection, and one alone would take all that is sent.
+                async with session.get(f"{url}/random", headers={"Connection": "close"}) as answer:
+                    found.append((await answer.json())["value"])
+            return found
+
+        return [
+            value for each in await asyncio.gather(*(some() for _ in range(10))) for value in each
+        ]
+
+
+class Asked:
+    """A chain whose service has answered, and what it answered."""
+
+    def __init__(self, stack: Stack, workers: int, pulled: bool) -> None:
+        self.stack = stack
+        self.workers = workers
+        self.pulled = pulled
+        url = stack.url("randsvc:8080")
+        born = 'count(randsvc_value{job="randsvc",randsvc_source="model"})'
+        # What a process counted before it was first seen is no increase.
+        wait_until(lambda: asyncio.run(ask(url, 10)) and stack.number(born) == workers, within=30)
+        time.sleep(3)
+        before = self.total()
+        self.values = np.array(asyncio.run(ask(url, REQUESTS)))
+        wait_until(lambda: self.total() == before + REQUESTS, within=20)
+        time.sleep(3)
+        self.at = time.time() - 1
+
+    def total(self) -> float:
+        return self.stack.number("sum(histogram_count(randsvc_value))") or 0.0
+
+    def series(self, selector: str) -> dict[str, Any]:
+        (found,) = self.stack.query(f"{selector} @ {self.at:.3f}")
+        return found
+
+    def number(self, series: str, labels: str = "") -> float:
+        return float(self.series(f"{series}{{{SAMPLED}{labels}}}")["value"][1])
+
+    def buckets(self) -> Buckets:
+        _, histogram = self.series(f"{SAMPLE}{{{SAMPLED}}}")["histogram"]
+        _, lower, upper, count = np.array(histogram["buckets"], dtype=float).T
+        return Buckets(lower, upper, count, exponential=not self.pulled)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def asked(request: pytest.FixtureRequest, programs: Path) -> Iterator[Asked]:
+    env = {**ENV, **KINDS[request.param]}
+    service, pulled = partial(randsvc, env=env), request.param == "pulled"
+    with running(services=[service], free_ports=True, interval="1s", pull=pulled) as stack:
+        yield Asked(stack, int(env["RANDSVC_WORKERS"]), pulled)
+
+
+def expected(p: Array, quantiles: list[float]) -> Mapping[str, float]:
+    q = np.array(list(BASELINE.shares.values()))
+    return {
+        **distances(p, q),
+        "wasserstein": wasserstein(quantiles, list(BASELINE.quantiles.values())),
+    }
+
+
+def test_the_rules_give_what_numpy_gives_from_the_same_buckets(asked: Asked) -> None:
+    buckets = asked.buckets()
+    p, now = shares(buckets, BASELINE), [buckets.quantile(level) for level in LEVELS]
+    of_baseline = ',against="baseline"'
+    for name, value in expected(p, now).items():
+        assert asked.number(distance(name), of_baseline) == pytest.approx(value, abs=1e-9), name
+    uncertainty = 1 / buckets.total + 1 / BASELINE.statistics["count"]
+    for name, value in floors(uncertainty, len(p), BASELINE.statistics).items():
+        assert asked.number(floor(name), of_baseline) == pytest.approx(value, abs=1e-9), name
+
+
+def test_they_are_as_near_to_those_of_the_raw_draws_as_is_stated(asked: Asked) -> None:
+    edges = np.array(list(BASELINE.edges.values()))
+    cumulated = (asked.values[:, None] <= edges).mean(axis=0)
+    p = np.diff([0.0, *cumulated, 1.0])
+    raw = expected(p, list(np.quantile(asked.values, LEVELS)))
+    of_baseline = ',against="baseline"'
+    # Where in its bucket a value lies is not known, and a bucket holds a part of the sample: a
+    # sixteenth of an octave at most a tenth of it, half a standard deviation twice as much.
+    coarser = 4 if asked.pulled else 1
+    off = {name: asked.number(distance(name), of_baseline) - raw[name] for name in raw}
+    assert abs(off["ks"]) < 0.1 / 8 * coarser + BIN_ERROR * coarser
+    assert abs(off["total_variation"]) < 0.03 * coarser
+    assert abs(off["wasserstein"]) / 10 < (5 * BIN_ERROR + 0.03) * coarser
+    assert abs(asked.number(PER_SD, of_baseline) - raw["wasserstein"] / 10) < 0.04 * coarser
+
+
+def test_every_process_has_its_part_in_the_sample(asked: Asked) -> None:
+    counted = asked.stack.query('histogram_count(randsvc_value{randsvc_source="model"})')
+    assert len(counted) == asked.workers
+    for series in counted:
+        assert float(series["value"][1]) > REQUESTS / asked.workers / 4
+    # `increase` extrapolates, and leaves out what was there when a process was first seen.
+    assert asked.number(COUNT) >= REQUESTS
+
+
+def test_a_baseline_is_one_however_many_export_it(asked: Asked) -> None:
+    exported = asked.stack.query('randsvc_baseline_share{randsvc_distribution="value"}')
+    recorded = asked.stack.query(
+        'job_distribution_bin:baseline_share:max{randsvc_distribution="value"}'
+    )
+    instances = {series["metric"]["instance"] for series in exported}
+    assert len(exported) == len(instances) * len(BASELINE.shares)
+    assert {s["metric"]["randsvc_bin"]: float(s["value"][1]) for s in recorded} == BASELINE.shares
