@@ -8,12 +8,12 @@ is worse mute what follows from it.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
+from observability.alert import RUNBOOKS, Alert
+from observability.ml_alerts import ml_alerts
 from observability.rules import JOB, SERVER_ERROR
 from observability.slo import BAD_EVENTS, BURN_RATE, SLOS, Slo
-from observability.timescale import SEVERITY, Burn, Level, TimeScale, seconds
+from observability.timescale import SEVERITY, Burn, TimeScale, seconds
 from randsvc.telemetry.catalogue import (
     CONCURRENCY_LIMIT,
     EVENT_LOOP_LAG,
@@ -23,10 +23,6 @@ from randsvc.telemetry.catalogue import (
 
 __all__ = ("RUNBOOKS", "WATCHDOG", "Alert", "alerts", "burn_alerts", "other_alerts")
 
-RUNBOOKS = "docs/runbooks"
-"""What ``runbook_url`` begins with: a folder of the project, or the address that publishes it."""
-GRAFANA = "http://localhost:3000"
-"""What the links to dashboards begin with: the address that docker compose publishes."""
 WATCHDOG = "RandsvcWatchdog"
 SERVICES = ("randsvc", "auth")
 
@@ -48,42 +44,9 @@ _LOGIN = 'job="auth",http_route="/login"'
 _COLLECTOR = 'job="otel-collector-telemetry"'
 
 
-@dataclass(frozen=True, kw_only=True)
-class Alert:
-    """An alert; ``summary`` and ``description`` are Go templates, ``$value`` is that of ``expr``.
-
-    ``service`` is empty where the series say it. ``wait`` is for how long ``expr`` must hold.
-    """
-
-    name: str
-    level: Level | Literal["none"]
-    service: str
-    expr: str
-    summary: str
-    description: str
-    dashboard: str = "golden-signals"
-    wait: str = ""
-    hold: str = ""
-
-    def labels(self, scale: TimeScale) -> dict[str, str]:
-        """Give the labels that the rule adds; by ``time_scale`` Alertmanager knows how long."""
-        severity = "none" if self.level == "none" else SEVERITY[self.level]
-        service = {"service": self.service} if self.service else {}
-        return {"level": self.level, "severity": severity, **service, "time_scale": scale.name}
-
-    def annotations(self) -> dict[str, str]:
-        """Give what a message says."""
-        return {
-            "summary": self.summary,
-            "description": self.description,
-            "runbook_url": f"{RUNBOOKS}/{self.name}.md",
-            "dashboard_url": f"{GRAFANA}/d/randsvc-{self.dashboard}",
-        }
-
-
 def alerts(scale: TimeScale) -> list[Alert]:
     """Give every alert."""
-    return [*burn_alerts(scale), *other_alerts(scale)]
+    return [*burn_alerts(scale), *other_alerts(scale), *ml_alerts(scale)]
 
 
 def burn_alerts(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[Alert]:
@@ -129,7 +92,7 @@ def _burns(slo: Slo, burn: Burn) -> str:
 
 
 def other_alerts(scale: TimeScale) -> Iterator[Alert]:
-    """Give all others, in the order of their levels."""
+    """Give those on the service and its monitoring, in the order of their levels."""
     for service in SERVICES:
         yield from _unseen(service, scale)
     yield _nobody_can_log_in(scale)

@@ -14,6 +14,7 @@ from observability import drift, inputs, truth
 from observability.alerts import alerts, other_alerts
 from observability.baselines import baselines
 from observability.dashboards import DASHBOARDS, model
+from observability.ml_alerts import ml_alerts
 from observability.rule_files import rule_file, slo_file
 from observability.rules import bound, groups
 from observability.slo import SLOS
@@ -41,10 +42,11 @@ def rule_files() -> dict[str, str]:
 def alert_files(scale: TimeScale) -> dict[str, str]:
     """Give the alerts of a time scale, and what they are made from, in a folder of its name."""
     others = tuple(other_alerts(scale))
-    ml = tuple(rule for module in (drift, inputs, truth) for rule in module.recordings(scale))
+    recorded = (rule for module in (drift, inputs, truth) for rule in module.recordings(scale))
+    ml = (*recorded, *ml_alerts(scale))
     return {
         f"{RULES}/{scale.name}/slo.yml": slo_file(SLOS, scale, head=_head("slo")),
-        f"{RULES}/{scale.name}/ml.yml": rule_file("ml", ml, scale, head=_head("drift")),
+        f"{RULES}/{scale.name}/ml.yml": rule_file("ml", ml, scale, head=_head("ml_alerts")),
         f"{RULES}/{scale.name}/alerts.yml": rule_file(
             "alerts", others, scale, head=_head("alerts")
         ),

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import yaml
 
-from observability.alerts import Alert, burn_alerts
+from observability.alert import Alert
+from observability.alerts import burn_alerts
 from observability.rules import Rule
 from observability.slo import Slo, recordings
 from observability.timescale import TimeScale

@@ -19,10 +19,11 @@ from observability.alerts import alerts, burn_alerts
 from observability.slo import SLOS
 from observability.timescale import PRODUCTION
 from tests.alert_cases import all_cases, rules_of, run
+from tests.ml_alert_cases import ml_cases
 
 pytestmark = pytest.mark.timeout(900)
 
-CASES = all_cases()
+CASES = [*all_cases(), *ml_cases()]
 NAMES = list(dict.fromkeys(alert.name for alert in alerts(PRODUCTION)))
 
 SAME = {slo.alert for slo in SLOS}

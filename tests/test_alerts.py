@@ -27,11 +27,12 @@ from tests.alert_cases import (
     run,
     world,
 )
+from tests.ml_alert_cases import ml_cases
 from tests.promtool import promtool
 
 pytestmark = pytest.mark.timeout(900)  # the first build of promtool
 
-CASES = all_cases()
+CASES = [*all_cases(), *ml_cases()]
 NAMES = list(dict.fromkeys(alert.name for alert in alerts(PRODUCTION)))
 every_scale = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys())
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from observability import drift, inputs, slo, truth
 from observability.dashboards import DASHBOARDS, model, queries
 from observability.generate import ROOT
 from observability.rules import DISTRIBUTION_WINDOW, groups
-from observability.slo import recordings
 from observability.timescale import PRODUCTION
 from randsvc.telemetry.catalogue import METRICS, Metric
 from tests.promtool import check_rules, promtool
@@ -90,7 +90,9 @@ def series_of(metric: Metric) -> set[str]:
 
 OWN = set().union(*map(series_of, METRICS))
 RECORDED = {rule.record for group in groups() for rule in group.rules}
-RECORDED |= {rule.record for rule in recordings(PRODUCTION)}
+RECORDED |= {
+    rule.record for module in (slo, drift, inputs, truth) for rule in module.recordings(PRODUCTION)
+}
 
 
 def names_in(expr: str) -> set[str]:
@@ -150,6 +152,8 @@ def test_every_label_of_the_service_is_in_the_catalogue() -> None:
     known = attributes | {"instance", "job", "le", "quantile"}
     # Of alerts and objectives.
     known |= {"alertname", "alertstate", "level", "service", "slo", "window"}
+    # Of distances.
+    known |= {"against"}
     exprs = [q.expr for q in queries() if q.dashboard != "pipeline"]
     exprs += [r.expr for g in groups() for r in g.rules]
     for expr in exprs:
@@ -175,6 +179,8 @@ def test_no_panel_may_be_empty_altogether_but_those_of_errors() -> None:
         ("golden-signals", "Errors by type"),
         ("incidents", "Alerts"),
         ("incidents", "Faults"),
+        ("ml", "Model against fallback"),
+        ("ml", "Fallback against model"),
     ]
 
 
@@ -313,6 +319,7 @@ def test_uids_are_fixed_and_different() -> None:
         "randsvc-golden-signals",
         "randsvc-distributions",
         "randsvc-incidents",
+        "randsvc-ml",
         "randsvc-pipeline",
     ]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from observability.dashboards import distributions, golden_signals, incidents, pipeline
+from observability.dashboards import distributions, golden_signals, incidents, ml, pipeline
 from observability.dashboards.panels import Dashboard
 
 __all__ = ("DASHBOARDS", "Query", "model", "queries")
@@ -16,6 +16,7 @@ DASHBOARDS: Mapping[str, Dashboard] = {
     "golden-signals": golden_signals.dashboard(),
     "distributions": distributions.dashboard(),
     "incidents": incidents.dashboard(),
+    "ml": ml.dashboard(),
     "pipeline": pipeline.dashboard(),
 }
 """Every dashboard by the name of its file."""

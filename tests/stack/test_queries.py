@@ -9,11 +9,18 @@ import pytest
 
 from observability.dashboards import Query, queries
 from observability.stack import Stack, randsvc, running, wait_until
+from observability.truth import ERROR_NOW, WORTH
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 
 SECONDS = 25
 """Until the rules have evaluated what the first rules recorded, at an interval of 1 s."""
+
+NOT_YET = {
+    **dict.fromkeys((WORTH, f"{WORTH}_low", f"{WORTH}_high"), "the fallback has not answered"),
+    ERROR_NOW: "there has not been a day before",
+}
+"""Rules that record nothing on a healthy stack that has just been started, and why."""
 
 
 @pytest.fixture(scope="module")
@@ -46,5 +53,5 @@ def test_every_rule_is_evaluated_without_error_and_records(used: Stack) -> None:
     for group in groups:
         for rule in group["rules"]:
             assert rule["health"] == "ok", rule
-            if rule["type"] == "recording":
+            if rule["type"] == "recording" and rule["name"] not in NOT_YET:
                 assert wait_until(lambda: used.query(rule["name"]), within=10), rule  # noqa: B023
