@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 import aiohttp
 from yarl import URL
 
+from randsvc.customers import draw_features
 from randsvc.scenarios import LEVELS, Load, Scenario, ScenarioError, SetFault, Step, StopProgram
 
 __all__ = ("Addresses", "Programs", "Verdict", "run")
@@ -323,7 +324,7 @@ async def _sent(load: Load, stack: "_Stack", say: Say) -> AsyncIterator[None]:
 
         async def ask() -> None:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                async with session.get(url) as answer:
+                async with session.get(url, params=draw_features()) as answer:
                     await answer.read()
                     if answer.status == 503:  # shed: a client that does not wait would only spin
                         await asyncio.sleep(0.1)

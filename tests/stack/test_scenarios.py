@@ -62,13 +62,21 @@ KILLS = (
 # Each on a stack of its own. What the longest windows see comes last: on a stack that has just been
 # started they are empty, and notice anything at once.
 LANES: Sequence[Sequence[Run]] = (
-    (Run("model-down"), Run("auth-down"), Run("slow-error-burn")),
-    (Run("overload"), Run("telemetry-path-down"), Run("strange-loop")),
+    (
+        *(Run("model-down"), Run("auth-down"), Run("value-shift-large"), Run("segment-change")),
+        Run("slow-error-burn"),
+    ),
+    (
+        *(Run("overload"), Run("telemetry-path-down"), Run("model-frozen"), Run("feature-missing")),
+        Run("strange-loop"),
+    ),
     (
         *(Run("healthy-day"), Run("model-slow"), Run("event-loop-blocked"), Run("service-down")),
         UNEXPECTED := Run("model-down", unexpected=True),
     ),
     (Run("quiet-night"), Run("error-burst"), *KILLS),
+    # The last one needs a past in which truth was reported.
+    (Run("no-drift"), Run("value-shift-small"), Run("concept-drift"), Run("feedback-stopped")),
 )
 RUNS = [run for lane in LANES for run in lane]
 
