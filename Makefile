@@ -63,6 +63,10 @@ bench: $(VENV)/dev.stamp  ## measure the price of measuring, and of being read (
 bench-recovery: $(VENV)/dev.stamp  ## measure how well distributions are recovered, against the truth (10 min)
 	$(BIN)/python -m benchmarks.recovery
 
+.PHONY: bench-drift
+bench-drift: $(VENV)/dev.stamp  ## measure how soon a drift is found, and how often one that is not there (6 min)
+	$(BIN)/python -m benchmarks.drift
+
 .PHONY: month
 month: $(VENV)/dev.stamp  ## replay a healthy month, and one with every incident, with the alerts of production
 	$(BIN)/python -m benchmarks.month
