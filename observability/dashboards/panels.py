@@ -382,7 +382,9 @@ def bars(
                 excludeByName={"Time": True},
                 indexByName={},
                 renameByName={
-                    f"Value #{_letter(i)}": query.legend for i, query in enumerate(drawn)
+                    # Grafana adds the letter of a query only where there are several.
+                    f"Value #{_letter(i)}" if len(drawn) > 1 else "Value": query.legend
+                    for i, query in enumerate(drawn)
                 },
             )
         )
