@@ -1,8 +1,9 @@
 """The incidents of the month, as data: when, for how long, what changes, and which alert says so.
 
-Each alert of production but the Watchdog is expected by one of them at least. They are apart by
-more than it takes to clear, and those of one error budget by more than its longest window, or the
-one before would have a share in what is raised.
+Each alert of production on the service and its monitoring is expected by one of them at least;
+those on the model have benchmarks/drift.py. Incidents are apart by more than it takes to clear, and
+those of one error budget by more than its longest window, or the one before would have a share in
+what is raised.
 """
 
 from collections.abc import Mapping
