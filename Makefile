@@ -27,7 +27,7 @@ tools: $(VENV)/dev.stamp  ## build the native programs, and print their folder
 # --------------------------------------------------------------------------------------------- work on it
 
 # Programs that come from the system; what stays missing, the tests name.
-PACKAGES := prometheus-blackbox-exporter
+PACKAGES := chromium prometheus-blackbox-exporter
 .PHONY: packages
 packages:
 	@missing=$$(for name in $(PACKAGES); do dpkg -s $$name >/dev/null 2>&1 || echo $$name; done); \

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from randsvc.bearer import bearer_token, unauthorized
 from randsvc.bodies import read_object
+from randsvc.cross_origin import refuse_cross_origin, refuse_foreign_host
 from randsvc.faults import AUTH_FAULTS, RANDOM_FAULTS, FaultError, Faults
 from randsvc.problems import guarded
 
@@ -26,12 +27,15 @@ def add_faults(
     """Add the routes that show and switch ``faults``.
 
     Switching takes ``token`` as a bearer token. Without one it is open where the port is ``local``
-    to the machine, and closed where it is not.
+    to the machine, and closed where it is not. No page of another origin can switch anything.
     """
 
     def authorize(request: web.Request) -> None:
+        refuse_cross_origin(request)
         if token is None:
-            if not local:
+            if local:
+                refuse_foreign_host(request)
+            else:
                 raise web.HTTPForbidden(
                     text="faults can be set on a port beyond this machine only with a token: set "
                     "RANDSVC_MANAGEMENT_TOKEN (RANDSVC_AUTH_MANAGEMENT_TOKEN for auth)"

@@ -1,9 +1,10 @@
-"""The management application: ``/metrics``, ``/livez``, ``/readyz``, ``/faults``."""
+"""The management application: the console, ``/metrics``, ``/livez``, ``/readyz``, ``/faults``."""
 
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from randsvc.console import Console, add_console
 from randsvc.fault_api import add_faults
 from randsvc.faults import Faults
 from randsvc.problems import add_catch_all, problem
@@ -22,6 +23,7 @@ def make_management_app(
     ready: Callable[[], bool],
     metrics: Callable[[], Awaitable[bytes | None]],
     faults: Faults,
+    console: Console,
     token: str | None = None,
     local: bool = True,
 ) -> web.Application:
@@ -29,7 +31,8 @@ def make_management_app(
 
     ``ready`` tells whether requests should be sent here; ``metrics`` renders the text format, or
     gives None where the metrics are pushed only. ``faults`` are switched with ``token``, or freely
-    where there is none and the port is ``local`` to the machine.
+    where there is none and the port is ``local`` to the machine. The page at ``/`` shows what
+    ``console`` says.
     """
 
     async def get_metrics(request: web.Request) -> web.Response:
@@ -50,5 +53,6 @@ def make_management_app(
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     add_faults(app.router, faults, token=token, local=local)
+    add_console(app, console, faults, token=token is not None, local=local)
     add_catch_all(app.router)
     return app

@@ -8,14 +8,17 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 
 from aiohttp import web
 from yarl import URL
 
+from randsvc.console import Console
+from randsvc.distributions import Distribution
 from randsvc.faults import Fault, Faults
 from randsvc.management import make_management_app
 from randsvc.settings import ServerSettings
+from randsvc.telemetry.catalogue import Metric
 from randsvc.telemetry.environment import ConfigurationError
 from randsvc.telemetry.pipeline import Telemetry
 
@@ -65,11 +68,13 @@ async def served(
     make_app: MakeApp,
     known: Sequence[Fault],
     stop: asyncio.Event,
+    truths: Mapping[Metric, Distribution],
     **announced: object,
 ) -> AsyncIterator[str]:
     """Serve in this process inside, and give the URL of the public port; not ready from ``stop``.
 
-    At the end requests in flight are finished, and telemetry is handed over.
+    ``truths`` is what the console draws over what was measured. At the end requests in flight are
+    finished, and telemetry is handed over.
     """
     with ports(settings) as (public, management):
         faults = Faults(known, crash=crash)
@@ -77,11 +82,19 @@ async def served(
             service=settings.service,
             concurrency_limit=settings.max_concurrency,
             faults=faults.states,
+            viewed=True,
+        )
+        console = Console(
+            service=settings.service,
+            view=telemetry.view,
+            truths=truths,
+            prometheus_url=settings.prometheus_url,
+            links=settings.links,
         )
         app = make_app(telemetry, faults)
         ready = lambda: not stop.is_set()  # noqa: E731
         async with (
-            management_site(management, settings, ready, telemetry.render, faults),
+            management_site(management, settings, ready, telemetry.render, faults, console),
             listening(public, app, telemetry, settings.grace),
         ):
             announce(settings, public, management, **announced)
@@ -113,6 +126,7 @@ async def management_site(
     ready: Callable[[], bool],
     metrics: Callable[[], Awaitable[bytes | None]],
     faults: Faults,
+    console: Console,
 ) -> AsyncIterator[None]:
     """Serve the management application inside."""
     host = ipaddress.ip_address(management.getsockname()[0])
@@ -120,6 +134,7 @@ async def management_site(
         ready=ready,
         metrics=metrics,
         faults=faults,
+        console=console,
         token=settings.management_token,
         local=host.is_loopback,
     )

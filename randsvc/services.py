@@ -5,15 +5,19 @@ import contextlib
 import logging
 import os
 import secrets
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
+
+from yarl import URL
 
 from randsvc.app import make_app
 from randsvc.auth import make_auth_app
 from randsvc.faults import AUTH_FAULTS, RANDOM_FAULTS
 from randsvc.server import served, termination
 from randsvc.settings import AuthSettings, Settings
+from randsvc.telemetry.catalogue import DELAY, VALUE
 from randsvc.telemetry.environment import ConfigurationError
 from randsvc.tokens import SECRET_BYTES
 from randsvc.users import Login, simulated_users
@@ -33,7 +37,13 @@ async def serve_random(settings: Settings, auth: AuthSettings | None = None) -> 
                 "name; run randsvc auth by itself"
             )
         secret = settings.auth_secret or auth.secret or secrets.token_urlsafe(SECRET_BYTES)
-        settings, auth = replace(settings, auth_secret=secret), replace(auth, secret=secret)
+        auth = replace(
+            auth,
+            secret=secret,
+            prometheus_url=auth.prometheus_url or settings.prometheus_url,
+            links=auth.links or settings.links,
+        )
+        settings = replace(settings, auth_secret=secret, links=_with_login(settings.links, auth))
     stop = termination()
     async with contextlib.AsyncExitStack() as stack:
         service = await stack.enter_async_context(_random(settings, stop))
@@ -54,6 +64,15 @@ async def serve_auth(settings: AuthSettings) -> None:
     _logger.info("stopped")
 
 
+def _with_login(links: Mapping[str, str], auth: AuthSettings) -> Mapping[str, str]:
+    """The links, and the console of the login service where its address is known beforehand."""
+    if not auth.management_port:
+        return links
+    host = "localhost" if auth.management_host == "127.0.0.1" else auth.management_host
+    url = URL.build(scheme="http", host=host, port=auth.management_port)
+    return {"Console of the login": str(url), **links}
+
+
 def _random(settings: Settings, stop: asyncio.Event) -> AbstractAsyncContextManager[str]:
     if settings.workers > 1:
         return supervised(settings, stop)
@@ -62,13 +81,14 @@ def _random(settings: Settings, stop: asyncio.Event) -> AbstractAsyncContextMana
         partial(make_app, settings),
         RANDOM_FAULTS,
         stop,
+        truths={VALUE: settings.value, DELAY: settings.delay},
         value=str(settings.value),
         delay=str(settings.delay),
     )
 
 
 def _auth(settings: AuthSettings, stop: asyncio.Event) -> AbstractAsyncContextManager[str]:
-    return served(settings, partial(make_auth_app, settings), AUTH_FAULTS, stop)
+    return served(settings, partial(make_auth_app, settings), AUTH_FAULTS, stop, truths={})
 
 
 async def _stopping(stop: asyncio.Event) -> None:

@@ -10,7 +10,7 @@ The ``OTEL_*`` variables are read where they are used, in ``randsvc.telemetry``.
 import difflib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -32,10 +32,26 @@ def _delay(type_: type, tokens: Sequence[Token]) -> Distribution:
 
 
 def _http_url(type_: type, value: str | None) -> None:
-    if value is not None:
-        url = URL(value)  # raises ValueError where it is none
-        if url.scheme not in ("http", "https") or not url.host:
-            raise ValueError("Expected a URL such as http://localhost:8081")
+    if value is not None and not _is_http(value):
+        raise ValueError("Expected a URL such as http://localhost:8081")
+
+
+def _is_http(text: str) -> bool:
+    try:
+        url = URL(text)
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host)
+
+
+def _links(type_: type, tokens: Sequence[Token]) -> Mapping[str, str]:
+    links = {}
+    for part in filter(None, map(str.strip, tokens[0].value.split(","))):
+        name, _, url = part.partition("=")
+        if not (name.strip() and _is_http(url)):
+            raise ValueError(f"{part!r}: expected NAME=URL, such as Grafana=http://localhost:3000")
+        links[name.strip()] = url
+    return links
 
 
 PASSWORD = "random"  # noqa: S105 - it is known to everybody, and guards random numbers
@@ -73,11 +89,20 @@ class ServerSettings:
     """Address of the management port, which nobody but the operator should reach."""
 
     management_port: Port
-    """Port of /metrics, /livez, /readyz and /faults; 0 takes a free one."""
+    """Port of the console, /metrics, /livez, /readyz and /faults; 0 takes a free one."""
 
     management_token: str | None = None
     """The bearer token that setting a fault takes; needed where the management port is not on
     loopback. Better a variable than an option, which other users of the machine can see."""
+
+    prometheus_url: Annotated[str | None, Parameter(validator=_http_url)] = None
+    """Where the console asks what is firing, such as http://localhost:9090; unset, it does not."""
+
+    links: Annotated[Mapping[str, str], Parameter(converter=_links, **_ONE)] = field(
+        default_factory=dict
+    )
+    """What the console links to, such as "Grafana=http://localhost:3000,
+    Jaeger=http://localhost:16686"."""
 
     max_concurrency: Positive = 100
     """Requests that one worker serves at once; more are answered 503."""
@@ -101,7 +126,7 @@ class Settings(ServerSettings):
     """Public port; 0 takes a free one."""
 
     management_port: Port = 9464
-    """Port of /metrics, /livez, /readyz and /faults; 0 takes a free one."""
+    """Port of the console, /metrics, /livez, /readyz and /faults; 0 takes a free one."""
 
     value: Annotated[Distribution, Parameter(converter=_value, **_ONE)] = parse(
         "normal(mean=50, sd=10)"
@@ -171,7 +196,7 @@ class AuthSettings(ServerSettings):
     """Public port; 0 takes a free one."""
 
     management_port: Port = 9465
-    """Port of /metrics, /livez, /readyz and /faults; 0 takes a free one."""
+    """Port of the console, /metrics, /livez, /readyz and /faults; 0 takes a free one."""
 
     secret: str | None = None
     """At least 32 bytes that the tokens are signed with, the same as for the service. Better a

@@ -17,6 +17,7 @@ import uvloop
 
 from randsvc import logs
 from randsvc.app import make_app
+from randsvc.console import Console
 from randsvc.faults import RANDOM_FAULTS, Faults
 from randsvc.server import (
     announce,
@@ -58,7 +59,14 @@ async def supervised(settings: Settings, stop: asyncio.Event) -> AsyncIterator[s
     with ports(settings) as (public, management), _shared(settings) as settings:
         workers = _Workers(settings, public, stop)
         async with (
-            management_site(management, settings, workers.ready, _no_metrics, workers.faults),
+            management_site(
+                management,
+                settings,
+                workers.ready,
+                _no_metrics,
+                workers.faults,
+                _console(settings),
+            ),
             asyncio.TaskGroup() as group,
         ):
             for index in range(settings.workers):
@@ -83,6 +91,19 @@ _EXPORTERS = ("otlp", "prometheus", "console")
 
 async def _no_metrics() -> None:
     """The supervisor measures nothing; its workers push."""
+
+
+def _console(settings: Settings) -> Console:
+    return Console(
+        service=settings.service,
+        unmeasured=(
+            f"The {settings.workers} workers are processes of their own, and each pushes its own "
+            "numbers: look in Prometheus or Grafana for their sum. Faults set here are felt in all "
+            "of them. With RANDSVC_WORKERS=1 this page shows the numbers itself."
+        ),
+        prometheus_url=settings.prometheus_url,
+        links=settings.links,
+    )
 
 
 class _Workers:

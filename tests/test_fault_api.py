@@ -105,3 +105,31 @@ async def test_where_there_is_a_token_it_is_wanted(*, local: bool) -> None:
         right = {"Authorization": "Bearer secret"}
         assert (await ask("PUT", url, "faults/errors", headers=right, json=ERRORS))[0] == 204
     assert faults.on
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "http://localhost:1"}, 403),
+        ({"Host": "rebound.example"}, 421),
+    ],
+)
+async def test_a_page_of_another_origin_switches_nothing(
+    url: URL, faults: Faults, headers: dict[str, str], status: int
+) -> None:
+    for method, path in (
+        ("PUT", "faults/errors"),
+        ("DELETE", "faults"),
+        ("DELETE", "faults/errors"),
+    ):
+        assert (await ask(method, url, path, headers=headers, json=ERRORS))[0] == status
+    assert not faults.on
+
+
+async def test_a_page_of_another_origin_that_knows_the_token_switches_nothing() -> None:
+    faults = faults_of()
+    async with serving(app_of(faults, "secret", local=False)) as url:
+        headers = {"Authorization": "Bearer secret", "Sec-Fetch-Site": "same-site"}
+        assert (await ask("PUT", url, "faults/errors", headers=headers, json=ERRORS))[0] == 403
+    assert not faults.on

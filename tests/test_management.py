@@ -4,6 +4,7 @@ import pytest
 from aiohttp import request
 from yarl import URL
 
+from randsvc.console import Console
 from randsvc.management import make_management_app
 from tests.breaking import faults_of
 from tests.serving import serving
@@ -15,7 +16,14 @@ def app_of(
     async def render() -> bytes | None:
         return metrics
 
-    return serving(make_management_app(ready=lambda: ready, metrics=render, faults=faults_of()))
+    return serving(
+        make_management_app(
+            ready=lambda: ready,
+            metrics=render,
+            faults=faults_of(),
+            console=Console(service="randsvc"),
+        )
+    )
 
 
 async def get(url: URL, path: str) -> tuple[int, str]:
@@ -51,6 +59,13 @@ async def test_faults_are_shown() -> None:
         status, text = await get(url, "faults")
     assert status == 200
     assert '"on": {}' in text
+
+
+async def test_the_console_is_the_first_page() -> None:
+    async with app_of() as url:
+        status, text = await get(url, "")
+    assert status == 200
+    assert "<title>randsvc console</title>" in text
 
 
 async def test_an_unknown_page_is_a_problem() -> None:

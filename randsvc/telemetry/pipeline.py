@@ -13,7 +13,7 @@ from opentelemetry.sdk.metrics.view import DropAggregation, View
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from randsvc import __version__
-from randsvc.telemetry.accumulator import Histogram, Series
+from randsvc.telemetry.accumulator import Histogram, Reading, Series
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     BASELINE_EDGE,
@@ -41,8 +41,9 @@ from randsvc.telemetry.catalogue import (
 from randsvc.telemetry.environment import disabled
 from randsvc.telemetry.http_server import HttpServerMetrics
 from randsvc.telemetry.instruments import SCOPE, observe, observe_each
-from randsvc.telemetry.readers import PullReader, Reader, readers_from_environment
+from randsvc.telemetry.readers import InMemoryReader, PullReader, Reader, readers_from_environment
 from randsvc.telemetry.runtime import observe_process, watch_event_loop
+from randsvc.telemetry.snapshot import Snapshot, snapshot
 from randsvc.telemetry.tracing import server_spans, tracer_provider_from_environment
 
 __all__ = ("Telemetry",)
@@ -78,13 +79,20 @@ class Telemetry:
         faults: Callable[[], Mapping[str, bool]] = dict,
         environ: Mapping[str, str] = os.environ,
         readers: Sequence[Reader] | None = None,
+        viewed: bool = False,
     ) -> None:
-        """Raise ``ConfigurationError`` where an ``OTEL_*`` variable cannot be followed."""
+        """With ``viewed`` there is a reader more, for ``view``.
+
+        Raises ``ConfigurationError`` where an ``OTEL_*`` variable cannot be followed.
+        """
         enabled = not disabled(environ)
         described = resource(service, worker, version)
         self._tracers = tracer_provider_from_environment(environ, described) if enabled else None
         if readers is None:
             readers = readers_from_environment(environ) if enabled else []
+        self._view = InMemoryReader(_native(readers)) if viewed and enabled else None
+        if self._view:
+            readers = [*readers, self._view]
         self._readers = readers
 
         readings = [reader.reading for reader in readers]
@@ -174,6 +182,14 @@ class Telemetry:
                 return await asyncio.to_thread(reader.render)
         return None
 
+    def view(self) -> Snapshot | None:
+        """The metrics as plain values; a matter of ms, so not for the event loop.
+
+        None where nobody was meant to look, or nothing is measured.
+        """
+        data = self._view.get_metrics_data() if self._view else None
+        return snapshot(data) if data else None
+
     def shutdown(self, seconds: float = 5) -> None:
         """Hand over what was measured and stop; it blocks for so many seconds at most."""
         if self._tracers:
@@ -187,6 +203,17 @@ class Telemetry:
 
 def _by_source(histogram: Histogram) -> dict[str, Series]:
     return {source: histogram.series({"randsvc.source": source}) for source in SOURCES}
+
+
+def _native(readers: Sequence[Reader]) -> Reading | None:
+    """The cumulative reading with exponential buckets that a reader has already, or None.
+
+    Who shares it costs the requests nothing: no histogram is kept a second time.
+    """
+    for reader in readers:
+        if reader.reading.native and not reader.reading.delta:
+            return reader.reading
+    return None
 
 
 def resource(service: str, worker: int | None, version: str = __version__) -> Resource:

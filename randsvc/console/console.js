@@ -1,0 +1,171 @@
+// The console: it asks the service every second while somebody looks, and shows what it says.
+
+import { offer, showFaults } from "./breaking.js";
+import { DensityChart, recolour, TimeChart } from "./charts.js";
+import { element, find, say } from "./dom.js";
+import { showAlerts } from "./firing.js";
+import * as format from "./format.js";
+
+const EVERY = 1000; // ms between two looks at the numbers
+const ALERTS_EVERY = 5; // looks at the numbers between two at the alerts
+const PATIENCE = 8000; // ms: a service whose event loop is blocked is late, not gone
+const KEPT = 900; // seconds of samples, as the service keeps
+
+const of = (key) => (samples) => samples[key];
+const SIGNALS = {
+  traffic: ["Traffic", [{ label: "requests", colour: "one", format: format.rate, of: of("traffic") }]],
+  latency: [
+    "Latency",
+    [
+      { label: "p50", colour: "one", format: format.seconds, of: of("p50") },
+      { label: "p95", colour: "three", format: format.seconds, of: of("p95"), dash: [8, 3] },
+      { label: "p99", colour: "two", format: format.seconds, of: of("p99") },
+    ],
+  ],
+  errors: ["Errors", [{ label: "of the answers", colour: "two", format: format.percent, of: of("errors") }], { top: 0.05 }],
+  saturation: [
+    "Saturation",
+    [
+      { label: "of the limit", colour: "one", format: format.percent, of: (s) => s.active.map((n, i) => n / s.limit[i]) },
+      { label: "of a CPU core", colour: "two", format: format.percent, of: of("cpu"), dash: [8, 3] },
+    ],
+    { top: 0.2 },
+  ],
+  sources: [
+    "Who answers",
+    [
+      { label: "model", colour: "one", format: format.rate, of: of("model") },
+      { label: "fallback", colour: "two", format: format.rate, of: of("fallback"), dash: [8, 3] },
+    ],
+  ],
+};
+const DISTRIBUTIONS = {
+  "randsvc.value": ["Value", format.number],
+  "randsvc.delay": ["Delay", format.seconds],
+};
+
+const charts = {};
+const densities = {};
+let known = { instance: "", last: 0, samples: null };
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const visible = () =>
+  document.hidden ? new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true })) : null;
+
+function tell(text, bad = false) {
+  const said = find("said");
+  said.toggleAttribute("data-bad", bad);
+  say(said, `${format.clock(Date.now() / 1000)} ${text}`);
+}
+
+async function ask(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE) });
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return response.json();
+}
+
+/** What does not change while the process lives. */
+async function introduce() {
+  const about = await ask("/console/about");
+  document.title = `${about.service} console`;
+  say(find("service"), about.service);
+  say(find("version"), `${about.service} ${about.version}`);
+  say(find("window"), `over the last ${about.window} s`);
+  find("links").replaceChildren(...about.links.map(({ name, url }) => element("a", { href: url, textContent: name })));
+  const truths = Object.entries(about.truths);
+  for (const section of document.querySelectorAll("[data-distributions]")) section.hidden = truths.length === 0;
+  find("distribution-cards").replaceChildren(...truths.map(distributionCard));
+  for (const place of document.querySelectorAll("[data-chart]")) {
+    charts[place.dataset.chart] ??= new TimeChart(place, ...SIGNALS[place.dataset.chart]);
+  }
+  offer(about, tell);
+}
+
+function distributionCard([metric, truth]) {
+  const [title, unit] = DISTRIBUTIONS[metric];
+  const place = element("div", { className: "chart", data: { distribution: metric } });
+  const note = element("p", { className: "note" });
+  densities[metric] = { chart: new DensityChart(place, title, unit, truth), note, unit, truth };
+  return element("article", { className: "card" }, element("h3", { textContent: title }), place, note);
+}
+
+function showMeasured(measured) {
+  if (measured.instance !== known.instance) {
+    if (known.instance) tell("A new process answers: its counts begin at zero.");
+    known = { instance: measured.instance, last: 0, samples: null };
+  }
+  const samples = known.samples ?? Object.fromEntries(Object.keys(measured.samples).map((key) => [key, []]));
+  for (const [key, values] of Object.entries(measured.samples)) samples[key].push(...values);
+  const old = samples.time.findIndex((time) => time >= samples.time.at(-1) - KEPT);
+  for (const values of Object.values(samples)) values.splice(0, old);
+  known = { instance: measured.instance, last: measured.last, samples };
+  showTotals(measured.totals);
+  if (samples.time.length) showSamples(samples);
+  for (const [metric, { chart, note, unit, truth }] of Object.entries(densities)) {
+    const distribution = measured.distributions[metric];
+    if (!distribution.count) continue;
+    chart.update(distribution);
+    say(note, `Mean ${unit(distribution.mean)} measured, ${unit(truth.mean)} in truth: ${truth.text}`);
+  }
+  showDrift(measured.distributions["randsvc.value"]);
+}
+
+function showTotals(totals) {
+  for (const target of document.querySelectorAll("[data-total]")) say(target, format.count(totals[target.dataset.total]));
+  const errors = Object.entries(totals.model_errors).map(([kind, n]) => `${kind} ${format.count(n)}`);
+  say(find("model-errors"), errors.length ? `Failed predictions since the start: ${errors.join(", ")}` : "No prediction has failed.");
+}
+
+function showSamples(samples) {
+  for (const chart of Object.values(charts)) chart.update(samples);
+  const formats = { active: format.count, limit: format.count, lag: format.seconds, memory: format.megabytes };
+  for (const target of document.querySelectorAll("[data-now]")) {
+    const key = target.dataset.now;
+    say(target, formats[key](samples[key].at(-1)));
+  }
+}
+
+function showDrift(value) {
+  if (!value?.distance) return;
+  const { d1, chance } = value.distance;
+  say(find("drift-distance"), format.number(d1));
+  say(find("drift-note"), `from the truth; ${format.number(chance)} is what chance alone gives with ${format.count(value.recent_count)} values.`);
+}
+
+function showState(state, text) {
+  const pulse = find("pulse");
+  if (pulse.dataset.state === state) return;
+  if (state === "lost") tell("The service does not answer.", true);
+  if (pulse.dataset.state === "lost") tell("The service answers again.");
+  pulse.dataset.state = state;
+  say(pulse, text);
+}
+
+async function look(round) {
+  const live = await ask(`/console/live?instance=${encodeURIComponent(known.instance)}&after=${known.last}`);
+  if (round === 0 || (live.measured && known.instance && live.measured.instance !== known.instance)) await introduce();
+  for (const section of document.querySelectorAll("[data-measured]")) if (!live.measured) section.hidden = true;
+  find("unmeasured").hidden = live.measured !== null;
+  say(find("unmeasured"), live.unmeasured ?? "");
+  if (live.measured) showMeasured(live.measured);
+  showFaults(live.faults);
+  if (round % ALERTS_EVERY === 0) ask("/console/alerts").then((answer) => showAlerts(answer, tell), () => {});
+}
+
+async function follow() {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+  for (let round = 0; ; ) {
+    await visible();
+    const started = performance.now();
+    try {
+      await look(round);
+      round += 1;
+      showState("live", "live");
+    } catch {
+      showState("lost", `no answer since ${format.clock(Date.now() / 1000)}; trying again`);
+    }
+    await sleep(Math.max(100, EVERY - (performance.now() - started)));
+  }
+}
+
+follow();

@@ -1,0 +1,113 @@
+"""The metrics at one moment as plain values, for who shows them and need not know the SDK."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import time
+from typing import Any
+
+from opentelemetry.sdk.metrics.export import (
+    ExponentialHistogramDataPoint,
+    HistogramDataPoint,
+    MetricsData,
+)
+
+from randsvc.telemetry.catalogue import Metric
+
+__all__ = ("Attributes", "Explicit", "Exponential", "Point", "Snapshot", "snapshot")
+
+Attributes = frozenset[tuple[str, Any]]
+
+
+@dataclass(frozen=True)
+class Explicit:
+    """Counts between bounds: ``counts[i]`` is up to ``bounds[i]``, the last one above all."""
+
+    bounds: Sequence[float]
+    counts: Sequence[int]
+
+    @property
+    def count(self) -> int:
+        """Observations in all."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """Counts by index i of buckets (base^i, base^(i+1)], base = 2^(2^-scale), and of zeros."""
+
+    scale: int
+    zeros: int = 0
+    positive: Mapping[int, int] = field(default_factory=dict)
+    negative: Mapping[int, int] = field(default_factory=dict)
+    count: int = 0
+    sum: float = 0.0
+
+
+Point = float | Explicit | Exponential
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Every cumulative data point, by metric name and attributes.
+
+    ``time`` is in Unix seconds; ``resource`` holds the attributes of the process.
+    """
+
+    time: float
+    resource: Mapping[str, Any]
+    points: Mapping[str, Mapping[Attributes, Point]]
+
+    def numbers(self, metric: Metric) -> Iterator[tuple[Mapping[str, Any], float]]:
+        """The attributes and value of each point of a counter or gauge."""
+        for attributes, point in self.points.get(metric.name, {}).items():
+            if isinstance(point, int | float):
+                yield dict(attributes), float(point)
+
+    def explicit(self, metric: Metric) -> Iterator[tuple[Mapping[str, Any], Explicit]]:
+        """The attributes and counts of each point of a histogram with explicit buckets."""
+        for attributes, point in self.points.get(metric.name, {}).items():
+            if isinstance(point, Explicit):
+                yield dict(attributes), point
+
+    def exponential(self, metric: Metric) -> Exponential | None:
+        """The one point of an exponential histogram; None before its first observation."""
+        for point in self.points.get(metric.name, {}).values():
+            if isinstance(point, Exponential):
+                return point
+        return None
+
+
+def snapshot(data: MetricsData) -> Snapshot:
+    """What a reader of the SDK collected, as plain values."""
+    (resource,) = data.resource_metrics
+    return Snapshot(
+        time=time(),
+        resource=dict(resource.resource.attributes),
+        points={
+            metric.name: {
+                frozenset((point.attributes or {}).items()): _plain(point)
+                for point in metric.data.data_points
+            }
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        },
+    )
+
+
+def _plain(point: Any) -> Point:
+    if isinstance(point, HistogramDataPoint):
+        return Explicit(point.explicit_bounds, point.bucket_counts)
+    if isinstance(point, ExponentialHistogramDataPoint):
+        return Exponential(
+            scale=point.scale,
+            zeros=point.zero_count,
+            positive=_sparse(point.positive.offset, point.positive.bucket_counts),
+            negative=_sparse(point.negative.offset, point.negative.bucket_counts),
+            count=point.count,
+            sum=point.sum,
+        )
+    return float(point.value)
+
+
+def _sparse(offset: int, counts: Sequence[int]) -> dict[int, int]:
+    return {offset + i: count for i, count in enumerate(counts) if count}
