@@ -21,9 +21,9 @@ ROOT = Path(__file__).parents[1]
 # Everything that listens, as docker-compose.yml addresses it. The ports are the well-known ones.
 ADDRESSES = {
     "randsvc:8080": "Service: /random",
-    "randsvc:9464": "Service, management port: /metrics /livez /readyz /faults",
+    "randsvc:9464": "Service, management port: console /metrics /livez /readyz /faults",
     "auth:8081": "Authorization: /login",
-    "auth:9465": "Authorization, management port: /metrics /livez /readyz /faults",
+    "auth:9465": "Authorization, management port: console /metrics /livez /readyz /faults",
     "otel-collector:4318": "Collector: OTLP over HTTP",
     "otel-collector:4317": "Collector: OTLP over gRPC",
     "otel-collector:8889": "Collector: /metrics that were pushed to it",
@@ -41,6 +41,14 @@ TimeScale = Literal["demo", "production"]
 
 BLACKBOX_PACKAGE = "prometheus-blackbox-exporter"
 """Of Debian, and the name of its program; it is in no registry that programs here come from."""
+
+# What the console links to.
+_PAGES = {
+    "Console of the service": "randsvc:9464",
+    "Console of the login": "auth:9465",
+    "Alertmanager": "alertmanager:9093",
+    "Inbox": "inbox:9095",
+}
 
 # Known to the programs of this process alone, and new each time.
 _SECRET = secrets.token_urlsafe(32)
@@ -242,6 +250,8 @@ def _ours(
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{book['otel-collector:4318']}",
         # In ms, as Prometheus scrapes.
         "OTEL_METRIC_EXPORT_INTERVAL": "2000",
+        f"{prefix}PROMETHEUS_URL": f"http://{book['prometheus:9090']}",
+        f"{prefix}LINKS": ",".join(f"{name}=http://{book[at]}" for name, at in _PAGES.items()),
     }
     places = {
         f"{prefix}HOST": host,

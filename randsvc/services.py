@@ -16,7 +16,7 @@ from randsvc.app import make_app
 from randsvc.auth import make_auth_app
 from randsvc.faults import AUTH_FAULTS, RANDOM_FAULTS
 from randsvc.server import served, termination
-from randsvc.settings import AuthSettings, Settings
+from randsvc.settings import AuthSettings, ServerSettings, Settings
 from randsvc.telemetry.catalogue import DELAY, VALUE
 from randsvc.telemetry.environment import ConfigurationError
 from randsvc.tokens import SECRET_BYTES
@@ -41,9 +41,11 @@ async def serve_random(settings: Settings, auth: AuthSettings | None = None) -> 
             auth,
             secret=secret,
             prometheus_url=auth.prometheus_url or settings.prometheus_url,
-            links=auth.links or settings.links,
+            links={**_console("service", settings), **(auth.links or settings.links)},
         )
-        settings = replace(settings, auth_secret=secret, links=_with_login(settings.links, auth))
+        settings = replace(
+            settings, auth_secret=secret, links={**_console("login", auth), **settings.links}
+        )
     stop = termination()
     async with contextlib.AsyncExitStack() as stack:
         service = await stack.enter_async_context(_random(settings, stop))
@@ -64,13 +66,13 @@ async def serve_auth(settings: AuthSettings) -> None:
     _logger.info("stopped")
 
 
-def _with_login(links: Mapping[str, str], auth: AuthSettings) -> Mapping[str, str]:
-    """The links, and the console of the login service where its address is known beforehand."""
-    if not auth.management_port:
-        return links
-    host = "localhost" if auth.management_host == "127.0.0.1" else auth.management_host
-    url = URL.build(scheme="http", host=host, port=auth.management_port)
-    return {"Console of the login": str(url), **links}
+def _console(name: str, settings: ServerSettings) -> Mapping[str, str]:
+    """A link to the console of a service, where its address is known beforehand."""
+    if not settings.management_port:
+        return {}
+    host = {"127.0.0.1": "localhost"}.get(settings.management_host, settings.management_host)
+    url = URL.build(scheme="http", host=host, port=settings.management_port)
+    return {f"Console of the {name}": str(url)}
 
 
 def _random(settings: Settings, stop: asyncio.Event) -> AbstractAsyncContextManager[str]:

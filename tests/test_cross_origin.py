@@ -52,7 +52,16 @@ def test_names_of_the_loopback_are_taken(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:9464", "127.0.0.1.evil.example", "10.0.0.1", "[::1", ""]
+    "host",
+    [
+        "evil.example",
+        "evil.example:9464",
+        "evillocalhost",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "[::1",
+        "",
+    ],
 )
 def test_a_name_that_was_pointed_at_the_loopback_is_not(host: str) -> None:
     with pytest.raises(web.HTTPMisdirectedRequest, match="Misdirected"):

@@ -96,6 +96,12 @@ def test_auth_beside_workers_shares_one_secret_with_them() -> None:
         ("auth", {"RANDSVC_AUTH_PRT": "1"}, ["RANDSVC_AUTH_PRT", "RANDSVC_AUTH_PORT"]),
         ("serve", {"RANDSVC_AUTH_URL": "auth:8081"}, ["RANDSVC_AUTH_URL", "auth:8081", "http://"]),
         ("serve", {"RANDSVC_AUTH_URL": "ftp://auth"}, ["RANDSVC_AUTH_URL", "ftp://auth"]),
+        (
+            "serve",
+            {"RANDSVC_PROMETHEUS_URL": "prom"},
+            ["RANDSVC_PROMETHEUS_URL", "prom", "http://"],
+        ),
+        ("auth", {"RANDSVC_AUTH_LINKS": "Grafana"}, ["RANDSVC_AUTH_LINKS", "'Grafana'", "=URL"]),
         ("serve", {"RANDSVC_MODEL_BUDGET": "inf"}, ["RANDSVC_MODEL_BUDGET", "inf"]),
         (
             "serve",

@@ -49,12 +49,13 @@ class History:
         self._taken = 0
         self._snapshots: deque[Snapshot] = deque()
         self._looked = -math.inf
-        self._looking = asyncio.Lock()
+        self._looking = asyncio.Lock()  # one thread at a time
 
     async def keep(self) -> None:
         """Take a sample every ``IDLE`` seconds, for ever."""
         while True:
-            await self._look(IDLE - _SLACK)
+            async with self._looking:
+                await self._look(IDLE - _SLACK)
             await asyncio.sleep(IDLE)
 
     async def live(self, instance: str, after: int) -> dict[str, Any] | None:
@@ -63,18 +64,18 @@ class History:
         The samples are those past number ``after`` where the page knows this ``instance``, and all
         where it knew another.
         """
-        await self._look(FRESH)
-        if not self._snapshots:
-            return None
-        return await asyncio.to_thread(self._described, instance, after)
+        async with self._looking:
+            await self._look(FRESH)
+            if not self._snapshots:
+                return None
+            return await asyncio.to_thread(self._described, instance, after)
 
     async def _look(self, fresh_for: float) -> None:
         """Take a sample, unless the last one was taken so few seconds ago."""
-        async with self._looking:
-            now = asyncio.get_running_loop().time()
-            if now - self._looked >= fresh_for:
-                self._looked = now
-                await asyncio.to_thread(self._take)
+        now = asyncio.get_running_loop().time()
+        if now - self._looked >= fresh_for:
+            self._looked = now
+            await asyncio.to_thread(self._take)
 
     def _take(self) -> None:
         now = self._view()
