@@ -63,10 +63,10 @@ class Service:
 
 @contextlib.contextmanager
 def running_service(
-    *arguments: str, command: str = "serve", management_port: int = 0, **environ: str
+    *arguments: str, command: str = "serve", management_port: str = "0", **environ: str
 ) -> Iterator[Service]:
     """A service with some options and variables more; killed at the end if it still runs."""
-    ports = ["--host", "127.0.0.1", "--port", "0", "--management-port", str(management_port)]
+    ports = ["--host", "127.0.0.1", "--port", "0", "--management-port", management_port]
     with subprocess.Popen(
         [sys.executable, "-m", "randsvc", command, *ports, *arguments],
         env={**os.environ, "OTEL_METRICS_EXPORTER": "prometheus", **environ},

@@ -273,7 +273,7 @@ def test_a_service_that_is_gone_is_said_and_its_successor_is_shown(browser: Brow
         until(page, lambda: shown(page.locator("[data-total=requests]")) > 5)
         first.stop()
         expect(page.get_by_text("no answer since")).to_be_visible(timeout=WAIT)
-        port = int(first.management.rpartition(":")[2])
+        port = first.management.rpartition(":")[2]
         stack.enter_context(running_service(management_port=port))
         expect(page.get_by_text("live", exact=True)).to_be_visible(timeout=WAIT)
         expect(page.locator("[data-total=requests]")).to_have_text("0", timeout=WAIT)
