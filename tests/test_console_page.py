@@ -1,11 +1,14 @@
 """The console in the system's Chromium, beside the service as ``make run`` starts it."""
 
 import contextlib
+import json
 import math
 import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.request import Request, urlopen
 
 import pytest
@@ -303,6 +306,55 @@ def test_a_token_is_asked_for_and_a_wrong_one_is_refused(browser: Browser) -> No
         cause.click()
         expect(page.get_by_text("Broken on purpose: model-down")).to_be_visible()
         context.close()
+
+
+def alert(name: str, level: str, state: str = "firing") -> dict[str, object]:
+    return {
+        "labels": {"alertname": name, "level": level},
+        "annotations": {"summary": f"<b>{name}</b> speaks"},
+        "state": state,
+        "activeAt": "2026-11-25T10:00:00Z",
+    }
+
+
+@contextlib.contextmanager
+def prometheus(alerts: list[dict[str, object]]) -> Iterator[str]:
+    """What answers as Prometheus does, with these alerts as they are at each moment."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"status": "success", "data": {"alerts": alerts}}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_what_fires_is_shown_the_worst_first_and_its_end_is_said(browser: Browser) -> None:
+    alerts = [alert("Small", "minor"), alert("Big", "critical"), alert("Watchdog", "none")]
+    with (
+        prometheus(alerts) as url,
+        running_service(RANDSVC_PROMETHEUS_URL=url) as service,
+        opened(browser, service.management) as page,
+    ):
+        firing = page.get_by_role("region", name="Firing")
+        expect(firing.get_by_role("rowheader")).to_have_text(["Big", "Small"])
+        expect(firing.get_by_text("<b>Big</b> speaks")).to_be_visible()  # text, not markup
+        expect(firing.get_by_text("Watchdog: ")).to_be_visible()
+        expect(page.get_by_role("status")).to_contain_text("fires")
+        found = Axe().run(page).response["violations"]
+        del alerts[:2]
+        expect(firing.get_by_text("Nothing fires.")).to_be_visible(timeout=WAIT)
+        expect(page.get_by_role("status")).to_contain_text("has cleared")
+    assert [each for each in found if each["impact"] in ("serious", "critical")] == []
 
 
 def test_the_login_has_a_console_of_its_own(browser: Browser) -> None:
