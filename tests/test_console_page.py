@@ -150,14 +150,14 @@ def test_a_fault_is_caused_by_its_button_seen_and_reverts_by_itself(
 ) -> None:
     errors = page.locator("[data-fault=errors]")
     errors.get_by_label("share").fill("1")
-    errors.get_by_label("for seconds").fill("4")
+    errors.get_by_label("for seconds").fill("8")
     errors.get_by_role("button", name="Cause errors").click()
     expect(errors.get_by_text("s left")).to_be_visible()
     expect(page.get_by_text("Broken on purpose: errors")).to_be_visible()
     expect(page.get_by_role("status")).to_contain_text("errors is on")
+    assert exported(service, 'randsvc_fault_active{randsvc_fault="errors"}') == 1
     until(page, lambda: shown(page.locator("[data-total=errors]")) > 3)
     until(page, lambda: shown(legend(page, "errors", "of the answers")) > 1)
-    assert exported(service, 'randsvc_fault_active{randsvc_fault="errors"}') == 1
     expect(page.get_by_role("status")).to_contain_text("errors has ended", timeout=WAIT)
     expect(page.get_by_text("Broken on purpose")).to_be_hidden()
     assert exported(service, 'randsvc_fault_active{randsvc_fault="errors"}') == 0
@@ -346,7 +346,7 @@ def test_what_fires_is_shown_the_worst_first_and_its_end_is_said(browser: Browse
         opened(browser, service.management) as page,
     ):
         firing = page.get_by_role("region", name="Firing")
-        expect(firing.get_by_role("rowheader")).to_have_text(["Big", "Small"])
+        expect(firing.get_by_role("heading", level=3)).to_have_text(["Big", "Small"])
         expect(firing.get_by_text("<b>Big</b> speaks")).to_be_visible()  # text, not markup
         expect(firing.get_by_text("Watchdog: ")).to_be_visible()
         expect(page.get_by_role("status")).to_contain_text("fires")

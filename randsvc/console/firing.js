@@ -2,6 +2,7 @@
 
 import { level } from "./breaking.js";
 import { element, find } from "./dom.js";
+import * as format from "./format.js";
 
 const LEVELS = ["critical", "major", "minor"];
 let shown = "";
@@ -29,7 +30,7 @@ function content({ configured, alerts, error }) {
   incidents.sort((a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level));
   const others = alerts.filter((alert) => !isIncident(alert));
   return [
-    incidents.length ? alertTable(incidents) : element("p", { textContent: "Nothing fires." }),
+    incidents.length ? alertList(incidents) : element("p", { textContent: "Nothing fires." }),
     ...others.map((alert) => element("p", { className: "note", textContent: `${alert.name}: ${alert.summary}` })),
   ];
 }
@@ -50,26 +51,14 @@ function notConfigured() {
   ];
 }
 
-function alertTable(alerts) {
-  const head = ["Level", "Alert", "State", "Since", "What it says"];
-  const row = (alert) =>
+function alertList(alerts) {
+  const item = (alert) =>
     element(
-      "tr",
-      {},
-      element("td", {}, level(alert.level)),
-      element("th", { scope: "row", textContent: alert.name }),
-      element("td", { textContent: alert.state }),
-      element("td", { textContent: new Date(alert.since).toLocaleTimeString("en-GB") }),
-      element("td", { textContent: alert.summary }),
+      "li",
+      { data: { state: alert.state } },
+      element("div", { className: "head" }, element("h3", { textContent: alert.name }), level(alert.level)),
+      element("p", { textContent: alert.summary }),
+      element("p", { className: "note", textContent: `${alert.state} since ${format.clock(Date.parse(alert.since) / 1000)}` }),
     );
-  return element(
-    "div",
-    { className: "scroll", tabIndex: 0, role: "region", ariaLabel: "Alerts" },
-    element(
-      "table",
-      {},
-      element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col", textContent: text })))),
-      element("tbody", {}, ...alerts.map(row)),
-    ),
-  );
+  return element("ul", { className: "plain" }, ...alerts.map(item));
 }
