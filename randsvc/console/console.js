@@ -26,7 +26,7 @@ const SIGNALS = {
   saturation: [
     "Saturation",
     [
-      { label: "of the limit", colour: "one", format: format.percent, of: (s) => s.active.map((n, i) => n / s.limit[i]) },
+      { label: "of the limit", colour: "one", format: format.percent, of: (s) => s.active.map((n, i) => (s.limit[i] ? n / s.limit[i] : null)) },
       { label: "of a CPU core", colour: "two", format: format.percent, of: of("cpu"), dash: [8, 3] },
     ],
     { top: 0.2 },

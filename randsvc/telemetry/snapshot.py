@@ -1,5 +1,6 @@
 """The metrics at one moment as plain values, for who shows them and need not know the SDK."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
@@ -70,11 +71,11 @@ class Snapshot:
                 yield dict(attributes), point
 
     def exponential(self, metric: Metric) -> Exponential | None:
-        """The one point of an exponential histogram; None before its first observation."""
-        for point in self.points.get(metric.name, {}).values():
-            if isinstance(point, Exponential):
-                return point
-        return None
+        """All series of an exponential histogram as one; None before the first observation."""
+        points = [
+            p for p in self.points.get(metric.name, {}).values() if isinstance(p, Exponential)
+        ]
+        return _joined(points) if points else None
 
 
 def snapshot(data: MetricsData) -> Snapshot:
@@ -91,6 +92,28 @@ def snapshot(data: MetricsData) -> Snapshot:
             for scope in resource.scope_metrics
             for metric in scope.metrics
         },
+    )
+
+
+def _joined(points: Sequence[Exponential]) -> Exponential:
+    """The sum, at the coarsest scale of all; by halving the resolution nothing is split.
+
+    https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponential-scale
+    """
+    scale = min(point.scale for point in points)
+    positive: Counter[int] = Counter()
+    negative: Counter[int] = Counter()
+    for point in points:
+        for buckets, sums in ((point.positive, positive), (point.negative, negative)):
+            for index, count in buckets.items():
+                sums[index >> (point.scale - scale)] += count
+    return Exponential(
+        scale=scale,
+        zeros=sum(point.zeros for point in points),
+        positive=positive,
+        negative=negative,
+        count=sum(point.count for point in points),
+        sum=sum(point.sum for point in points),
     )
 
 

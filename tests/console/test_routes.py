@@ -9,7 +9,7 @@ from yarl import URL
 from randsvc.console import Console
 from randsvc.distributions import parse
 from randsvc.management import make_management_app
-from randsvc.telemetry.catalogue import VALUE
+from randsvc.telemetry.catalogue import DELAY, VALUE
 from randsvc.telemetry.pipeline import Telemetry
 from tests.breaking import faults_of
 from tests.console.test_alerts import FIRING, prometheus
@@ -126,14 +126,14 @@ async def test_the_page_is_told_whether_a_token_is_wanted_but_not_which(
     assert "secret" not in str(about)
 
 
-async def test_live_numbers_are_those_of_the_telemetry(telemetry: Telemetry) -> None:
+async def test_live_numbers_are_those_of_the_telemetry() -> None:
     viewed = Telemetry(concurrency_limit=5, environ={}, readers=[], viewed=True)
-    viewed.value.observe(50.0)
-    truths = {VALUE: parse("normal(mean=50, sd=10)")}
+    viewed.delay.observe(0.05)
+    truths = {DELAY: parse("lognormal(median=0.05, sigma=0.5)")}
     async with served(Console(service="randsvc", view=viewed.view, truths=truths)) as url:
         _, live = await get(url, "console/live")
     viewed.shutdown()
-    assert live["measured"]["distributions"]["randsvc.value"]["count"] == 1
+    assert live["measured"]["distributions"]["randsvc.delay"]["count"] == 1
     assert live["unmeasured"] is None
 
 

@@ -12,7 +12,7 @@ from randsvc.telemetry.catalogue import (
 )
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.telemetry.readers import InMemoryReader, PullReader
-from randsvc.telemetry.snapshot import Snapshot
+from randsvc.telemetry.snapshot import Exponential, Snapshot
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def view(telemetry: Telemetry) -> Snapshot:
 def test_a_snapshot_has_each_kind_of_metric_as_plain_values(viewed: Telemetry) -> None:
     viewed.predictions.update(model=3, fallback=1)
     for value in (-4.0, 0.0, 1.0, 3.0):
-        viewed.value.observe(value)
+        viewed.delay.observe(value)
     viewed.model_duration.observe(0.2)
     now = view(viewed)
     assert {a["randsvc.source"]: n for a, n in now.numbers(PREDICTIONS)} == {
@@ -42,18 +42,27 @@ def test_a_snapshot_has_each_kind_of_metric_as_plain_values(viewed: Telemetry) -
     assert memory > 1e6
     ((_, durations),) = now.explicit(MODEL_DURATION)
     assert (durations.bounds, durations.count) == (MODEL_DURATION.buckets, 1)
-    values = now.exponential(VALUE)
+    values = now.exponential(DELAY)
     assert values is not None
     assert (values.count, values.sum, values.zeros) == (4, 0.0, 1)
     assert (sum(values.positive.values()), sum(values.negative.values())) == (2, 1)
-    assert now.exponential(DELAY) is None
+    assert now.exponential(VALUE) is None
     assert now.resource["service.name"] == "randsvc"
+
+
+def test_the_series_of_an_exponential_histogram_are_shown_as_one() -> None:
+    points = {
+        frozenset({("source", "fine")}): Exponential(3, 1, {8: 2, 9: 1}, {-1: 4}, 8, 5.0),
+        frozenset({("source", "coarse")}): Exponential(2, 2, {4: 10}, {}, 12, 7.0),
+    }
+    found = Snapshot(0.0, {}, {VALUE.name: points}).exponential(VALUE)
+    assert found == Exponential(2, 3, {4: 13}, {-1: 4}, 20, 12.0)
 
 
 def test_every_snapshot_is_cumulative(viewed: Telemetry) -> None:
     for count in (1, 2):
-        viewed.value.observe(1.0)
-        found = view(viewed).exponential(VALUE)
+        viewed.delay.observe(1.0)
+        found = view(viewed).exponential(DELAY)
         assert found
         assert found.count == count
 
@@ -61,9 +70,9 @@ def test_every_snapshot_is_cumulative(viewed: Telemetry) -> None:
 def test_who_looks_shares_the_state_of_a_reader_that_keeps_the_same() -> None:
     exported = InMemoryReader(Reading())
     telemetry = Telemetry(concurrency_limit=5, environ={}, readers=[exported], viewed=True)
-    assert len(telemetry.value._aggregates) == 1
-    telemetry.value.observe(1.0)
-    assert view(telemetry).exponential(VALUE)
+    assert len(telemetry.delay._aggregates) == 1
+    telemetry.delay.observe(1.0)
+    assert view(telemetry).exponential(DELAY)
     telemetry.shutdown()
 
 
@@ -72,14 +81,14 @@ def test_who_looks_shares_no_state_that_is_reset_or_coarser(reading: Reading) ->
     telemetry = Telemetry(
         concurrency_limit=5, environ={}, readers=[InMemoryReader(reading)], viewed=True
     )
-    assert len(telemetry.value._aggregates) == 2
+    assert len(telemetry.delay._aggregates) == 2
     telemetry.shutdown()
 
 
 def test_nothing_is_kept_for_nobody() -> None:
     telemetry = Telemetry(concurrency_limit=5, environ={}, readers=[])
     assert telemetry.view() is None
-    assert not telemetry.value._aggregates
+    assert not telemetry.delay._aggregates
     telemetry.shutdown()
 
 
