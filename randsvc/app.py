@@ -21,6 +21,7 @@ from randsvc.features import SCHEMA
 from randsvc.feedback import feedback_handler
 from randsvc.inputs import input_reader
 from randsvc.model import Model
+from randsvc.openapi import PATH, SERVICE, document_handler
 from randsvc.problems import add_catch_all, guarded, problem
 from randsvc.seen import Seen
 from randsvc.settings import Settings
@@ -136,6 +137,7 @@ def make_app(
     app.router.add_get("/random", around(guarded(limited(get_random, limit))))
     app.router.add_get("/features", around(guarded(get_features)))
     app.router.add_post("/feedback", around(guarded(take_feedback)))
+    app.router.add_get(PATH, around(guarded(document_handler(SERVICE))))
     app.on_cleanup.append(close)
     add_catch_all(app.router)
     return app

@@ -13,6 +13,7 @@ from randsvc.bearer import unauthorized
 from randsvc.bodies import read_object
 from randsvc.concurrency import limited
 from randsvc.faults import Faults
+from randsvc.openapi import AUTH, PATH, document_handler
 from randsvc.problems import add_catch_all, guarded, problem
 from randsvc.settings import AuthSettings
 from randsvc.telemetry.pipeline import Telemetry
@@ -44,7 +45,8 @@ def make_auth_app(settings: AuthSettings, telemetry: Telemetry, faults: Faults) 
         return web.Response(text=json.dumps(answer), content_type="application/json")
 
     app = web.Application(middlewares=telemetry.middlewares(), client_max_size=LARGEST_BODY)
-    handler = telemetry.server.around(guarded(limited(login, settings.max_concurrency)))
-    app.router.add_post("/login", handler)
+    around = telemetry.server.around
+    app.router.add_post("/login", around(guarded(limited(login, settings.max_concurrency))))
+    app.router.add_get(PATH, around(guarded(document_handler(AUTH))))
     add_catch_all(app.router)
     return app
