@@ -5,10 +5,12 @@ exits 1 where it would.
 """
 
 import argparse
+import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from observability import drift, inputs, truth
 from observability.alerts import alerts, other_alerts
@@ -20,6 +22,7 @@ from observability.rules import bound, groups
 from observability.slo import SLOS
 from observability.timescale import DEMO, PRODUCTION, SEVERITY, TimeScale
 from randsvc.cli import app as command_line
+from randsvc.openapi import DOCUMENTS
 from randsvc.telemetry.catalogue import METRICS, Metric
 
 ROOT = Path(__file__).parents[1]
@@ -62,11 +65,12 @@ def dashboard_files() -> dict[str, str]:
 
 
 def reference() -> dict[str, str]:
-    """Give the tables of all metrics and of all alerts, and all that the command line takes."""
+    """Give the tables of all metrics, alerts and endpoints, and all the command line takes."""
     return {
         "docs/metrics.md": _reference(METRICS),
         "docs/alerts.md": _alerts(),
         "docs/command-line.md": _command_line(),
+        "docs/endpoints.md": _endpoints(),
     }
 
 
@@ -144,6 +148,43 @@ def _command_line() -> str:
     # Cyclopts takes this process for the command, and drops but the first word of its name.
     text = re.sub(r"^(randsvc .*?) -m \S+", r"\1", text, flags=re.MULTILINE)
     return head + "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def _endpoints() -> str:
+    operations = (
+        line
+        for service, document in DOCUMENTS.items()
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        for line in _operation(f"{method.upper()} {path}", service, operation)
+    )
+    return "\n".join(
+        (
+            "<!-- Generated from randsvc/openapi.py: change that, then run",
+            f"`{COMMAND}`. -->",
+            "",
+            "# Endpoints",
+            "",
+            "What the public ports take, and every status that they answer. Each serves this as an",
+            "OpenAPI document, with the schemas of all bodies, at `/openapi.json`. What is no",
+            "success is problem details (RFC 9457). What answers GET answers HEAD too. Any other",
+            "path is a 404, any other method a 405, and what is no HTTP a 400 in plain text.",
+            *operations,
+            "",
+        )
+    )
+
+
+def _operation(name: str, service: str, operation: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("", f"## {name}", "", f"Of {service}: {operation['summary']}.", "")
+    for parameter in operation.get("parameters", ()):
+        schema = json.dumps(parameter["schema"])
+        yield f"- `{parameter['name']}`: {parameter['description']}, `{schema}`"
+    if "parameters" in operation:
+        yield ""
+    yield from ("| Status | When |", "| --- | --- |")
+    for status, response in operation["responses"].items():
+        yield f"| {status} | {response['description']} |"
 
 
 def _reference(metrics: Sequence[Metric]) -> str:

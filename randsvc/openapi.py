@@ -36,7 +36,7 @@ def document_handler(document: Document) -> Handler:
 def _document(title: str, description: str, paths: Document, components: Document) -> Document:
     itself = {
         "operationId": "getDocument",
-        "summary": "this document",
+        "summary": "all of this as a document",
         "responses": {"200": _ok("OpenAPI 3.1", {"type": "object", "required": ["openapi"]})},
     }
     return {
@@ -55,10 +55,10 @@ def _document(title: str, description: str, paths: Document, components: Documen
             **components,
             "schemas": {"Problem": _PROBLEM},
             "responses": {
-                "NotFound": _problem(404, "There is nothing at this path."),
+                "NotFound": _problem(404, "there is nothing at this path"),
                 "MethodNotAllowed": _problem(
                     405,
-                    "There is something, but not for this method.",
+                    "there is something, but not for this method",
                     Allow="the methods that it takes, with commas between them",
                 ),
             },
@@ -142,7 +142,7 @@ SERVICE = _document(
                 ],
                 "responses": _answers(
                     _ok(
-                        "The value, and whether the model or its fallback gave it.",
+                        "the value, and whether the model or its fallback gave it",
                         _object(
                             value={"type": "number"},
                             source={"enum": list(SOURCES)},
@@ -162,7 +162,7 @@ SERVICE = _document(
                 "summary": "what the features of /random may be",
                 "responses": {
                     "200": _ok(
-                        "A JSON schema.",
+                        "a JSON schema",
                         {"type": "object", "examples": [SCHEMA]},
                         "application/schema+json",
                     )
@@ -190,7 +190,7 @@ SERVICE = _document(
                 },
                 "responses": _answers(
                     _ok(
-                        "It is taken; the error is the value that was answered less the true one.",
+                        "it is taken; the error is the value that was answered less the true one",
                         _object(
                             outcome={"const": "accepted"},
                             source={"enum": list(SOURCES)},
@@ -243,7 +243,7 @@ AUTH = _document(
                 },
                 "responses": _answers(
                     _ok(
-                        "The token, and for how many seconds it is valid.",
+                        "the token, and for how many seconds it is valid",
                         _object(
                             token={"type": "string"},
                             expires_in={"type": "number", "exclusiveMinimum": 0},

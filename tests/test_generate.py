@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from observability.generate import COMMAND, ROOT, changed, generated, main
+from randsvc.openapi import DOCUMENTS
 from randsvc.settings import AuthSettings, Settings
 from randsvc.telemetry.catalogue import METRICS
 
@@ -112,3 +113,19 @@ def test_every_setting_and_command_is_in_the_reference_by_its_variable_and_name(
     assert "scenario run [OPTIONS] NAME" in usage
     assert not any(" -m " in line for line in usage)
     assert str(ROOT) not in text
+
+
+def test_every_operation_is_in_the_reference_with_its_parameters_and_statuses() -> None:
+    sections = generated()["docs/endpoints.md"].split("\n## ")[1:]
+    operations = [
+        (f"{method.upper()} {path}", service, operation)
+        for service, document in DOCUMENTS.items()
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    for section, (name, service, operation) in zip(sections, operations, strict=True):
+        assert section.startswith(f"{name}\n\nOf {service}: ")
+        named = re.findall(r"^- `(\w+)`", section, re.MULTILINE)
+        assert named == [parameter["name"] for parameter in operation.get("parameters", ())]
+        statuses = re.findall(r"^\| (\d+) \| .+ \|$", section, re.MULTILINE)
+        assert statuses == list(operation["responses"])
