@@ -230,8 +230,10 @@ async def test_the_document_is_served_and_its_requests_are_measured(
 ) -> None:
     answer = await ask(Provoked(service=service, path=PATH, status=200))
     assert await answer.json() == DOCUMENTS[service]
-    durations = read()["http.server.request.duration"]
+    measured = read()
+    durations = measured["http.server.request.duration"]
     assert counts(durations, "http.route", "http.response.status_code") == {(PATH, 200): 1}
+    assert measured["http.server.active_requests"]
 
 
 EXAMPLES = 25
