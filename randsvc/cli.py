@@ -29,6 +29,7 @@ app.command(
 )
 app.command("randsvc.recovery_cli:recover_app", name="recover", help="Recover a distribution.")
 app.command("randsvc.recovery_cli:baseline_app", name="baseline", help="Keep a distribution.")
+app.command("randsvc.review_cli:review_app", name="review", help="Report on a period.")
 
 
 @app.command(config=Env(Settings.prefix, command=False))

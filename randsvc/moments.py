@@ -45,9 +45,9 @@ def moment(text: str, *, now: float) -> float:
 
 
 def iso(at: float) -> str:
-    """A moment for people, to the second.
+    """A moment for people, in UTC; without seconds where there are none.
 
-    >>> iso(60)
-    '1970-01-01 00:01:00 UTC'
+    >>> iso(60), iso(61)
+    ('1970-01-01 00:01', '1970-01-01 00:01:01')
     """
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}".removesuffix(":00")

@@ -1,0 +1,280 @@
+"""All that a review reads, of its period and of the one before."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from randsvc.objectives import SLOS
+from randsvc.prometheus import Prometheus
+from randsvc.recovery.binned import EMPTY, Bin, Binned
+from randsvc.recovery.prometheus import histogram
+from randsvc.review import counts, incidents
+from randsvc.review.counts import Counts, Values
+from randsvc.review.incidents import Incident
+from randsvc.review.runs import resolution, runs
+from randsvc.review.source import Labels, Source
+from randsvc.review.spans import Span, cut, overlap, window_length, without
+from randsvc.telemetry.catalogue import (
+    CONCURRENCY_LIMIT,
+    EVENT_LOOP_LAG,
+    PREDICTIONS,
+    REQUEST_DURATION,
+    VALUE,
+)
+
+__all__ = ("QUERIES", "SERVICES", "Gauge", "Mean", "Readings", "View", "read")
+
+SERVICES = tuple(dict.fromkeys(slo.service for slo in SLOS))
+_JOBS = f'job=~"{"|".join(SERVICES)}"'
+_RANDOM = 'job="randsvc"'
+
+SATURATION = "job:http_server_active_requests_per_limit:ratio"
+"""Recorded by observability/rules.py."""
+DRIFT = tuple(
+    f"job_distribution_window_against:drift_{distance}_per_floor:ratio" for distance in ("ks", "d1")
+)
+"""The distance of a distribution from what it is compared with, over what chance explains; recorded
+where the baselines are exported. Of the first where there is one, as it knows an order."""
+FEEDBACK = "randsvc_feedback_total"
+FEEDBACK_ABSOLUTE_ERROR = "randsvc_feedback_absolute_error"
+
+QUERIES = 1 + len(SERVICES) + incidents.QUERIES + 4 * 3 + 3 * 3 + 2 + 2
+"""That are asked of every window: by it a progress bar knows how much there is to do."""
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A gauge by window: the sum and the number of its samples, and the greatest; NaN for none."""
+
+    total: Mapping[Labels, Values]
+    samples: Mapping[Labels, Values]
+    greatest: Mapping[Labels, Values]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The sum and the number of what a histogram saw, by window."""
+
+    total: Mapping[Labels, Values]
+    number: Mapping[Labels, Values]
+
+
+@dataclass(frozen=True)
+class Readings:
+    """``windows`` are those of the period before, then those of the period; figures follow them.
+
+    ``unrecorded`` is when Prometheus had no sample of anything, ``unseen`` when it had none of a
+    service, both longer than ``bin_`` seconds.
+    """
+
+    before: Span
+    period: Span
+    windows: tuple[Span, ...]
+    bin_: float
+    unrecorded: Sequence[Span]
+    unseen: Mapping[str, Sequence[Span]]
+    requests: Counts
+    predictions: Counts
+    lag: Counts
+    feedback: Counts
+    saturation: Gauge
+    probes: Gauge
+    values: Sequence[Binned]
+    drift: Gauge
+    errors: Mean
+    incidents: Sequence[Incident]
+
+
+@dataclass(frozen=True)
+class View:
+    """The readings of one of the two periods."""
+
+    readings: Readings
+    span: Span
+
+    @property
+    def part(self) -> slice:
+        """Where its windows are."""
+        inside = [i for i, each in enumerate(self.readings.windows) if self.span.covers(each)]
+        return slice(inside[0], inside[-1] + 1)
+
+    @property
+    def windows(self) -> tuple[Span, ...]:
+        """Its windows."""
+        return self.readings.windows[self.part]
+
+    @property
+    def unrecorded(self) -> list[Span]:
+        """When nothing was recorded."""
+        return _within(self.readings.unrecorded, self.span)
+
+    def unseen(self, service: str) -> list[Span]:
+        """When nothing was recorded of a service."""
+        return _within(self.readings.unseen[service], self.span)
+
+    def seen(self, service: str) -> float:
+        """Seconds."""
+        return self.span.seconds - overlap(self.span, self.readings.unseen[service])
+
+    def in_sight(self, service: str) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+        """Whether a service was seen, by window."""
+        holes = self.readings.unseen[service]
+        return np.array([not any(hole.covers(each) for hole in holes) for each in self.windows])
+
+    def recorded(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+        """Whether anything was recorded for most of it, by window."""
+        dark = self.readings.unrecorded
+        return np.array([overlap(each, dark) < each.seconds / 2 for each in self.windows])
+
+    def of(self, figures: Values) -> Values:
+        """The figures of its windows, which are the last axis."""
+        return figures[..., self.part]
+
+    def rates(self, figures: Values, service: str) -> Values:
+        """Each second by window; NaN where the service was not seen."""
+        seconds = np.array([window.seconds for window in self.windows])
+        return np.where(self.in_sight(service), self.of(figures) / seconds, np.nan)
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """Those that began in it."""
+        ends = self.span
+        return [i for i in self.readings.incidents if ends.start <= i.span.start < ends.end]
+
+
+def read(
+    server: Prometheus, period: Span, *, begin: Callable[[str], None], seen: Callable[[float], None]
+) -> Readings:
+    """Read; ``begin`` is told what is read, ``seen`` the seconds of windows that were.
+
+    Raises ``PrometheusError``.
+    """
+    source = Source(server, seen)
+    before = period.before()
+    both = Span(before.start, period.end)
+    begin("when something was recorded")
+    limits = f"{CONCURRENCY_LIMIT.prometheus_name}{{{_JOBS}}}"
+    bin_ = resolution(Source(server), limits, period)
+    unrecorded = _holes(source, "up", both, bin_)
+    unseen = {
+        service: _holes(source, limits.replace(_JOBS, f'job="{service}"'), both, bin_)
+        for service in SERVICES
+    }
+    length = window_length(period, bin_)
+    holes = [hole for each in unseen.values() for hole in each]
+    borders = [time for hole in holes for time in (hole.start, hole.end)]
+    windows = tuple(w for span in (before, period) for w in cut(span, length, borders, least=bin_))
+
+    def counted(what: str, selector: str) -> Counts:
+        begin(what)
+        return counts.read(source, selector, windows)
+
+    requests = counted("requests", f"{REQUEST_DURATION.prometheus_name}_bucket{{{_JOBS}}}")
+    predictions = counted("predictions", f"{PREDICTIONS.prometheus_name}{{{_RANDOM}}}")
+    lag = counted("the event loop", f"{EVENT_LOOP_LAG.prometheus_name}_bucket{{{_RANDOM}}}")
+    feedback = counted("feedback", f"{FEEDBACK}{{{_RANDOM}}}")
+    begin("saturation and probes")
+    saturation = _gauge(source, [f"{SATURATION}{{{_JOBS}}}"], "job", windows)
+    probes = _gauge(source, ['probe_success{job="blackbox"}'], "service", windows)
+    begin("values and their drift")
+    recorded = [f"{name}{{{_RANDOM}}}" for name in DRIFT]
+    drift = _gauge(source, recorded, "randsvc_distribution, against", windows)
+    values = _values(source, windows)
+    begin("errors of the model")
+    errors = _mean(source, FEEDBACK_ABSOLUTE_ERROR, "randsvc_source", windows)
+    begin("incidents")
+    # What was on when the period began, began before.
+    longer = Span(both.start - _DAY, both.end)
+    found = incidents.read(source, longer, bin_, unrecorded)
+    return Readings(
+        before,
+        period,
+        windows,
+        bin_,
+        unrecorded,
+        unseen,
+        requests,
+        predictions,
+        lag,
+        feedback,
+        saturation,
+        probes,
+        values,
+        drift,
+        errors,
+        found,
+    )
+
+
+def _holes(source: Source, selector: str, span: Span, bin_: float) -> list[Span]:
+    there = runs(source, selector, span, bin_).get(frozenset(), [])
+    return without(span, there, longer=bin_)
+
+
+def _within(holes: Sequence[Span], span: Span) -> list[Span]:
+    clipped = (Span(max(h.start, span.start), min(h.end, span.end)) for h in holes)
+    return [each for each in clipped if each.start < each.end]
+
+
+def _gauge(source: Source, selectors: Sequence[str], by: str, windows: Sequence[Span]) -> Gauge:
+    """Of each series by the first of the selectors that has it."""
+
+    def of(aggregate: str, function: str) -> Mapping[Labels, Values]:
+        def promql(window: str) -> str:
+            each = (f"{function}_over_time({selector}[{window}])" for selector in selectors)
+            return f"{aggregate} by ({by}) ({' or '.join(each)})"
+
+        return _by_window(source, promql, windows)
+
+    return Gauge(of("sum", "sum"), of("sum", "count"), of("max", "max"))
+
+
+def _mean(source: Source, metric: str, by: str, windows: Sequence[Span]) -> Mean:
+    """Of a native histogram, else of a classic one; both extrapolate alike, so means are right."""
+
+    def of(what: str) -> Mapping[Labels, Values]:
+        return _by_window(
+            source,
+            lambda w: (
+                f"histogram_{what}(sum by ({by}) (increase({metric}{{{_RANDOM}}}[{w}])))"
+                f" or sum by ({by}) (increase({metric}_{what}{{{_RANDOM}}}[{w}]))"
+            ),
+            windows,
+        )
+
+    return Mean(of("sum"), of("count"))
+
+
+def _by_window(
+    source: Source, promql: Callable[[str], str], windows: Sequence[Span]
+) -> dict[Labels, Values]:
+    found: dict[Labels, Values] = {}
+    for answer in source.each(promql, windows):
+        each = found.setdefault(answer.labels, np.full(len(windows), np.nan))
+        each[answer.window] = answer.value
+    return found
+
+
+def _values(source: Source, windows: Sequence[Span]) -> list[Binned]:
+    """How the values lie by window: native histograms, or else explicit buckets."""
+    name = VALUE.prometheus_name
+    found = [EMPTY] * len(windows)
+    for answer in source.each(lambda w: f"sum (increase({name}{{{_RANDOM}}}[{w}]))", windows):
+        found[answer.window] = histogram(answer.value)
+    if any(each.bins for each in found):
+        source.read(sum(window.seconds for window in windows))
+        return found
+    below = _by_window(
+        source, lambda w: f"sum by (le) (increase({name}_bucket{{{_RANDOM}}}[{w}]))", windows
+    )
+    edges = sorted((float(dict(key)["le"]), key) for key in below)
+    lower, upto = -np.inf, np.zeros(len(windows))
+    for upper, key in edges:
+        rising = np.nan_to_num(below[key])
+        for index, count in enumerate(rising - upto):
+            if count > 0:
+                found[index] += Binned((Bin(lower, upper, count),), None)
+        lower, upto = upper, rising
+    return found

@@ -1,0 +1,98 @@
+"""A review as a page that needs nothing beside it, as Markdown, and as JSON."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from randsvc.moments import iso
+from randsvc.review.readings import Readings, View
+from randsvc.review.section import Section
+from randsvc.review.sections import made
+from randsvc.review.words import lasting
+
+__all__ = ("as_html", "as_json", "as_markdown", "sections")
+
+
+def sections(readings: Readings) -> list[Section]:
+    """What is said of the readings."""
+    return made(View(readings, readings.period), View(readings, readings.before))
+
+
+def as_html(readings: Readings, said: Sequence[Section], source: str, at: float) -> str:
+    """A page; ``source`` is the URL that was read, ``at`` when (Unix seconds)."""
+    return (
+        _environment(html=True)
+        .get_template("review.html.j2")
+        .render(_content(readings, said, source, at), markup=Markup)
+    )
+
+
+def as_markdown(readings: Readings, said: Sequence[Section], source: str, at: float) -> str:
+    """The same as text; pictures are lines of blocks."""
+    text = (
+        _environment(html=False)
+        .get_template("review.md.j2")
+        .render(_content(readings, said, source, at), cells=_cells)
+    )
+    return text.rstrip() + "\n"
+
+
+def as_json(readings: Readings, said: Sequence[Section], source: str) -> dict[str, Any]:
+    """The figures by section; times in Unix seconds, what is not known is null."""
+    content: dict[str, Any] = _plain(
+        {
+            "version": 1,
+            "prometheus": source,
+            "period": {"start": readings.period.start, "end": readings.period.end},
+            "before": {"start": readings.before.start, "end": readings.before.end},
+            "sections": {section.key: section.figures for section in said},
+        }
+    )
+    return content
+
+
+def _content(readings: Readings, said: Sequence[Section], source: str, at: float) -> dict[str, Any]:
+    return {
+        "begin": iso(readings.period.start),
+        "end": iso(readings.period.end),
+        "before": f"{iso(readings.before.start)} to {iso(readings.before.end)}",
+        "length": lasting(readings.period.seconds),
+        "source": source,
+        "at": iso(at),
+        "sections": said,
+        "short": [section.short for section in said if section.short],
+    }
+
+
+def _environment(*, html: bool) -> Environment:
+    return Environment(
+        loader=PackageLoader("randsvc.review", ""),
+        # Markdown is not read by a browser.
+        autoescape=html,  # noqa: S701
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _cells(row: Sequence[str]) -> str:
+    """A row of a table in Markdown."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+
+
+def _plain(node: Any) -> Any:
+    """Nothing but what JSON has: no numbers of numpy, none that are none."""
+    if isinstance(node, Mapping):
+        return {key: _plain(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_plain(value) for value in node]
+    if isinstance(node, str | bool | None):
+        return node
+    number = float(node)
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() else number

@@ -1,0 +1,101 @@
+"""When something was there: a service that reports, an alert that fires, a fault that is on.
+
+Looked for in bins of time, so that a year is as cheap as a day; where a run of them begins and
+ends, its samples are read, so that the ends are those of samples.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+
+from randsvc.prometheus import duration, values
+from randsvc.review.source import Labels, Source, labels
+from randsvc.review.spans import Span, cut
+
+__all__ = ("resolution", "runs")
+
+SHORTEST, LONGEST = 30.0, 600.0
+"""Seconds of a bin, as far as the samples are not rarer than that."""
+BINS = 300
+"""Of a short period, which is to be seen in more detail."""
+SAMPLES = 2.5
+"""A bin must hold two samples, even where one of them is late."""
+
+
+def resolution(source: Source, selector: str, span: Span) -> float:
+    """The seconds of a bin: what is missing for less may be missed."""
+    # A dozen, of which at least one is without a gap, and each holds many samples.
+    pieces = cut(span, span.seconds / 12)
+    most = max(
+        (
+            answer.value / pieces[answer.window].seconds
+            for answer in source.each(
+                lambda window: f"max (count_over_time({selector}[{window}]))", pieces
+            )
+        ),
+        default=0.0,
+    )
+    bin_ = min(max(span.seconds / BINS, SHORTEST), LONGEST)
+    return ceil(max(bin_, SAMPLES / most)) if most else bin_
+
+
+def runs(
+    source: Source,
+    selector: str,
+    span: Span,
+    bin_: float,
+    *,
+    by: tuple[str, ...] = (),
+    least: float = 0.0,
+) -> dict[Labels, list[Span]]:
+    """From when to when the samples of a selector were ``least`` or more, by these labels.
+
+    Runs that are less than a bin of ``bin_`` seconds apart are one. One ends with its last sample.
+    """
+
+    def promql(window: str) -> str:
+        return f"max by ({', '.join(by)}) (max_over_time({selector}[{window}])) >= {least:g}"
+
+    number = ceil(span.seconds / bin_ - 1e-6)
+    bins = [Span(span.start + i * bin_, span.start + (i + 1) * bin_) for i in range(number)]
+    filled: dict[Labels, list[int]] = {}
+    for answer in source.each(promql, bins):
+        filled.setdefault(answer.labels, []).append(answer.window)
+    edge = _Edges(source, selector, bins, by, least, {})
+    found: dict[Labels, list[Span]] = {}
+    for key, indices in filled.items():
+        begins = [b for a, b in pairwise([-2, *indices]) if b - a > 1]
+        ends = [a for a, b in pairwise([*indices, number + 1]) if b - a > 1]
+        for first, last in zip(begins, ends, strict=True):
+            run = Span(edge(key, first, min), min(edge(key, last, max), span.end))
+            # The last bin may reach beyond the span.
+            if run.start <= run.end:
+                found.setdefault(key, []).append(run)
+    return found
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """The first or last moment at which something was there in a bin."""
+
+    source: Source
+    selector: str
+    bins: list[Span]
+    by: tuple[str, ...]
+    least: float
+    read: dict[int, dict[Labels, list[float]]]
+
+    def __call__(self, key: Labels, index: int, which: Callable[[list[float]], float]) -> float:
+        if index not in self.read:
+            self.read[index] = self._times(self.bins[index])
+        return which(self.read[index][key])
+
+    def _times(self, bin_: Span) -> dict[Labels, list[float]]:
+        found: dict[Labels, list[float]] = {}
+        promql = f"{self.selector}[{duration(bin_.seconds)}]"
+        for series in self.source.server.query(promql, bin_.end):
+            kept = {name: value for name, value in series["metric"].items() if name in self.by}
+            times = [time for time, value in values(series) if value >= self.least]
+            found.setdefault(labels(kept), []).extend(times)
+        return found

@@ -1,0 +1,77 @@
+"""A part of a review, and what parts have in common."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from randsvc.review.counts import Values
+from randsvc.review.pictures import Picture
+from randsvc.review.readings import SERVICES, Gauge, View
+from randsvc.review.source import Labels
+from randsvc.review.spans import Span
+from randsvc.review.words import points
+
+__all__ = ("NONE", "Section", "Table", "end", "gauge", "holes", "ranges")
+
+NONE = "n/a"
+"""What is not known."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text by rows; the first cell of a row says what the row is about."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: bool = False
+    """Whether its cells are words rather than numbers."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """``figures`` are the numbers behind it, for programs; ``key`` is their name."""
+
+    key: str
+    title: str
+    says: Sequence[str]
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Picture] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    short: str = ""
+    """The one sentence of it that is said at the top."""
+
+
+def holes(view: View) -> list[Span]:
+    """When at least one service was not seen, for pictures of several."""
+    return sorted({hole for service in SERVICES for hole in view.unseen(service)})
+
+
+def ranges(lines: Mapping[str, Values], unit: str, *, percent: bool = False) -> str:
+    """What a line does, for who does not see it."""
+
+    def said(x: float) -> str:
+        return f"{x:.2%}" if percent else f"{x:.3g} {unit}".strip()
+
+    known = {name: values[np.isfinite(values)] for name, values in lines.items()}
+    return "; ".join(
+        f"{name} from {said(each.min())} to {said(each.max())}".strip()
+        for name, each in known.items()
+        if len(each)
+    )
+
+
+def gauge(view: View, of: Gauge, key: Labels) -> tuple[float | None, float | None]:
+    """Mean over the samples, and the greatest of them."""
+    if key not in of.samples or not np.nansum(view.of(of.samples[key])):
+        return None, None
+    mean = np.nansum(view.of(of.total[key])) / np.nansum(view.of(of.samples[key]))
+    return float(mean), float(np.nanmax(view.of(of.greatest[key])))
+
+
+def end(values: Values) -> str:
+    """The last that is known of a line, in percent."""
+    known = values[np.isfinite(values)]
+    return points(float(known[-1])) if len(known) else NONE

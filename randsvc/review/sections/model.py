@@ -1,0 +1,241 @@
+"""Who answered, how the answers lie, and how good they were."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from randsvc.recovery.binned import EMPTY, Binned, merged
+from randsvc.review import pictures
+from randsvc.review.counts import Values
+from randsvc.review.readings import FEEDBACK, FEEDBACK_ABSOLUTE_ERROR, Mean, View
+from randsvc.review.section import NONE, Section, Table, gauge, ranges
+from randsvc.review.words import number, share
+from randsvc.telemetry.catalogue import PREDICTIONS, VALUE
+
+__all__ = ("drift", "fallback", "quality")
+
+
+def fallback(now: View, before: View) -> Section:
+    """The share of predictions that the fallback gave in the model's place."""
+    predictions = now.readings.predictions
+    total = predictions.where(lambda _: True)
+    stood_in = predictions.where(lambda label: label.get("randsvc_source") == "fallback")
+    count, last = now.of(total).sum(), before.of(total).sum()
+    if not count:
+        name = PREDICTIONS.prometheus_name
+        return Section("fallback", "Fallback", [f"Prometheus counted no prediction ({name})."])
+    part = now.of(stood_in).sum() / count
+    part_before = before.of(stood_in).sum() / last if last else None
+    short = f"The fallback gave {share(part)} of the predictions (before: {share(part_before)})."
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = np.where(now.in_sight("randsvc"), now.of(stood_in) / now.of(total), np.nan)
+    return Section(
+        "fallback",
+        "Fallback",
+        [short, f"{number(now.of(stood_in).sum())} of {number(count)} predictions."],
+        (),
+        [
+            pictures.lines(
+                "Share of the fallback",
+                f"Of predictions. {ranges({'': ratios}, '', percent=True)}",
+                now.windows,
+                {"fallback": ratios},
+                unit="of predictions",
+                holes=now.unseen("randsvc"),
+                percent=True,
+            )
+        ],
+        {
+            "predictions": count,
+            "fallback": now.of(stood_in).sum(),
+            "share": part,
+            "share_before": part_before,
+        },
+        short,
+    )
+
+
+def drift(now: View, before: View) -> Section:
+    """How the values that users got lie, against the period before."""
+    this, last = _together(now), _together(before)
+    name = VALUE.prometheus_name
+    if not this.bins:
+        return Section("drift", "Drift", [f"Prometheus has no {name} in this period."])
+    mean, mean_before = _mean_of(this), _mean_of(last)
+    figures: dict[str, Any] = {"mean": mean, "mean_before": mean_before, "distance": None}
+    recorded = _recorded(now)
+    figures["recorded"] = {f"{name} {against}": each for name, against, *each in recorded}
+    tables = [
+        Table(
+            "Drift as it was recorded: the distance, over what chance alone explains",
+            ("distribution", "against", "mean", "at most"),
+            [[name, against, f"{a:.3g}", f"{b:.3g}"] for name, against, a, b in recorded],
+        )
+    ]
+    if not last.bins:
+        says = f"The mean of the values was {mean:.4g}; there are none of the period before."
+        told = tables if recorded else []
+        return Section("drift", "Drift", [says], told, figures=figures, short=says)
+    inner = [float(edge) for edge in VALUE.buckets]
+    a, b = (_shares(each, inner) for each in (this, last))
+    distance = float(np.abs(a - b).sum())
+    figures["distance"] = distance
+    short = (
+        f"The values lie {distance:.3f} away from those of the period before (0: alike, 2: nothing "
+        f"in common); their mean went from {mean_before:.4g} to {mean:.4g}."
+    )
+    by_window = np.array(
+        [
+            float(np.abs(_shares(each, inner) - b).sum()) if each.bins else np.nan
+            for each in now.readings.values[now.part]
+        ]
+    )
+    by_window = np.where(now.in_sight("randsvc"), by_window, np.nan)
+    used = np.nonzero(a + b > 0.0005)[0]
+    # The bins at both ends have no width, so they are not drawn.
+    low, high = (min(max(int(each), 1), len(inner) - 1) for each in (used[0], used[-1]))
+    return Section(
+        "drift",
+        "Drift",
+        [
+            short,
+            "The distance is D1, the sum of the absolute differences between two normalised "
+            "histograms; a window with few values is away from any other by chance.",
+        ],
+        tables if recorded else [],
+        [
+            pictures.shares(
+                "Values answered",
+                "The share of values in each bin, in this period and the one before.",
+                inner[low - 1 : high + 1],
+                {"this period": a[low : high + 1], "before": b[low : high + 1]},
+                "value",
+            ),
+            pictures.lines(
+                "Distance from the period before",
+                f"D1 by window. {ranges({'': by_window}, '')}",
+                now.windows,
+                {"distance": by_window},
+                unit="D1",
+                holes=now.unseen("randsvc"),
+            ),
+        ],
+        figures,
+        short,
+    )
+
+
+def quality(now: View, before: View) -> Section:
+    """How far predictions were from what turned out to be true."""
+    errors, feedback = now.readings.errors, now.readings.feedback
+    means = {
+        dict(key).get("randsvc_source", ""): (_ratio(now, errors, key), _ratio(before, errors, key))
+        for key in errors.total
+    }
+    means = {source: each for source, each in means.items() if each[0] is not None}
+    if not means:
+        return Section(
+            "quality",
+            "Model quality",
+            [f"Prometheus has no {FEEDBACK_ABSOLUTE_ERROR} in this period."],
+        )
+    outcomes = {
+        outcome: now.of(values).sum()
+        for (outcome,), values in feedback.by("randsvc_outcome").items()
+    }
+    said = ", ".join(f"{source} {each[0]:.3g}" for source, each in means.items())
+    short = f"Predictions were off by, on average: {said}."
+    says = [short]
+    if outcomes:
+        says.append(
+            f"Reports of what turned out to be true ({FEEDBACK}): "
+            + ", ".join(f"{number(count)} {outcome}" for outcome, count in outcomes.items())
+            + "."
+        )
+    lines = {}
+    for key, total in errors.total.items():
+        source = dict(key).get("randsvc_source", "")
+        with np.errstate(invalid="ignore", divide="ignore"):
+            each = now.of(total) / now.of(errors.number[key])
+        lines[source] = np.where(now.in_sight("randsvc"), each, np.nan)
+    return Section(
+        "quality",
+        "Model quality",
+        says,
+        [
+            Table(
+                "Mean absolute error by what predicted",
+                ("source", "mean absolute error", "before"),
+                [
+                    [source, f"{a:.4g}", f"{b:.4g}" if b is not None else NONE]
+                    for source, (a, b) in means.items()
+                ],
+            )
+        ],
+        [
+            pictures.lines(
+                "Mean absolute error",
+                f"By what predicted. {ranges(lines, '')}",
+                now.windows,
+                lines,
+                unit="error",
+                holes=now.unseen("randsvc"),
+            )
+        ],
+        {source: {"mean_absolute_error": a, "before": b} for source, (a, b) in means.items()},
+        short,
+    )
+
+
+def _ratio(view: View, mean: Mean, key: frozenset[tuple[str, str]]) -> float | None:
+    number_ = np.nansum(view.of(mean.number[key])) if key in mean.number else 0.0
+    return float(np.nansum(view.of(mean.total[key])) / number_) if number_ else None
+
+
+def _recorded(view: View) -> list[tuple[str, str, float, float]]:
+    """Of each distribution and what it is compared with: mean and greatest distance."""
+    drift = view.readings.drift
+    found = []
+    for key in drift.samples:
+        mean, greatest = gauge(view, drift, key)
+        if mean is not None and greatest is not None:
+            labels = dict(key)
+            name, against = labels["randsvc_distribution"], labels["against"]
+            found.append((name, against, mean, greatest))
+    return sorted(found)
+
+
+def _together(view: View) -> Binned:
+    parts = view.readings.values[view.part]
+    bins = merged(bin_ for part in parts for bin_ in part.bins)
+    sums = [part.sum for part in parts]
+    total = None if None in sums else sum(each for each in sums if each is not None)
+    return Binned(bins, total) if bins else EMPTY
+
+
+def _mean_of(binned: Binned) -> float:
+    count = sum(bin_.count for bin_ in binned.bins)
+    if not count:
+        return float("nan")
+    total = binned.sum
+    if total is None:
+        total = sum(bin_.middle * bin_.count for bin_ in binned.bins)
+    return total / count
+
+
+def _shares(binned: Binned, edges: Sequence[float]) -> Values:
+    """The share below the first edge, between each two, and above the last."""
+    count = sum(bin_.count for bin_ in binned.bins)
+    below = [_below(binned, edge) / count if count else 0.0 for edge in edges]
+    return np.diff([0.0, *below, 1.0])
+
+
+def _below(binned: Binned, x: float) -> float:
+    total = 0.0
+    for bin_ in binned.bins:
+        if bin_.upper <= x:
+            total += bin_.count
+        elif bin_.lower < x and bin_.width:
+            total += bin_.count * (x - bin_.lower) / bin_.width
+    return total

@@ -1,0 +1,88 @@
+"""Numbers as a person reads them; what is not known is ``n/a``."""
+
+import math
+
+__all__ = ("change", "lasting", "number", "points", "seconds", "share")
+
+_UNKNOWN = "n/a"
+
+
+def number(x: float) -> str:
+    """A count.
+
+    >>> number(1234567)
+    '1,234,567'
+    """
+    return f"{x:,.0f}"
+
+
+def share(x: float | None, digits: int = 3) -> str:
+    """A share in percent; what is nearly all or nothing is not rounded to it.
+
+    >>> share(0.99987), share(0.5, digits=1), share(0.0000001), share(None)
+    ('99.987%', '50%', '<0.001%', 'n/a')
+    """
+    if x is None or not math.isfinite(x):
+        return _UNKNOWN
+    least = 10.0**-digits
+    percent = x * 100
+    if 0 < percent < least:
+        return f"<{least:.{digits}f}%"
+    if 100 - least < percent < 100:
+        return f">{100 - least:.{digits}f}%"
+    return f"{percent:.{digits}f}".rstrip("0").rstrip(".") + "%" if percent else "0%"
+
+
+def points(x: float) -> str:
+    """A share to a tenth of a percent.
+
+    >>> points(-0.5)
+    '-50%'
+    """
+    return share(x, digits=1) if x >= 0 else f"{x:.0%}"
+
+
+def change(now: float, before: float) -> str:
+    """By how much it has changed.
+
+    >>> change(110, 100), change(1, 0), change(100, 100)
+    ('+10%', 'n/a', '0%')
+    """
+    if not before or not math.isfinite(before):
+        return _UNKNOWN
+    percent = f"{(now / before - 1) * 100:+.1f}".removesuffix(".0")
+    return f"{'0' if percent in ('+0', '-0') else percent}%"
+
+
+def seconds(x: float | None) -> str:
+    """A short time, to three digits.
+
+    >>> seconds(0.0512), seconds(2.5), seconds(None)
+    ('51.2 ms', '2.5 s', 'n/a')
+    """
+    if x is None or not math.isfinite(x):
+        return _UNKNOWN
+    return f"{x * 1000:.3g} ms" if x < 1 else f"{x:.3g} s"
+
+
+def lasting(x: float | None) -> str:
+    """A long time, to its two greatest units.
+
+    >>> lasting(45), lasting(3725), lasting(200000), lasting(0.5)
+    ('45 s', '1 h 2 min', '2 d 7 h', '0.5 s')
+    """
+    if x is None:
+        return _UNKNOWN
+    if x < 10:
+        return f"{x:.2g} s"
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    rest, parts = round(x), list[str]()
+    for name, size in units:
+        if rest >= size or (name == "s" and not parts):
+            parts.append(f"{rest // size} {name}")
+            rest %= size
+        elif parts:
+            break
+        if len(parts) == 2:
+            break
+    return " ".join(parts)

@@ -1,0 +1,46 @@
+"""What is read of distributions."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from randsvc.prometheus import Prometheus, Result
+from randsvc.review import readings
+from randsvc.review.source import Source
+from randsvc.review.spans import Span, cut
+
+WINDOWS = cut(Span(0, 200), 100)
+
+
+class Native(Prometheus):
+    """Its values are native histograms."""
+
+    def range(self, promql: str, start: float, end: float, step: float) -> Iterator[Result]:
+        assert promql == 'sum (increase(randsvc_value{job="randsvc"}[100000ms]))'
+        histogram = {"count": "5", "sum": "60", "buckets": [[0, "10", "20", "5"]]}
+        yield [{"metric": {}, "histograms": [[100.0, histogram]]}]
+
+
+class Classic(Prometheus):
+    """Its values are counted in explicit buckets."""
+
+    def range(self, promql: str, start: float, end: float, step: float) -> Iterator[Result]:
+        if "_bucket" not in promql:
+            yield []
+            return
+        for le, count in (("10", "2"), ("20", "5"), ("+Inf", "5")):
+            yield [{"metric": {"le": le}, "values": [[200.0, count]]}]
+
+
+def test_native_histograms_are_read_by_window() -> None:
+    first, second = readings._values(Source(Native("")), WINDOWS)
+    assert (first.bins, first.sum) == (((10, 20, 5),), 60)
+    assert second.bins == ()
+
+
+def test_without_them_explicit_buckets_are() -> None:
+    seen: list[float] = []
+    first, second = readings._values(Source(Classic(""), seen.append), WINDOWS)
+    assert first.bins == ()
+    assert [(bin_.upper, bin_.count) for bin_ in second.bins] == [(10, 2), (20, 3)]
+    assert sum(seen) == pytest.approx(2 * 200)
