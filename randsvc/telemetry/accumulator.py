@@ -102,9 +102,10 @@ class Series:
             if reading.delta:
                 self._aggregates[reading] = _aggregate(self._metric, reading)
                 self._start[reading] = now
-        if not aggregate.count:
-            return None
-        point = aggregate.point(self._attributes, start, now)
+            if not aggregate.count:
+                return None
+            # In here, as whoever folds meanwhile adds to this very aggregate.
+            point = aggregate.point(self._attributes, start, now)
         if not self._exemplars:
             return point
         return replace(point, exemplars=list(self._exemplars.values()))
