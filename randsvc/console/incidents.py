@@ -69,6 +69,21 @@ EXAMPLES: Mapping[Name, Example] = {
         "Latency and the distribution of the delay move together.",
         parameters={"by": 0.2},
     ),
+    "feature-missing": Example(
+        "Requests lose their segment, and the rules of the fallback know less; no signal changes.",
+        parameters={"share": 0.5},
+    ),
+    "segment-change": Example(
+        "The mix of the inputs changes while every golden signal stays.",
+        parameters={"share": 1},
+    ),
+    "feedback-down": Example(
+        "No truth arrives any more, so the quality of the model is not known; answers go on.",
+    ),
+    "truth-shift": Example(
+        "The answers stay as they were and turn out to be wrong: only the feedback tells.",
+        parameters={"by": 20},
+    ),
     "auth-down": Example(
         "Every login is an error. Who is in stays in until the token expires, a minute at most.",
         "RandsvcNobodyCanLogIn",
