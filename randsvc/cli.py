@@ -27,6 +27,7 @@ app.command(fault_app)
 app.command(
     "randsvc.scenario_cli:scenario_app", name="scenario", help="Run an incident, see its alert."
 )
+app.command("randsvc.exercise_cli:exercise_app", name="exercise", help="Exercises of the course.")
 app.command("randsvc.recovery_cli:recover_app", name="recover", help="Recover a distribution.")
 app.command("randsvc.recovery_cli:baseline_app", name="baseline", help="Keep a distribution.")
 app.command("randsvc.review_cli:review_app", name="review", help="Report on a period.")

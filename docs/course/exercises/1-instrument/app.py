@@ -1,0 +1,44 @@
+"""A small shop that nobody can see into: make its golden signals visible at /metrics.
+
+PORT=8000 python app.py
+curl localhost:8000/items/tea
+curl --data '{"item": "tea", "number": 2}' localhost:8000/orders
+"""
+
+import asyncio
+import json
+import os
+
+from aiohttp import web
+
+PRICES = {"tea": 4, "coffee": 6, "truffle": 90}
+
+
+async def get_item(request: web.Request) -> web.Response:
+    """Answer the price of an item; truffles have to be found first."""
+    name = request.match_info["name"]
+    if name not in PRICES:
+        raise web.HTTPNotFound(text=f"no item {name}\n")
+    await asyncio.sleep(0.5 if name == "truffle" else 0.01)
+    return web.json_response({"item": name, "price": PRICES[name]})
+
+
+async def post_order(request: web.Request) -> web.Response:
+    """Answer what an order costs; there is a bug in here, which monitoring has to show."""
+    try:
+        order = json.loads(await request.text())
+    except json.JSONDecodeError:
+        raise web.HTTPBadRequest(text="the order is no JSON\n") from None
+    return web.json_response({"price": PRICES[order["item"]] * order["number"]})
+
+
+def make_app() -> web.Application:
+    """Make the application."""
+    app = web.Application()
+    app.router.add_get("/items/{name}", get_item)
+    app.router.add_post("/orders", post_order)
+    return app
+
+
+if __name__ == "__main__":
+    web.run_app(make_app(), host="127.0.0.1", port=int(os.environ.get("PORT", "8000")))

@@ -1,0 +1,113 @@
+"""``randsvc exercise``: list, show and check the exercises of the course.
+
+What grades them is beside the package, in a clone: it runs Prometheus and the rest of the chain.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.markdown import Markdown
+
+from randsvc.telemetry.environment import ConfigurationError
+
+if TYPE_CHECKING:
+    from observability.exercises import Exercise
+
+__all__ = ("exercise_app",)
+
+CLONE = Path(__file__).parents[1]
+
+Number = Annotated[int, Parameter(help="Which exercise, by its number.")]
+exercise_app = App(
+    name="exercise",
+    help="The exercises of the course, which docs/course/ is the text of.",
+    help_format="plaintext",
+    config=(),
+)
+
+
+@exercise_app.command(name="list")
+def list_() -> None:
+    """List the exercises, and where each begins."""
+    console = Console(highlight=False, soft_wrap=True)
+    for number, exercise in _exercises().items():
+        console.print(f"{number}  {exercise.title:<50}  {_shown(exercise.starter)}", markup=False)
+
+
+@exercise_app.command
+def show(number: Number) -> None:
+    """Tell what is to be done in an exercise."""
+    text = (_exercise(number).starter / "README.md").read_text(encoding="utf-8")
+    Console(highlight=False).print(Markdown(text))
+
+
+@exercise_app.command
+def check(
+    number: Number,
+    *,
+    work: Annotated[
+        Path | None, Parameter(help="Folder of your work; that of the exercise where not given.")
+    ] = None,
+) -> None:
+    """Run your work, and say what it does already and what is missing; exit code 1 where any is."""
+    exercise = _exercise(number)
+    folder = work or exercise.starter
+    if not folder.is_dir():
+        raise ConfigurationError(f"--work {folder}: expected a folder such as {exercise.starter}")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{number}. {exercise.title}: {_shown(folder)}", markup=False)
+    with console.status("your work is being run"):
+        try:
+            grade = exercise.grade(folder.resolve())
+        except _cannot_grade() as error:
+            raise ConfigurationError(str(error)) from error
+    for title in grade.passed:
+        console.print(f"[green]✓[/green] {title}")
+    if grade.failed:
+        console.print(f"[red]✗[/red] {grade.failed}")
+        console.print(f"  {grade.hint}", markup=False)
+        raise SystemExit(1)
+    console.print("Passed.")
+
+
+def _exercise(number: int) -> "Exercise[Any, Any, Any]":
+    exercises = _exercises()
+    if number not in exercises:
+        known = ", ".join(map(str, exercises))
+        raise ConfigurationError(f"no exercise {number}, expected one of {known}")
+    return exercises[number]
+
+
+def _exercises() -> "dict[int, Exercise[Any, Any, Any]]":
+    found: dict[int, Exercise[Any, Any, Any]] = _beside("observability.exercises").EXERCISES
+    return found
+
+
+def _cannot_grade() -> tuple[type[Exception], ...]:
+    """What the real programs raise where they cannot be had."""
+    native, programs = _beside("observability.native"), _beside("observability.programs")
+    return (native.NativeError, programs.StackError)
+
+
+def _beside(module: str) -> Any:
+    if str(CLONE) not in sys.path:
+        sys.path.append(str(CLONE))
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package == "observability":
+            why = f"run it from a clone of the project, as {module} is not in the package"
+        else:
+            why = f"{package} is missing, which `make tools` installs in a clone of the project"
+        raise ConfigurationError(f"exercises cannot be graded here: {why}") from error
+
+
+def _shown(path: Path) -> Path:
+    """The path as one would type it here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
