@@ -55,11 +55,14 @@ __all__ = (
     "StackError",
     "auth",
     "blackbox",
+    "free_addresses",
     "randsvc",
     "running",
+    "started",
     "unused_ports",
     "users",
     "wait_until",
+    "well_known_addresses",
 )
 
 START_WITHIN = 60.0
@@ -215,7 +218,7 @@ def running(
     with ExitStack() as cleanup:
         programs = native.build()
         folder = folder or Path(cleanup.enter_context(tempfile.TemporaryDirectory()))
-        book = _free_addresses() if free_ports else _well_known_addresses()
+        book = free_addresses() if free_ports else well_known_addresses()
         measured = [service(book) for service in services]
         probed = any("blackbox-exporter:9115" in program.listens for program in measured)
         # Prometheus last, so that it finds all that it scrapes, and stops first.
@@ -228,25 +231,33 @@ def running(
             scale=scale,
             without=() if probed else ("blackbox",),
         )
-        stack = Stack(
-            [
-                inbox(book),
-                alertmanager(programs, book, folder),
-                collector(programs, book),
-                *measured,
-                last,
-            ],
-            book,
-            folder,
+        chain = (
+            inbox(book),
+            alertmanager(programs, book, folder),
+            collector(programs, book),
+            *measured,
+            last,
         )
-        # Before anything runs: one line for a taken port, and nothing to clean up.
-        for program in stack.programs.values():
-            for address in program.listens:
-                _refuse_taken(program.name, book[address])
-        cleanup.callback(stack._end_all)
-        for name in stack.programs:
-            stack.start(name)
+        yield cleanup.enter_context(started(chain, book, folder))
+
+
+@contextmanager
+def started(programs: Sequence[Program], book: AddressBook, folder: Path) -> Iterator[Stack]:
+    """Run programs inside, each once the one before is ready; stop them in the opposite order.
+
+    ``folder`` takes their logs. Raises ``StackError``. About the thread: as ``running``.
+    """
+    stack = Stack(programs, book, folder)
+    # Before anything runs: one line for a taken port, and nothing to clean up.
+    for program in programs:
+        for address in program.listens:
+            _refuse_taken(program.name, book[address])
+    try:
+        for program in programs:
+            stack.start(program.name)
         yield stack
+    finally:
+        stack._end_all()
 
 
 def wait_until(holds: Callable[[], T], *, within: float, every: float = 0.1) -> T:
@@ -329,11 +340,13 @@ def _obey(stack: Stack, console: Console) -> None:
             )
 
 
-def _well_known_addresses() -> AddressBook:
+def well_known_addresses() -> AddressBook:
+    """Give each program of the chain the ports of this machine that it is known by."""
     return {address: f"127.0.0.1:{address.split(':')[1]}" for address in ADDRESSES}
 
 
-def _free_addresses() -> AddressBook:
+def free_addresses() -> AddressBook:
+    """Give each program of the chain ports of this machine that nothing listens at."""
     ports = unused_ports(len(ADDRESSES))
     return {address: f"127.0.0.1:{port}" for address, port in zip(ADDRESSES, ports, strict=True)}
 
