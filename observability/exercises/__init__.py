@@ -3,11 +3,12 @@
 from typing import Any
 
 from observability.exercises.configure import CONFIGURE
+from observability.exercises.dashboard import DASHBOARD
 from observability.exercises.exercise import Exercise, Grade, WorkError
 from observability.exercises.instrument import INSTRUMENT
 
 __all__ = ("EXERCISES", "Exercise", "Grade", "WorkError")
 
 EXERCISES: dict[int, Exercise[Any, Any, Any]] = {
-    each.number: each for each in (INSTRUMENT, CONFIGURE)
+    each.number: each for each in (INSTRUMENT, CONFIGURE, DASHBOARD)
 }
