@@ -1,10 +1,12 @@
-"""``randsvc exercise``: list, show and check the exercises of the course.
+"""``randsvc exercise``: list, show, run and check the exercises of the course.
 
 What grades them is beside the package, in a clone: it runs Prometheus and the rest of the chain.
 """
 
 import importlib
+import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,6 +74,30 @@ def check(
         console.print(f"  {grade.hint}", markup=False)
         raise SystemExit(1)
     console.print("Passed.")
+
+
+@exercise_app.command(name="run")
+def run_(
+    number: Number,
+    *,
+    seed: Annotated[int, Parameter(help="What is hidden, and what breaks, follows from it.")] = 1,
+) -> None:
+    """Run what an exercise is about, until Ctrl-C."""
+    exercise = _exercise(number)
+    if exercise.play is None:
+        playable = [str(n) for n, each in _exercises().items() if each.play]
+        raise ConfigurationError(
+            f"exercise {number} has nothing to run but your work, which `check {number}` runs; "
+            f"expected one of {', '.join(playable)}"
+        )
+    console = Console(highlight=False, soft_wrap=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        exercise.play(seed, partial(console.print, markup=False))
+    except KeyboardInterrupt:
+        return
+    except _cannot_grade() as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def _exercise(number: int) -> "Exercise[Any, Any, Any]":

@@ -72,6 +72,17 @@ def test_work_that_does_not_gets_one_hint_behind_what_it_does(tmp_path: Path) ->
             f"randsvc: --work nowhere: expected a folder such as {EXERCISES[1].starter}",
         ),
         (
+            ("run", "1"),
+            "",
+            "randsvc: exercise 1 has nothing to run but your work, which `check 1` runs; expected "
+            "one of 4, 5",
+        ),
+        (
+            ("check", "2"),
+            "import os; os.environ['PATH'] = '/nowhere'",
+            "randsvc: no program `go` in PATH: install Go 1.26 or newer, https://go.dev/dl/",
+        ),
+        (
             ("list",),
             "import randsvc.exercise_cli as cli\ncli.CLONE = cli.Path('/nowhere')",
             "randsvc: exercises cannot be graded here: run it from a clone of the project, as "
