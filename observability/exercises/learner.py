@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from observability.exercises.exercise import WorkError
-from observability.stack import wait_until
+from observability.stack import unused_ports, wait_until
 
 __all__ = ("Program", "running_program")
 
@@ -55,9 +55,7 @@ class Program:
 @contextmanager
 def running_program(path: Path) -> Iterator[Program]:
     """Run a Python file with PORT set to a free port; give it when it answers there."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    (port,) = unused_ports(1)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("wb") as output:
