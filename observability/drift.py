@@ -103,7 +103,7 @@ STATISTIC = "job_distribution_statistic:baseline_statistic:max"
 SAMPLE = "job_distribution_window:sample:increase"
 COUNT = "job_distribution_window:sample_count:increase"
 SHARE = "job_distribution_window_bin:sample_share:histogram_fraction"
-BELOW = "job_distribution_window_bin:sample_below:histogram_fraction"
+BELOW = "job_distribution_window_bin:sample_below:sum"
 QUANTILE = "job_distribution_window_quantile:sample:histogram_quantile"
 OUT_OF_RANGE = "job_distribution_window:sample_out_of_range:histogram_fraction"
 LARGEST_SHARE = "job_distribution_window:sample_largest_share:max"
@@ -153,17 +153,23 @@ def d1_floor(n: Numbers, m: float, bins: int) -> Numbers:
 def recordings(scale: TimeScale) -> Iterator[Rule]:
     """Record baselines, samples, distances and floors, in an order in which each has its parts."""
     yield from _baseline()
-    outputs = [(name, window) for name in OUTPUTS for window in scale.samples]
-    for name, window in outputs:
-        sample = f"sum by (job) (increase({OUTPUTS[name]}[{window}]))"
-        yield Rule(SAMPLE, sample, {"randsvc_distribution": name, "window": window})
+    for name, series in OUTPUTS.items():
+        for window in scale.samples:
+            labels = {"randsvc_distribution": name, "window": window}
+            yield Rule(SAMPLE, f"sum by (job) (increase({series}[{window}]))", labels)
     # Without values there is nothing to say, and no NaN to say it.
     yield Rule(COUNT, f"histogram_count({SAMPLE}) > 0")
     for level in LEVELS:
         quantile = f"histogram_quantile({level:g}, {SAMPLE}) and {COUNT}"
         yield Rule(QUANTILE, quantile, {"randsvc_quantile": f"{level:g}"})
-    for name, window in outputs:
-        yield from _binned(name, window)
+    for name in OUTPUTS:
+        yield from _binned(name)
+    for k, bin_ in enumerate(_NAMES[:-1], 1):
+        up_to = "|".join(_NAMES[:k])
+        below = f'sum by ({_OF}, window) ({SHARE}{{randsvc_bin=~"{up_to}"}})'
+        # Only where there is an edge: the last bin has none.
+        edge = f'{EDGE}{{randsvc_bin="{bin_}"}}'
+        yield Rule(BELOW, f"{below} and on ({_OF}) {edge}", {"randsvc_bin": bin_})
     for window in scale.samples:
         yield from _mix(window)
     yield Rule(LARGEST_SHARE, f"max by ({_OF}, window) ({SHARE})")
@@ -193,34 +199,30 @@ def _baseline() -> Iterator[Rule]:
         yield Rule(BASELINE_BELOW, f"{summed} and on ({_OF}) {edge}", {"randsvc_bin": name})
 
 
-def _binned(name: str, window: str) -> Iterator[Rule]:
-    """Record the shares of a sample in the bins of its baseline, and outside its range."""
-    labels = {"randsvc_distribution": name, "window": window}
+def _binned(name: str) -> Iterator[Rule]:
+    """Record the shares of samples in the bins of their baseline, and outside its range."""
+    label = {"randsvc_distribution": name}
     which = f'randsvc_distribution="{name}"'
-    sample, count = (f'{series}{{{which},window="{window}"}}' for series in (SAMPLE, COUNT))
+    sample = f"{SAMPLE}{{{which}}}"
 
     def edge(bin_: str) -> str:
         return f'max({EDGE}{{{which},randsvc_bin="{bin_}"}})'
 
-    def there(series: str, bin_: str) -> str:
-        return f'and {count} and on ({_OF}) {series}{{{which},randsvc_bin="{bin_}"}}'
+    def where_there_is(bin_: str) -> str:
+        return f'and {COUNT} and on ({_OF}) {BASELINE_SHARES}{{randsvc_bin="{bin_}"}}'
 
     low = "-Inf"
     for bin_ in _NAMES:
         # A baseline may have fewer bins; its last one has no upper edge.
         high = f"scalar({edge(bin_)} or vector(+Inf))"
-        of_bin = labels | {"randsvc_bin": bin_}
         share = f"histogram_fraction({low}, {high}, {sample})"
-        yield Rule(SHARE, f"{share} {there(BASELINE_SHARES, bin_)}", of_bin)
+        yield Rule(SHARE, f"{share} {where_there_is(bin_)}", label | {"randsvc_bin": bin_})
         low = f"scalar({edge(bin_)})"
-        if bin_ != _NAMES[-1]:
-            below = f"histogram_fraction(-Inf, {low}, {sample})"
-            yield Rule(BELOW, f"{below} {there(EDGE, bin_)}", of_bin)
     ends = (
         f'scalar(max({STATISTIC}{{{which},randsvc_statistic="{end}"}}))' for end in ("low", "high")
     )
     inside = f"histogram_fraction({', '.join(ends)}, {sample})"
-    yield Rule(OUT_OF_RANGE, f"1 - {inside} {there(BASELINE_SHARES, _NAMES[0])}", labels)
+    yield Rule(OUT_OF_RANGE, f"1 - {inside} {where_there_is(_NAMES[0])}", label)
 
 
 def _mix(window: str) -> Iterator[Rule]:

@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def alert_files(scale: TimeScale) -> dict[str, str]:
     ml = (*recorded, *ml_alerts(scale))
     return {
         f"{RULES}/{scale.name}/slo.yml": slo_file(SLOS, scale, head=_head("slo")),
-        f"{RULES}/{scale.name}/ml.yml": rule_file("ml", ml, scale, head=_head("ml_alerts")),
+        f"{RULES}/{scale.name}/ml.yml": rule_file(
+            "ml", ml, replace(scale, interval=scale.ml_interval), head=_head("ml_alerts")
+        ),
         f"{RULES}/{scale.name}/alerts.yml": rule_file(
             "alerts", others, scale, head=_head("alerts")
         ),

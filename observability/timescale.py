@@ -66,6 +66,8 @@ class TimeScale:
     """Requests within it."""
     hold: str
     """For how long an alert stays on after it last held, so that one incident is one alert."""
+    ml_interval: str
+    """Between evaluations of what is about the model: a drift takes longer than an outage."""
     samples: tuple[str, str]
     """The windows of what is compared with the baseline and with the truth: a short one, which sees
     a large change soon, and a long one, which sees a small one at little traffic too."""
@@ -108,6 +110,7 @@ PRODUCTION = TimeScale(
     hold="5m",
     # At 5 requests/s 1,500 values, in which a quarter of a standard deviation shows.
     samples=("5m", "1h"),
+    ml_interval="30s",
     min_values=100,
     min_labels=30,
     drift_wait="1m",
@@ -142,6 +145,7 @@ DEMO = TimeScale(
     min_tail=500,
     hold="10s",
     samples=("20s", "60s"),
+    ml_interval="2s",
     min_values=100,
     min_labels=30,
     drift_wait="4s",
