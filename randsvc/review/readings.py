@@ -18,6 +18,8 @@ from randsvc.review.spans import Span, cut, overlap, window_length, without
 from randsvc.telemetry.catalogue import (
     CONCURRENCY_LIMIT,
     EVENT_LOOP_LAG,
+    FEEDBACK,
+    FEEDBACK_ABSOLUTE_ERROR,
     PREDICTIONS,
     REQUEST_DURATION,
     VALUE,
@@ -36,8 +38,6 @@ DRIFT = tuple(
 )
 """The distance of a distribution from what it is compared with, over what chance explains; recorded
 where the baselines are exported. Of the first where there is one, as it knows an order."""
-FEEDBACK = "randsvc_feedback_total"
-FEEDBACK_ABSOLUTE_ERROR = "randsvc_feedback_absolute_error"
 
 QUERIES = 1 + len(SERVICES) + incidents.QUERIES + 4 * 3 + 3 * 3 + 2 + 2
 """That are asked of every window: by it a progress bar knows how much there is to do."""
@@ -174,7 +174,7 @@ def read(
     requests = counted("requests", f"{REQUEST_DURATION.prometheus_name}_bucket{{{_JOBS}}}")
     predictions = counted("predictions", f"{PREDICTIONS.prometheus_name}{{{_RANDOM}}}")
     lag = counted("the event loop", f"{EVENT_LOOP_LAG.prometheus_name}_bucket{{{_RANDOM}}}")
-    feedback = counted("feedback", f"{FEEDBACK}{{{_RANDOM}}}")
+    feedback = counted("feedback", f"{FEEDBACK.prometheus_name}{{{_RANDOM}}}")
     begin("saturation and probes")
     saturation = _gauge(source, [f"{SATURATION}{{{_JOBS}}}"], "job", windows)
     probes = _gauge(source, ['probe_success{job="blackbox"}'], "service", windows)
@@ -183,7 +183,7 @@ def read(
     drift = _gauge(source, recorded, "randsvc_distribution, against", windows)
     values = _values(source, windows)
     begin("errors of the model")
-    errors = _mean(source, FEEDBACK_ABSOLUTE_ERROR, "randsvc_source", windows)
+    errors = _mean(source, FEEDBACK_ABSOLUTE_ERROR.prometheus_name, "randsvc_source", windows)
     begin("incidents")
     # What was on when the period began, began before.
     longer = Span(both.start - _DAY, both.end)

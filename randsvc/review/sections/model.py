@@ -8,10 +8,10 @@ import numpy as np
 from randsvc.recovery.binned import EMPTY, Binned, merged
 from randsvc.review import pictures
 from randsvc.review.counts import Values
-from randsvc.review.readings import FEEDBACK, FEEDBACK_ABSOLUTE_ERROR, Mean, View
+from randsvc.review.readings import Mean, View
 from randsvc.review.section import NONE, Section, Table, gauge, ranges
 from randsvc.review.words import number, share
-from randsvc.telemetry.catalogue import PREDICTIONS, VALUE
+from randsvc.telemetry.catalogue import FEEDBACK, FEEDBACK_ABSOLUTE_ERROR, PREDICTIONS, VALUE
 
 __all__ = ("drift", "fallback", "quality")
 
@@ -138,7 +138,7 @@ def quality(now: View, before: View) -> Section:
         return Section(
             "quality",
             "Model quality",
-            [f"Prometheus has no {FEEDBACK_ABSOLUTE_ERROR} in this period."],
+            [f"Prometheus has no {FEEDBACK_ABSOLUTE_ERROR.prometheus_name} in this period."],
         )
     outcomes = {
         outcome: now.of(values).sum()
@@ -149,7 +149,7 @@ def quality(now: View, before: View) -> Section:
     says = [short]
     if outcomes:
         says.append(
-            f"Reports of what turned out to be true ({FEEDBACK}): "
+            f"Reports of what turned out to be true ({FEEDBACK.prometheus_name}): "
             + ", ".join(f"{number(count)} {outcome}" for outcome, count in outcomes.items())
             + "."
         )
