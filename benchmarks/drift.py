@@ -30,9 +30,10 @@ from benchmarks.promtool import run_rules
 from observability.drift import ALPHA, KS_PER_FLOOR, MIX, PER_SD, d1_floor, ks_floor
 from observability.generate import alert_files
 from observability.ml_alerts import EFFECTS, FOUND_AT, MIX_MOVED
-from observability.timescale import DEMO, PRODUCTION, TimeScale, seconds
+from observability.timescale import DEMO, PRODUCTION, TimeScale
 from observability.truth import CHANCE
 from randsvc.baselines import Described, baselines
+from randsvc.moments import seconds
 from randsvc.settings import Settings
 
 RESULTS = Path(__file__).with_name("drift-results.md")

@@ -13,7 +13,8 @@ from observability.alert import RUNBOOKS, Alert
 from observability.ml_alerts import ml_alerts
 from observability.rules import JOB, SERVER_ERROR
 from observability.slo import BAD_EVENTS, BURN_RATE, SLOS, Slo
-from observability.timescale import SEVERITY, Burn, TimeScale, seconds
+from observability.timescale import SEVERITY, Burn, TimeScale
+from randsvc.moments import seconds
 from randsvc.telemetry.catalogue import (
     CONCURRENCY_LIMIT,
     EVENT_LOOP_LAG,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ("DEMO", "PRODUCTION", "SCALES", "SEVERITY", "Burn", "Level", "TimeScale", "seconds")
+__all__ = ("DEMO", "PRODUCTION", "SCALES", "SEVERITY", "Burn", "Level", "TimeScale")
 
 Level = Literal["critical", "major", "minor"]
 """Act now, day and night; act in working hours; scheduled work."""
@@ -155,12 +155,3 @@ DEMO = TimeScale(
 )
 
 SCALES = {scale.name: scale for scale in (PRODUCTION, DEMO)}
-
-
-def seconds(duration: str) -> float:
-    """Give the seconds of a duration with one unit.
-
-    >>> seconds("90s"), seconds("3d")
-    (90.0, 259200.0)
-    """
-    return float(duration[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[duration[-1]]

@@ -12,7 +12,8 @@ from math import log, sqrt
 
 from observability.drift import ALPHA, STATISTIC
 from observability.rules import Rule, increase
-from observability.timescale import TimeScale, seconds
+from observability.timescale import TimeScale
+from randsvc.moments import seconds
 from randsvc.telemetry.catalogue import (
     FEEDBACK,
     FEEDBACK_ABSOLUTE_ERROR,

@@ -16,7 +16,8 @@ import yaml
 from benchmarks.month.replay import needed
 from observability.generate import alert_files
 from observability.slo import SLOS, Slo
-from observability.timescale import PRODUCTION, Burn, seconds
+from observability.timescale import PRODUCTION, Burn
+from randsvc.moments import seconds
 from tests.promtool import promtool
 
 Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

@@ -25,8 +25,9 @@ from observability.drift import (
     floor,
 )
 from observability.rules import Rule
-from observability.timescale import DEMO, PRODUCTION, seconds
+from observability.timescale import DEMO, PRODUCTION
 from randsvc.baselines import Described, baselines
+from randsvc.moments import seconds
 from randsvc.settings import Settings
 from randsvc.telemetry.catalogue import VALUE
 from tests.drift_reference import (

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from observability.slo import SLOS, Slo, recordings, windows
-from observability.timescale import DEMO, PRODUCTION, SCALES, Burn, TimeScale, seconds
+from observability.timescale import DEMO, PRODUCTION, SCALES, Burn, TimeScale
+from randsvc.moments import seconds
 from randsvc.telemetry.catalogue import REQUEST_DURATION
 from tests.promtool import promtool
 
@@ -53,7 +54,8 @@ def test_demo_notices_a_burn_that_is_well_above_its_factor_in_time(burn: Burn) -
     # Of the long window as much has to be bad as the factor is of the rate. What is minor is there
     # for a defect of 1.5%, which is 3x; what is critical for a burst of 30% or more.
     rate = {"critical": 60, "major": 10, "minor": 3 if burn.factor == 1 else 5}[burn.level]
-    found = seconds(burn.long) * burn.factor / rate + seconds(burn.wait or "0s") + PIPELINE
+    wait = seconds(burn.wait) if burn.wait else 0
+    found = seconds(burn.long) * burn.factor / rate + wait + PIPELINE
     assert found <= FOUND_WITHIN[burn.level]
 
 

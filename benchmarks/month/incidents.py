@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from observability.timescale import Level, seconds
+from observability.timescale import Level
+from randsvc.moments import seconds
 
 __all__ = ("INCIDENTS", "Incident", "Kind")
 

@@ -29,7 +29,8 @@ import yaml
 from benchmarks.month.incidents import Kind
 from benchmarks.month.world import DAY, SCRAPE, Series
 from observability.alerts import WATCHDOG
-from observability.timescale import PRODUCTION, seconds
+from observability.timescale import PRODUCTION
+from randsvc.moments import seconds
 
 __all__ = ("Part", "Raised", "ReplayError", "Replayed", "needed", "parts", "replay", "rules")
 
@@ -313,21 +314,11 @@ def _answers(output: str) -> dict[tuple[str, int], dict[Kind, float]]:
     for answer in _ANSWER.finditer(output):
         name = answer["name"]
         which = "count" if name == FIRING else f"{answer['which']} {name}"
-        values = found.setdefault((which, _seconds(answer["at"])), {})
+        values = found.setdefault((which, round(seconds(answer["at"]))), {})
         for labels, value in _SAMPLE.findall(answer["got"]):
             of = dict(re.findall(r'(\w+)="([^"]*)"', labels))
             values[Kind(of["alertname"], of["level"], of["service"])] = float(value)
     return found
-
-
-def _seconds(duration: str) -> int:
-    """Read a duration of several units, as Prometheus writes them.
-
-    >>> _seconds("1d2h")
-    93600
-    """
-    units = {"s": 1, "m": 60, "h": HOUR, "d": DAY, "w": 7 * DAY, "y": 365 * DAY}
-    return sum(int(n) * units[unit] for n, unit in re.findall(r"(\d+)([smhdwy])", duration))
 
 
 def _raised(answers: Mapping[tuple[str, int], Mapping[Kind, float]], first: int) -> list[Raised]:
