@@ -9,6 +9,7 @@ import pytest
 from observability.exercises import EXERCISES
 from observability.exercises.recover import hidden
 from randsvc.distributions import parse, parse_delay
+from randsvc.recovery.binned import Bin, Binned
 from tests.exercises import Mistake, expect_passed, with_mistake
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
@@ -76,6 +77,13 @@ def test_a_mistake_gets_its_hint(name: str, system: Any, tmp_path: Path) -> None
 def test_a_fit_that_is_a_little_off_passes(system: Any, tmp_path: Path) -> None:
     fit = answer("", (VALUE, "gamma(shape=3.4, scale=10.2)"), (DELAY, "exponential(rate=46)"))
     expect_passed(EXERCISE.grade_on(system, with_mistake(EXERCISE, fit, tmp_path)), EXERCISE)
+
+
+def test_ends_that_are_at_the_edges_of_buckets_are_no_trouble(system: Any, tmp_path: Path) -> None:
+    flat = Binned(tuple(Bin(low, low + 5, 1000) for low in range(20, 60, 5)), sum=8000 * 40)
+    normal = answer("the mean is right, the shape is not", (VALUE, "normal(mean=40, sd=11.5)"))
+    grade = EXERCISE.grade_on({**system, "value": flat}, with_mistake(EXERCISE, normal, tmp_path))
+    assert normal.hint in grade.hint, grade
 
 
 @pytest.mark.parametrize("seed", range(50))
