@@ -430,7 +430,8 @@ AT_MOST = 2.0
 
 
 def _judged(found: Power) -> bool:
-    return found.rate == DEFAULT_RATE and found.shift >= EFFECTS["minor"]
+    """Whether there is a time to keep to: the effect matters, and the reference mostly finds it."""
+    return found.shift >= EFFECTS["minor"] and bool(np.isfinite(found.reference.median()))
 
 
 def report(powers: Sequence[Power], quiet: Mapping[str, Sequence[Quiet]]) -> list[Table]:
@@ -510,7 +511,7 @@ def markdown(tables: Sequence[Table], same: Sequence[Compared]) -> str:
         "the windows hold what came before when the shift begins. The chance of a false alarm at "
         f"each look is at most {ALPHA:g} for both. Where traffic is high, a reference that takes "
         "any effect for a drift is faster than alerts that ask for an effect that matters. The "
-        "level major is only known once three fifths of a window are of the fault; until then the "
+        "level major is only known once over half of a window is of the fault; until then the "
         "lesser level tells.",
         f"promtool ran the rules on {len(same)} samples, with the same numbers to 1e-9 and the "
         f"same alerts in {sum(not each.failure for each in same)} of them.",

@@ -1,8 +1,8 @@
 """The alerts on what the model is given, answers, and turns out to be worth.
 
 They follow the effect: minor for a quarter of a standard deviation, major for a whole one or for a
-model that answers one value. An effect is found at three fifths of it, so that one of that very
-size is seen in spite of noise, and before it fills the window; and only where chance does not
+model that answers one value. An effect is found at a little over half of it, so that one of that
+very size is seen in spite of noise, and before it fills the window; and only where chance does not
 explain it (``observability.drift``).
 """
 
@@ -37,8 +37,9 @@ __all__ = ("EFFECTS", "FOUND_AT", "ml_alerts")
 
 EFFECTS: Mapping[Level, float] = {"major": 1.0, "minor": 0.25}
 """A shift in standard deviations of the baseline, by the level that it is of."""
-FOUND_AT = 0.6
-"""Of the effect."""
+FOUND_AT = 0.55
+"""Of the effect. With more, a shift of an effect's size is found later than in twice the time that
+a test of all raw draws takes; with less, ever smaller shifts are (benchmarks/drift-results.md)."""
 COLLAPSED = 0.25
 """Of the baseline's spread. A value that is frozen shows as wide as its bucket, a tenth at most."""
 OUTSIDE = 0.01
