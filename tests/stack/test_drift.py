@@ -1,21 +1,32 @@
 """The distances on the real chain: those of numpy from the same buckets, and near the raw draws'.
 
-With one process, with two, whose values are of one sample, and pulled instead of pushed.
+With one process, with two workers of one service, with two replicas that share the requests and
+know nothing of each other, and pulled instead of pushed. However many count, it is one sample.
 """
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientError, ClientSession
 
 from observability.drift import BIN_ERROR, COUNT, PER_SD, SAMPLE, distance, floor
-from observability.stack import Stack, randsvc, running, wait_until
+from observability.stack import (
+    AddressBook,
+    Program,
+    Service,
+    Stack,
+    randsvc,
+    running,
+    unused_ports,
+    wait_until,
+)
 from randsvc.baselines import LEVELS, Described, baselines
 from randsvc.settings import Settings
 from tests.drift_reference import Array, Buckets, distances, floors, shares, wasserstein
@@ -24,22 +35,51 @@ pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 
 REQUESTS = 1200
 ENV = {"OTEL_METRIC_EXPORT_INTERVAL": "500", "RANDSVC_DELAY": "constant(0)"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Who counts the values."""
+
+    workers: int = 1
+    replicas: int = 1
+    pulled: bool = False
+
+    @property
+    def processes(self) -> int:
+        return self.workers * self.replicas
+
+    @property
+    def env(self) -> dict[str, str]:
+        pulled = {"OTEL_METRICS_EXPORTER": "prometheus"} if self.pulled else {}
+        return {**ENV, **pulled, "RANDSVC_WORKERS": str(self.workers)}
+
+
 KINDS = {
-    "one process": {"RANDSVC_WORKERS": "1"},
-    "two processes": {"RANDSVC_WORKERS": "2"},
-    "pulled": {"RANDSVC_WORKERS": "1", "OTEL_METRICS_EXPORTER": "prometheus"},
+    "one process": Kind(),
+    "two workers": Kind(workers=2),
+    "two replicas": Kind(replicas=2),
+    "pulled": Kind(pulled=True),
 }
 SAMPLED = 'randsvc_distribution="value",window="60s"'
 BASELINE: Described = baselines(Settings())["value"]
 
 
-async def ask(url: str, number: int) -> list[float]:
-    """Send requests, ten at a time; what they are answered."""
+def replica(book: AddressBook, *, env: Mapping[str, str], ports: tuple[int, int]) -> Program:
+    """Another service of the same name, which pushes where the first one does."""
+    at = dict(zip(("randsvc:8080", "randsvc:9464"), map("127.0.0.1:{}".format, ports), strict=True))
+    program = randsvc({**book, **at}, env=env)
+    return replace(program, name="replica", listens=(), ready=None)
+
+
+async def ask(urls: Sequence[str], number: int) -> list[float]:
+    """Send requests, ten at a time and to each URL in turn; what they are answered."""
     async with ClientSession() as session:
 
         async def some() -> list[float]:
             found = []
-            for _ in range(number // 10):
+            for turn in range(number // 10):
+                url = urls[turn % len(urls)]
                 # Any of the workers takes a connection, and one alone would take all that is sent.
                 async with session.get(f"{url}/random", headers={"Connection": "close"}) as answer:
                     found.append((await answer.json())["value"])
@@ -53,17 +93,18 @@ async def ask(url: str, number: int) -> list[float]:
 class Asked:
     """A chain whose service has answered, and what it answered."""
 
-    def __init__(self, stack: Stack, workers: int, pulled: bool) -> None:
+    def __init__(self, stack: Stack, kind: Kind, urls: Sequence[str]) -> None:
         self.stack = stack
-        self.workers = workers
-        self.pulled = pulled
-        url = stack.url("randsvc:8080")
+        self.processes = kind.processes
+        self.pulled = kind.pulled
         born = 'count(randsvc_value{job="randsvc",randsvc_source="model"})'
         # What a process counted before it was first seen is no increase.
-        wait_until(lambda: asyncio.run(ask(url, 10)) and stack.number(born) == workers, within=30)
+        wait_until(
+            lambda: asyncio.run(ask(urls, 20)) and stack.number(born) == self.processes, within=30
+        )
         time.sleep(3)
         before = self.total()
-        self.values = np.array(asyncio.run(ask(url, REQUESTS)))
+        self.values = np.array(asyncio.run(ask(urls, REQUESTS)))
         wait_until(lambda: self.total() == before + REQUESTS, within=20)
         time.sleep(3)
         self.at = time.time() - 1
@@ -86,10 +127,24 @@ class Asked:
 
 @pytest.fixture(scope="module", params=KINDS)
 def asked(request: pytest.FixtureRequest, programs: Path) -> Iterator[Asked]:
-    env = {**ENV, **KINDS[request.param]}
-    service, pulled = partial(randsvc, env=env), request.param == "pulled"
-    with running(services=[service], free_ports=True, interval="1s", pull=pulled) as stack:
-        yield Asked(stack, int(env["RANDSVC_WORKERS"]), pulled)
+    kind = KINDS[request.param]
+    services: list[Service] = [partial(randsvc, env=kind.env)]
+    others: list[str] = []
+    for _ in range(kind.replicas - 1):
+        serving, managing = unused_ports(2)
+        services.append(partial(replica, env=kind.env, ports=(serving, managing)))
+        others.append(f"http://127.0.0.1:{serving}")
+    with running(services=services, free_ports=True, interval="1s", pull=kind.pulled) as stack:
+        for url in others:
+            wait_until(partial(answers, url), within=30)
+        yield Asked(stack, kind, [stack.url("randsvc:8080"), *others])
+
+
+def answers(url: str) -> bool:
+    try:
+        return bool(asyncio.run(ask([url], 10)))
+    except ClientError:
+        return False
 
 
 def expected(p: Array, quantiles: list[float]) -> Mapping[str, float]:
@@ -129,9 +184,9 @@ def test_they_are_as_near_to_those_of_the_raw_draws_as_is_stated(asked: Asked) -
 
 def test_every_process_has_its_part_in_the_sample(asked: Asked) -> None:
     counted = asked.stack.query('histogram_count(randsvc_value{randsvc_source="model"})')
-    assert len(counted) == asked.workers
+    assert len(counted) == asked.processes
     for series in counted:
-        assert float(series["value"][1]) > REQUESTS / asked.workers / 4
+        assert float(series["value"][1]) > REQUESTS / asked.processes / 4
     # `increase` extrapolates, and leaves out what was there when a process was first seen.
     assert asked.number(COUNT) >= REQUESTS
 
