@@ -62,7 +62,7 @@ MISTAKES = {
         ("fault: errors", "fault: auth-down"),
     ),
     "another level": answer(
-        "minor is when one user in a hundred waits", ("level: critical", "level: minor")
+        "minor is when a few users in a hundred wait", ("level: critical", "level: minor")
     ),
     "a minute late": answer("your time is 57 s too late", (SINCE, "2026-11-24T10:01:00Z")),
     "another time zone": answer("are in UTC", (SINCE, "2026-11-24T12:00:00Z")),
