@@ -73,7 +73,7 @@ class Seen:
                 path or ":memory:", timeout=PATIENCE, isolation_level=None, check_same_thread=False
             )
             try:
-                self._store.executescript(_TABLES)
+                _set_up(self._store)
             except sqlite3.Error:
                 self._store.close()
                 raise
@@ -134,3 +134,20 @@ class Seen:
             self._store.execute("BEGIN IMMEDIATE")
             for statement in _FORGET:
                 self._store.execute(statement, {"until": until})
+
+
+def _set_up(store: sqlite3.Connection) -> None:
+    """Make the tables where there are none.
+
+    Several workers do at once. SQLite does not wait for the others where the journal's mode is
+    changed: https://sqlite.org/wal.html#sometimes_queries_return_sqlite_busy_in_wal_mode
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            store.executescript(_TABLES)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

@@ -1,6 +1,8 @@
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,19 @@ async def test_what_one_process_has_seen_the_others_have_now_and_after_a_restart
     assert await one.add(answer(1000)) == "first"
     assert await other.add(answer(1000)) == "again"
     assert await make(tmp_path / "store").add(answer(1000)) == "again"
+
+
+def test_workers_may_make_the_file_all_at_once(tmp_path: Path) -> None:
+    def make(round_: int) -> None:
+        together.wait()
+        Seen(tmp_path / f"store-{round_}", lifetime=60).close()
+
+    # One round in thirty is where SQLite does not wait by itself.
+    workers, rounds = 8, 150
+    together = threading.Barrier(workers)
+    with ThreadPoolExecutor(workers) as pool:
+        for round_ in range(rounds):
+            list(pool.map(make, [round_] * workers))
 
 
 async def test_memory_is_of_one_process(make: Make) -> None:
