@@ -133,8 +133,9 @@ def test_what_was_drawn_at_random_is_recovered(programs: Path) -> None:
         expect_the_truth(parse(delay), delay_family, recovered(stack, "delay"))
         latency = recovered(stack, "latency")
         assert latency["count"] == REQUESTS
-        # What the event loop and the handler add.
-        assert latency["mean"]["value"] > recovered(stack, "delay")["mean"]["value"]
+        # The event loop and the handler add to it; uvloop's timers round to a millisecond.
+        added = latency["mean"]["value"] - recovered(stack, "delay")["mean"]["value"]
+        assert -0.001 < added < 0.1
 
 
 def test_a_restart_and_replicas_add_up_and_the_bins_of_two_scales_merge(programs: Path) -> None:
