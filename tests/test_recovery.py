@@ -205,6 +205,11 @@ def test_whatever_was_counted_gives_a_verdict(
     plot.in_terminal(recovered)
 
 
+def test_what_lies_in_no_row_is_no_trouble_to_draw() -> None:
+    binned = Binned((Bin(0.0, 0.0, 1), Bin(2.0, math.inf, 1)), None)
+    assert "0.0%" in plot.in_terminal(recover(binned)).plain
+
+
 def test_bins_without_an_end_are_fitted_as_well() -> None:
     ends = (-math.inf, 0.0, 5.0, 10.0, 20.0, 50.0, math.inf)
     truth = parse("normal(mean=8, sd=10)")

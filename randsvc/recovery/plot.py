@@ -33,7 +33,7 @@ def in_terminal(recovered: Recovered) -> Text:
     shares = [binned.below(high) - binned.below(low) for low, high in pairwise(edges)]
     fit = _best(recovered)
     expected = fit.probability(edges[:-1], edges[1:]) if fit else np.zeros(len(shares))
-    longest = max(*shares, *expected)
+    longest = max(*shares, *expected) or 1.0  # all may be at 0, or beyond the last bound
     text = Text(f"{'from':>10} share of the values\n", "dim")
     for i, share in enumerate(shares):
         whole, part = divmod(round(8 * BAR * share / longest), 8)
