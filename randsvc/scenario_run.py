@@ -127,23 +127,30 @@ class _Seen:
 
 
 async def _expect_quiet(stack: "_Stack", say: Say) -> None:
-    async def firing() -> list[str] | None:
-        found = await stack.firing()
-        return None if found is None else sorted({_title(alert["labels"]) for alert in found})
+    async def restless() -> list[str] | None:
+        found = await stack.alerts()
+        if found is None:
+            return None
+        names = {(alert["labels"]["alertname"], _title(alert["labels"])) for alert in found}
+        if not any(name.endswith(ALWAYS_FIRING) for name, _ in names):
+            return ["no rule has been evaluated yet"]
+        return sorted(title for name, title in names if not name.endswith(ALWAYS_FIRING))
 
-    names = await firing()
+    names = await restless()
     if names is None:
         raise ScenarioError(f"cannot reach --prometheus {stack.addresses.prometheus}")
     if await stack.notifications() is None:
         raise ScenarioError(f"cannot reach --inbox {stack.addresses.inbox}")
     if names:
-        say(f"waiting until nothing fires: {', '.join(names)}")
+        # Pending ones too: a stack that has just been started has seen nothing of the service yet.
+        say(f"waiting until nothing fires, nor is about to: {', '.join(names)}")
 
         async def quiet() -> bool:
-            return await firing() == []
+            return await restless() == []
 
         if not await _until(quiet, QUIET_WITHIN):
-            raise ScenarioError(f"{', '.join(await firing() or names)}: firing before anything is")
+            restless_still = ", ".join(await restless() or names)
+            raise ScenarioError(f"{restless_still}: firing before anything is, or about to")
 
 
 async def _watch_it_fire(
@@ -376,15 +383,22 @@ class _Stack:
         self._session = session
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    async def firing(self) -> list[dict[str, Any]] | None:
-        """The alerts that fire now, but for the one that always does.
+    async def alerts(self) -> list[dict[str, Any]] | None:
+        """The alerts that fire or are pending now.
 
         https://prometheus.io/docs/prometheus/latest/querying/api/#alerts
         """
         answer = await self._get(self.addresses.prometheus, "/api/v1/alerts")
         if answer is None:
             return None
-        alerts: list[dict[str, Any]] = answer["data"]["alerts"]
+        found: list[dict[str, Any]] = answer["data"]["alerts"]
+        return found
+
+    async def firing(self) -> list[dict[str, Any]] | None:
+        """The alerts that fire now, but for the one that always does."""
+        alerts = await self.alerts()
+        if alerts is None:
+            return None
         return [
             alert
             for alert in alerts
