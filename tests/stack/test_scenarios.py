@@ -1,7 +1,8 @@
 """Every scenario on the real programs, at the time scale demo; and with a program that is killed.
 
 Most of the time is waiting, so that a few stacks run side by side, each with scenarios one after
-the other. Run with -s to see who is told what, and when; the table of all is at the end.
+the other. The table of all is at the end of the run; with -s, who is told what is seen as it
+happens.
 """
 
 import asyncio
@@ -17,19 +18,19 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from rich.table import Table
 
 from observability.programs import BLACKBOX_PACKAGE
 from observability.stack import Stack, auth, blackbox, randsvc, running, users
 from randsvc import scenario_run, scenarios
 from randsvc.scenario_run import Addresses, Verdict
+from tests.tables import TABLE_ROW
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 
 LIMITS = {"critical": 20.0, "major": 40.0, "minor": 90.0}
 RECEIVERS = {"critical": "pager", "major": "ticket", "minor": "digest"}
 
-# As Prometheus scrapes in demo; so few at once that an overload is no burden.
+# So few at once that an overload is no burden.
 FAST = {"OTEL_METRIC_EXPORT_INTERVAL": "1000", "RANDSVC_MAX_CONCURRENCY": "40"}
 SERVICES = (
     partial(randsvc, env=FAST),
@@ -59,24 +60,20 @@ KILLS = (
     Run("model-down", "prometheus"),
     Run("model-down", "alertmanager"),
 )
-# Each on a stack of its own. What the longest windows see comes last: on a stack that has just been
-# started they are empty, and notice anything at once.
+# Each on a stack of its own, and of about the same length. What the longest windows see comes last:
+# on a stack that has just been started they are empty, and notice anything at once.
 LANES: Sequence[Sequence[Run]] = (
+    (Run("auth-down"), Run("model-down"), Run("slow-error-burn")),
+    (Run("value-shift-large"), Run("model-frozen"), Run("strange-loop")),
+    # The last one needs a past in which truth was reported.
+    (Run("healthy-day"), Run("value-shift-small"), Run("feedback-stopped")),
+    (Run("no-drift"), Run("concept-drift"), Run("segment-change")),
     (
-        *(Run("model-down"), Run("auth-down"), Run("value-shift-large"), Run("segment-change")),
-        Run("slow-error-burn"),
-    ),
-    (
-        *(Run("overload"), Run("telemetry-path-down"), Run("model-frozen"), Run("feature-missing")),
-        Run("strange-loop"),
-    ),
-    (
-        *(Run("healthy-day"), Run("model-slow"), Run("event-loop-blocked"), Run("service-down")),
+        *(Run("telemetry-path-down"), Run("feature-missing"), Run("model-slow")),
+        *(Run("event-loop-blocked"), Run("service-down")),
         UNEXPECTED := Run("model-down", unexpected=True),
     ),
-    (Run("quiet-night"), Run("error-burst"), *KILLS),
-    # The last one needs a past in which truth was reported.
-    (Run("no-drift"), Run("value-shift-small"), Run("concept-drift"), Run("feedback-stopped")),
+    (Run("quiet-night"), Run("error-burst"), Run("overload"), *KILLS),
 )
 RUNS = [run for lane in LANES for run in lane]
 
@@ -141,9 +138,7 @@ def run_all(
         with ExitStack() as cleanup:
             # One after the other, and no user waits because the machine is busy with that.
             with starting:
-                stack = cleanup.enter_context(
-                    running(services=SERVICES, free_ports=True, interval="1s")
-                )
+                stack = cleanup.enter_context(running(services=SERVICES, free_ports=True))
             all_started.wait()
             stack.programs["users"] = users(stack.book, number=25)
             stack.start("users")
@@ -173,26 +168,23 @@ def verdict_of(programs: Path) -> Iterator[Callable[[Run], Verdict]]:
     yield lambda run: verdicts[run].result()
     for thread in threads:
         thread.join()
-    console.print(table(verdicts))
 
 
-def table(verdicts: Mapping[Run, "Future[Verdict]"]) -> Table:
-    shown = Table("Scenario", "Level", "Time to detect", "Limit", "Told after", "Time to clear")
-    for run, future in verdicts.items():
-        if run.unexpected:
-            continue
-        if future.exception():
-            shown.add_row(str(run), str(future.exception()))
-            continue
-        verdict = future.result()
-        level = verdict.scenario.level
-        times = [
-            "-" if seconds is None else f"{seconds:.1f} s"
-            for seconds in (verdict.fired, verdict.told, verdict.cleared)
-        ]
-        limit = f"{LIMITS[level]:g} s" if level else "-"
-        shown.add_row(str(run), level or "none", times[0], limit, *times[1:])
-    return shown
+def row(run: Run, verdict: Verdict) -> Mapping[str, str]:
+    """A line of the table at the end."""
+    level = verdict.scenario.level
+    fired, told, cleared = (
+        "-" if seconds is None else f"{seconds:.1f} s"
+        for seconds in (verdict.fired, verdict.told, verdict.cleared)
+    )
+    return {
+        "Scenario": str(run),
+        "Level": level or "none",
+        "Time to detect": fired,
+        "Limit": f"{LIMITS[level]:g} s" if level else "-",
+        "Told after": told,
+        "Time to clear": cleared,
+    }
 
 
 def test_every_scenario_is_run() -> None:
@@ -209,9 +201,10 @@ def test_a_level_is_detected_within_its_time_and_reaches_its_receiver(name: str)
 
 @every_run
 def test_the_right_alert_reaches_the_right_person_in_time_and_clears(
-    run: Run, verdict_of: Callable[[Run], Verdict]
+    run: Run, verdict_of: Callable[[Run], Verdict], record_property: Callable[[str, object], None]
 ) -> None:
     verdict = verdict_of(run)
+    record_property(TABLE_ROW, row(run, verdict))
     assert not verdict.problems, "; ".join(verdict.problems)
 
 
