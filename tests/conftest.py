@@ -2,13 +2,27 @@
 
 import os
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from rich.console import Console
 
 from randsvc.telemetry.accumulator import Reading
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.telemetry.readers import InMemoryReader
 from tests.reading import Measured, measured
+from tests.tables import tables
+
+# How long an example takes says nothing on a busy machine; and CI tries the same ones every time,
+# so that what fails there is what was changed. New ones are found at home.
+settings.register_profile(
+    "project",
+    deadline=None,
+    derandomize=bool(os.environ.get("TEST_REQUIRE_ALL")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("project")
 
 
 @pytest.fixture
@@ -29,6 +43,29 @@ def read(reader: InMemoryReader) -> Callable[[], Measured]:
     return lambda: measured(reader.get_metrics_data())
 
 
+# In this order, so that none of them is what all others are waited for at the end.
+SLOWEST = (
+    "stack/test_scenarios",
+    "test_alert_mutations",
+    "test_exercises_incident",
+    "stack/test_compose_up",
+    "test_exercises_configure",
+    "test_recovery",
+    "test_console_page",
+    "stack/test_drift",
+    "test_exercises_dashboard",
+    "test_course",
+    "test_monitor_your_own_app",
+    "test_alerts",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slowest modules."""
+    order = {f"{Path(__file__).parent / name}.py": place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: order.get(str(item.path), len(order)))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
@@ -39,3 +76,10 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped: {report.longrepr}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have measured, whichever process they ran in."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    for table in tables(reports):
+        Console(width=120).print(table)
