@@ -35,7 +35,7 @@ EQUIVALENT = {
     "all of them each condition can be read, and asked, on its own",
     r"drops window=\"3d\" from .*bad_events": "no window has more bad events than the longest",
 }
-"""Mutations that change nothing, and why, by a pattern of what they do."""
+"""Mutations that change nothing, and why, by a pattern of what they do; they are not tried."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _split(expr: str) -> list[str]:
 
 
 def mutants(name: str) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
-    """Give each mutation of an alert: its level, what it does, and the rules with it."""
+    """Give each mutation of an alert that changes it: its level, what it does, and the rules."""
     rules = rules_of(name)
     for rule in rules:
         level = rule["labels"].get("level", "critical")
@@ -128,9 +128,10 @@ def mutants(name: str) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
         else:
             found = mutations(rule["expr"])
         for mutation in found:
-            changed = rule | {"expr": mutation.expr}
-            mutated = [changed if r is rule else r for r in rules]
-            yield level, f"{rule.get('record', level)}: {mutation.does}", mutated
+            does = f"{rule.get('record', level)}: {mutation.does}"
+            if not any(re.search(pattern, does) for pattern in EQUIVALENT):
+                changed = rule | {"expr": mutation.expr}
+                yield level, does, [changed if r is rule else r for r in rules]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -151,8 +152,7 @@ def test_every_mutation_of_an_alert_fails_a_case(name: str, tmp_path: Path) -> N
 
     with ThreadPoolExecutor(2) as pool:
         survivors = [does for does in pool.map(survives, enumerate(mutants(name))) if does]
-    unexplained = [d for d in survivors if not any(re.search(p, d) for p in EQUIVALENT)]
-    assert not unexplained, "\n".join(unexplained)
+    assert not survivors, "\n".join(survivors)
 
 
 def test_the_alerts_on_budgets_differ_in_the_objective_alone() -> None:
