@@ -102,7 +102,7 @@ def users(book: AddressBook, *, number: int = 15) -> Program:
         ],
         listens=(),
         ready=None,
-        env=_without_settings() | {"PYTHONPATH": str(ROOT)},
+        env=without_settings() | {"PYTHONPATH": str(ROOT)},
     )
 
 
@@ -264,11 +264,12 @@ def _ours(
         command=[sys.executable, "-m", "randsvc", command],
         listens=listens,
         ready=(listens[1], "/readyz"),
-        env=_without_settings() | defaults | dict(env or {}) | places,
+        env=without_settings() | defaults | dict(env or {}) | places,
     )
 
 
-def _without_settings() -> dict[str, str]:
+def without_settings() -> dict[str, str]:
+    """Give this process's environment without what sets up a service."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -131,10 +131,9 @@ async def _expect_quiet(stack: "_Stack", say: Say) -> None:
         found = await stack.alerts()
         if found is None:
             return None
-        names = {(alert["labels"]["alertname"], _title(alert["labels"])) for alert in found}
-        if not any(name.endswith(ALWAYS_FIRING) for name, _ in names):
-            return ["no rule has been evaluated yet"]
-        return sorted(title for name, title in names if not name.endswith(ALWAYS_FIRING))
+        titles = {_title(alert["labels"]) for alert in found}
+        always = {title for title in titles if _name(title).endswith(ALWAYS_FIRING)}
+        return sorted(titles - always) if always else ["no rule has been evaluated yet"]
 
     names = await restless()
     if names is None:

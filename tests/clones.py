@@ -1,6 +1,5 @@
 """A clone of the project, in which pages are followed as a newcomer does."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from observability.programs import without_settings
 from tests import native_programs
 
 __all__ = ("FENCE", "ROOT", "follow", "make_clone", "started")
@@ -67,7 +67,7 @@ def follow(script: str, clone: Path) -> str:
     done = subprocess.run(
         [*ISOLATED, "sh", "-c", f'{sys.executable} -c "{LOOPBACK_UP}" && exec bash .script'],
         cwd=clone,
-        env={**_environment(), "PYTHONPATH": str(clone)},
+        env=without_settings() | {"PYTHONPATH": str(clone)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -75,7 +75,3 @@ def follow(script: str, clone: Path) -> str:
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
-
-
-def _environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith(("RANDSVC_", "OTEL_"))}

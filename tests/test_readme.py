@@ -33,15 +33,15 @@ def commands() -> list[str]:
 def script() -> str:
     lines = ["set -euo pipefail", "set -m", "goes_on="]
     for number, command in enumerate(commands()):
-        typed, _, _ = command.partition(" #")
+        typed = command.partition(" #")[0].strip()
         if any(typed.startswith(start) for start in LEFT_OUT):
             continue
         lines.append(f"echo {shlex.quote(f'+ {typed}')}")
-        if says := GOES_ON.get(typed.strip()):
+        if says := GOES_ON.get(typed):
             lines.append(
                 'if [ -n "$goes_on" ]; then kill -INT -- -$goes_on; wait $goes_on || true; fi'
             )
-            lines.append(started(typed.strip(), f".terminal-{number}", says))
+            lines.append(started(typed, f".terminal-{number}", says))
             lines.append("goes_on=$!")
         else:
             lines.append(command)

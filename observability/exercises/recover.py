@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -182,7 +182,7 @@ def _shaped(what: str) -> Callable[[_Seen], str | None]:
             f"your {what} has {answered.cdf(worst):.0%} up to {worst:g}, and of {binned.count} new "
             f"ones {binned.below(worst):.0%} are"
         )
-        ends = _share_at_the_ends(answered, binned)
+        ends = _share_at_the_ends(answered, binned, edges)
         if ends < 1 / 4:
             return f"{said}: yours is too narrow; sd is the root of the variance"
         if ends > 3:
@@ -193,9 +193,8 @@ def _shaped(what: str) -> Callable[[_Seen], str | None]:
     return check
 
 
-def _share_at_the_ends(answered: Distribution, binned: Binned) -> float:
+def _share_at_the_ends(answered: Distribution, binned: Binned, edges: Sequence[float]) -> float:
     """How many times the share that is counted outside the middle 80% (in whole buckets) it has."""
-    edges = sorted({edge for bin_ in binned.bins for edge in bin_[:2] if math.isfinite(edge)})
     low = max((edge for edge in edges if binned.below(edge) <= 0.1), default=edges[0])
     high = min((edge for edge in edges if binned.below(edge) >= 0.9), default=edges[-1])
     inside = answered.cdf(high) - answered.cdf(low)

@@ -65,11 +65,11 @@ SAMPLED = 'randsvc_distribution="value",window="60s"'
 BASELINE: Described = baselines(Settings())["value"]
 
 
-def replica(book: AddressBook, *, env: Mapping[str, str], ports: tuple[int, int]) -> Program:
-    """Another service of the same name, which pushes where the first one does."""
-    at = dict(zip(("randsvc:8080", "randsvc:9464"), map("127.0.0.1:{}".format, ports), strict=True))
+def replica(book: AddressBook, *, env: Mapping[str, str], serving: int, managing: int) -> Program:
+    """Another service of the same name on these ports, which pushes where the first one does."""
+    at = {"randsvc:8080": f"127.0.0.1:{serving}", "randsvc:9464": f"127.0.0.1:{managing}"}
     program = randsvc({**book, **at}, env=env)
-    return replace(program, name="replica", listens=(), ready=None)
+    return replace(program, name=f"replica-{serving}", listens=(), ready=None)
 
 
 async def ask(urls: Sequence[str], number: int) -> list[float]:
@@ -132,7 +132,7 @@ def asked(request: pytest.FixtureRequest, programs: Path) -> Iterator[Asked]:
     others: list[str] = []
     for _ in range(kind.replicas - 1):
         serving, managing = unused_ports(2)
-        services.append(partial(replica, env=kind.env, ports=(serving, managing)))
+        services.append(partial(replica, env=kind.env, serving=serving, managing=managing))
         others.append(f"http://127.0.0.1:{serving}")
     with running(services=services, free_ports=True, interval="1s", pull=kind.pulled) as stack:
         for url in others:
