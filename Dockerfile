@@ -31,8 +31,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM base AS users
 COPY --from=users-packages /venv /venv
-# All that the Locust file needs of the package; the service's dependencies are not in this image.
-COPY randsvc/__init__.py randsvc/customers.py randsvc/features.py randsvc/wave.py randsvc/
+# The Locust file imports what needs none of the service's dependencies, which are not in this image.
+COPY randsvc/ randsvc/
 COPY scenarios/locustfile.py scenarios/
 # Numeric, so that Kubernetes' runAsNonRoot can check it.
 USER 10001:10001
@@ -47,12 +47,12 @@ ENTRYPOINT ["locust", "--locustfile", "scenarios/locustfile.py", "--headless", "
 # What Alertmanager sends, to look at.
 FROM base AS inbox
 COPY --from=service-packages /venv /venv
-COPY observability/__init__.py observability/inbox.py observability/
+COPY randsvc/ randsvc/
 USER 10001:10001
 EXPOSE 9095
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-c", \
     "from urllib.request import urlopen; urlopen('http://127.0.0.1:9095/notifications', timeout=2)"]
-ENTRYPOINT ["python", "-m", "observability.inbox", "--host", "0.0.0.0"]
+ENTRYPOINT ["python", "-m", "randsvc.stack.inbox", "--host", "0.0.0.0"]
 
 # Incidents to run: a command that ends, so it has no health.
 FROM base AS scenario

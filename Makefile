@@ -18,11 +18,11 @@ run: $(VENV)/run.stamp  ## run the service with simulated users: no Docker, no r
 
 .PHONY: stack
 stack: $(VENV)/dev.stamp  ## run the whole chain natively: service, Collector, Prometheus, Alertmanager
-	$(BIN)/python -m observability.stack
+	$(BIN)/python -m randsvc.stack.stack
 
 .PHONY: tools
 tools: $(VENV)/dev.stamp  ## build the native programs, and print their folder
-	@$(BIN)/python -m observability.native
+	@$(BIN)/python -m randsvc.stack.native
 
 # --------------------------------------------------------------------------------------------- work on it
 
@@ -40,7 +40,7 @@ packages:
 SIDE_BY_SIDE := --numprocesses=3 --dist=loadscope --no-loadscope-reorder
 .PHONY: test
 test: packages $(VENV)/dev.stamp  ## run every test, real programs included
-	@if command -v go >/dev/null; then $(BIN)/python -m observability.native >/dev/null; fi
+	@if command -v go >/dev/null; then $(BIN)/python -m randsvc.stack.native >/dev/null; fi
 	$(BIN)/pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: coverage
@@ -52,11 +52,11 @@ check: $(VENV)/dev.stamp  ## lint, format, types, and whether what is generated 
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m observability.generate --check
+	$(BIN)/python -m randsvc.generate --check
 
 .PHONY: generate
 generate: $(VENV)/dev.stamp  ## write again what is generated: rules, dashboards, the reference of metrics
-	$(BIN)/python -m observability.generate
+	$(BIN)/python -m randsvc.generate
 
 .PHONY: bench
 bench: $(VENV)/dev.stamp  ## measure the price of measuring, and of being read (6 min; leave the machine alone)

@@ -1,7 +1,7 @@
 """How soon a drift is found, and how often one that is not there: ``python -m benchmarks.drift``.
 
 Values are drawn, counted in the buckets of a native histogram as between two scrapes, and judged by
-the formulas of ``observability.drift`` with the thresholds of ``observability.ml_alerts``. Of some
+the formulas of ``randsvc.rules.drift`` with the thresholds of ``randsvc.rules.ml_alerts``. Of some
 of them promtool runs the very rules, and must come to the same numbers and alerts. Beside it stands
 what the raw draws allow: the Kolmogorov-Smirnov test of scipy on all values of the same windows, at
 the same evaluations and the same chance of a false alarm at each.
@@ -27,14 +27,14 @@ from rich.table import Table
 from scipy import stats
 
 from benchmarks.promtool import run_rules
-from observability.drift import ALPHA, KS_PER_FLOOR, MIX, PER_SD, d1_floor, ks_floor
-from observability.generate import alert_files
-from observability.ml_alerts import EFFECTS, FOUND_AT, MIX_MOVED
-from observability.timescale import DEMO, PRODUCTION, TimeScale
-from observability.truth import CHANCE
-from randsvc.baselines import Described, baselines
-from randsvc.moments import seconds
+from randsvc.generate import alert_files
+from randsvc.model.baselines import Described, baselines
+from randsvc.rules.drift import ALPHA, KS_PER_FLOOR, MIX, PER_SD, d1_floor, ks_floor
+from randsvc.rules.feedback import CHANCE
+from randsvc.rules.ml_alerts import EFFECTS, FOUND_AT, MIX_MOVED
+from randsvc.rules.time_scale import DEMO, PRODUCTION, TimeScale
 from randsvc.settings import Settings
+from randsvc.times import seconds
 
 RESULTS = Path(__file__).with_name("drift-results.md")
 Array = NDArray[np.float64]
@@ -50,9 +50,9 @@ SHIFTS = (0.0, 0.1, 0.25, 0.5, 1.0)
 REPETITIONS = 60
 MONTH = 30 * 86_400
 LABELLED = 0.3
-"""Share of the answers whose truth is reported: randsvc/customers.py."""
+"""Share of the answers whose truth is reported: randsvc/simulation/customers.py."""
 ERROR = 2.0
-"""Standard deviation of the errors of the model in good order: randsvc/world.py."""
+"""Standard deviation of the healthy model's errors: randsvc/simulation/ground_truth.py."""
 CHUNK = 50_000
 """Scrapes that are simulated at once."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from observability import native
+from randsvc.stack import native
 
 __all__ = ("run_rules",)
 

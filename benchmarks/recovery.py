@@ -31,15 +31,15 @@ from rich.progress import Progress
 from scipy import stats
 
 from benchmarks.recovery_report import Section, markdown, table
-from observability.stack import running, wait_until
 from randsvc.distributions import Distribution, parse
-from randsvc.prometheus import PrometheusError
-from randsvc.recovery import prometheus
-from randsvc.recovery.binned import Bin, Binned
+from randsvc.histograms import from_prometheus
+from randsvc.histograms.binned import Bin, Binned
+from randsvc.prometheus_api import PrometheusError
 from randsvc.recovery.families import FAMILIES, Family, cut
 from randsvc.recovery.fit import Fit, fit, ranked, refitted
 from randsvc.recovery.goodness import goodness
 from randsvc.recovery.summary import summarise
+from randsvc.stack.stack import running, wait_until
 from randsvc.telemetry.accumulator import Histogram
 from randsvc.telemetry.aggregate import ExponentialAggregate, upper_bound
 from randsvc.telemetry.catalogue import VALUE
@@ -111,7 +111,7 @@ def accumulated(values: Sequence[float]) -> Binned:
     """Sorted values through the accumulator and the parser, without the network."""
     aggregate = ExponentialAggregate()
     aggregate.fold(values)
-    return prometheus.histogram(as_api(aggregate.point({}, 0, 1)))
+    return from_prometheus.histogram(as_api(aggregate.point({}, 0, 1)))
 
 
 def as_api(point: ExponentialHistogramDataPoint) -> Mapping[str, object]:
@@ -168,7 +168,7 @@ def through_everything(samples: Mapping[str, Sequence[float]]) -> dict[str, Binn
         def there() -> dict[str, Binned] | None:
             try:
                 return {
-                    name: prometheus.read(
+                    name: from_prometheus.read(
                         url,
                         VALUE.prometheus_name,
                         {"job": "randsvc", CASE: name},
@@ -177,7 +177,7 @@ def through_everything(samples: Mapping[str, Sequence[float]]) -> dict[str, Binn
                     )
                     for name in samples
                 }
-            except (PrometheusError, prometheus.RecoveryError):
+            except (PrometheusError, from_prometheus.RecoveryError):
                 return None
 
         return wait_until(there, within=60, every=1) or {}

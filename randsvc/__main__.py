@@ -1,6 +1,6 @@
 """``python -m randsvc``."""
 
-from randsvc.cli import main
+from randsvc.cli.main import main
 
 if __name__ == "__main__":
     main()

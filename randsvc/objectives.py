@@ -1,6 +1,6 @@
 """Service level objectives, stated once.
 
-The alerts follow them (observability/slo.py) and the review judges by them; so they are here, as
+The alerts follow them (randsvc/rules/slo.py) and the review judges by them; so they are here, as
 the package is installed without observability/.
 """
 

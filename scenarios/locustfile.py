@@ -21,13 +21,13 @@ from typing import Any
 import gevent
 from locust import FastHttpUser, LoadTestShape, constant_throughput, events
 
-from randsvc.customers import (
+from randsvc.simulation.customers import (
     SIMULATED_OUTCOME,
     SIMULATED_USER,
     draw_features,
     draw_report_delay,
 )
-from randsvc.wave import rate_at
+from randsvc.simulation.daily_wave import rate_at
 
 # Where it is set, the file's age tells how long ago a user last had an answer: a container of
 # users has no port to probe.

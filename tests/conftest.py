@@ -12,8 +12,8 @@ from rich.console import Console
 from randsvc.telemetry.accumulator import Reading
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.telemetry.readers import InMemoryReader
-from tests.reading import Measured, measured
-from tests.tables import tables
+from tests.support.reading import Measured, measured
+from tests.support.tables import tables
 
 # How long an example takes says nothing on a busy machine; and CI tries the same ones every time,
 # so that what fails there is what was changed. New ones are found at home.
@@ -47,19 +47,19 @@ def read(reader: InMemoryReader) -> Callable[[], Measured]:
 # In this order, so that none of them is what all others are waited for at the end.
 SLOWEST = (
     "stack/test_scenarios",
-    "test_alert_mutations",
-    "test_exercises_incident",
+    "rules/test_alert_mutations",
+    "course/test_incident",
     "stack/test_compose_up",
-    "test_exercises_configure",
-    "test_recovery",
-    "test_console_page",
+    "course/test_configure",
+    "recovery/test_recover",
+    "management/console/test_page",
     "stack/test_drift",
-    "test_exercises_dashboard",
-    "test_course",
-    "test_readme",
-    "test_monitor_your_own_app",
-    "test_alerts",
-    "test_recovery_cli",
+    "course/test_dashboard",
+    "docs/test_course",
+    "docs/test_readme",
+    "docs/test_monitor_your_own_app",
+    "rules/test_alerts",
+    "cli/test_recover",
 )
 
 

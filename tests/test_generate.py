@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from observability.generate import COMMAND, ROOT, changed, generated, main
-from randsvc.openapi import DOCUMENTS
+from randsvc.generate import COMMAND, changed, generated, main
+from randsvc.project import ROOT
+from randsvc.service.openapi import DOCUMENTS
 from randsvc.settings import AuthSettings, Settings
 from randsvc.telemetry.catalogue import METRICS
 
@@ -20,7 +21,7 @@ def test_generating_again_changes_no_committed_file() -> None:
 
 
 def test_generating_twice_gives_the_same_even_in_another_process() -> None:
-    code = "from observability.generate import generated; print(hash(str(generated())))"
+    code = "from randsvc.generate import generated; print(hash(str(generated())))"
     said = {
         subprocess.run(
             [sys.executable, "-c", code],

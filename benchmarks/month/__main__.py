@@ -21,9 +21,10 @@ from rich.table import Table
 from benchmarks.month.incidents import INCIDENTS, Incident
 from benchmarks.month.replay import Part, Raised, Replayed, ReplayError, parts, replay, rules
 from benchmarks.month.world import DAY, SCRAPE, Array, Series, World
-from observability import native
+from randsvc.project import ROOT
+from randsvc.stack import native
 
-KEPT = Path(__file__).parents[2] / ".cache/month"
+KEPT = ROOT / ".cache/month"
 CLEARS = 3 * 3600
 """Seconds that a month must last longer than an incident in it."""
 PIECE = 2 * DAY

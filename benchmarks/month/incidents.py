@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from observability.timescale import Level
-from randsvc.moments import seconds
+from randsvc.rules.time_scale import Level
+from randsvc.times import seconds
 
 __all__ = ("INCIDENTS", "Incident", "Kind")
 

@@ -28,14 +28,15 @@ import yaml
 
 from benchmarks.month.incidents import Kind
 from benchmarks.month.world import DAY, SCRAPE, Series
-from observability.alerts import WATCHDOG
-from observability.timescale import PRODUCTION
-from randsvc.moments import seconds
+from randsvc.project import ROOT
+from randsvc.rules.alerts import WATCHDOG
+from randsvc.rules.time_scale import PRODUCTION
+from randsvc.times import seconds
 
 __all__ = ("Part", "Raised", "ReplayError", "Replayed", "needed", "parts", "replay", "rules")
 
 Rule = Mapping[str, Any]
-FOLDER = Path(__file__).parents[2] / "observability/prometheus/rules"
+FOLDER = ROOT / "observability/prometheus/rules"
 OF_THE_MODEL = "ml.yml"
 """Whose alerts have a month of their own, in benchmarks/drift.py: it takes many more draws."""
 FIRING, BEGAN, ENDED = "month:firing", "month:began", "month:ended"

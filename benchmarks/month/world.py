@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.month.incidents import Incident
-from observability.rules import bound
 from randsvc.distributions import Distribution, parse
+from randsvc.rules.golden_signals import bound
 from randsvc.settings import Settings
+from randsvc.simulation.daily_wave import rate_at
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
@@ -33,7 +34,6 @@ from randsvc.telemetry.catalogue import (
     Metric,
 )
 from randsvc.telemetry.runtime import TICK
-from randsvc.wave import rate_at
 
 __all__ = (
     "DAY",

@@ -14,7 +14,7 @@ __all__ = ("make_app", "serve")
 
 
 def make_app(*middlewares: Middleware) -> web.Application:
-    """The handler of ``randsvc.app`` without measurements, limit, faults and problem details."""
+    """The handler of /random without measurements, limit, faults and problem details."""
     draw = drawing()
 
     async def get_random(request: web.Request) -> web.Response:

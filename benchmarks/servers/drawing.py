@@ -5,8 +5,8 @@ import random
 import secrets
 from collections.abc import Callable
 
-from randsvc.answer_ids import AnswerIds
 from randsvc.distributions import parse, parse_delay
+from randsvc.service.answer_ids import AnswerIds
 
 __all__ = ("Answer", "drawing")
 

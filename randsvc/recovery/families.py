@@ -15,7 +15,7 @@ from scipy import special
 
 from randsvc.distributions import Distribution, parse
 from randsvc.distributions.families import format_number
-from randsvc.recovery.binned import Binned
+from randsvc.histograms.binned import Binned
 
 __all__ = (
     "CUTTABLE",

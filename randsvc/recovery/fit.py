@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import optimize
 
-from randsvc.recovery.binned import Binned
+from randsvc.histograms.binned import Binned
 from randsvc.recovery.estimate import Estimate
 from randsvc.recovery.families import (
     CUTTABLE,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from randsvc.recovery.binned import Bin, Binned, grouped
+from randsvc.histograms.binned import Bin, Binned, grouped
 from randsvc.recovery.families import Array
 from randsvc.recovery.fit import Fit, refitted
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from rich.text import Text
 
-from randsvc.recovery.binned import Bin, Binned
+from randsvc.histograms.binned import Bin, Binned
+from randsvc.histograms.from_prometheus import RecoveryError
 from randsvc.recovery.families import Array
 from randsvc.recovery.fit import Fit
-from randsvc.recovery.prometheus import RecoveryError
 from randsvc.recovery.recover import Recovered
 
 __all__ = ("as_png", "in_terminal")

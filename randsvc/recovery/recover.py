@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from randsvc.recovery.binned import Binned
+from randsvc.histograms.binned import Binned
 from randsvc.recovery.estimate import Estimate
 from randsvc.recovery.fit import Fit, ranked
 from randsvc.recovery.goodness import Goodness, goodness

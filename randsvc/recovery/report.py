@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from randsvc.recovery.binned import Bin
+from randsvc.histograms.binned import Bin
 from randsvc.recovery.estimate import Estimate, rounded
 from randsvc.recovery.goodness import Goodness
 from randsvc.recovery.recover import Candidate, Recovered

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 from scipy import special
 
-from randsvc.recovery.binned import Binned
+from randsvc.histograms.binned import Binned
 from randsvc.recovery.estimate import Estimate
 
 __all__ = ("QUANTILES", "Summary", "mean", "summarise")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from randsvc.prometheus import duration, values
+from randsvc.prometheus_api import duration, values
 from randsvc.review.source import Labels, Source, labels
 from randsvc.review.spans import Span, cut
 

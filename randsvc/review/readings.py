@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from randsvc.histograms.binned import EMPTY, Bin, Binned
+from randsvc.histograms.from_prometheus import histogram
 from randsvc.objectives import SLOS
-from randsvc.prometheus import Prometheus
-from randsvc.recovery.binned import EMPTY, Bin, Binned
-from randsvc.recovery.prometheus import histogram
+from randsvc.prometheus_api import Prometheus
 from randsvc.review import counts, incidents
 from randsvc.review.counts import Counts, Values
 from randsvc.review.incidents import Incident
@@ -32,7 +32,7 @@ _JOBS = f'job=~"{"|".join(SERVICES)}"'
 _RANDOM = 'job="randsvc"'
 
 SATURATION = "job:http_server_active_requests_per_limit:ratio"
-"""Recorded by observability/rules.py."""
+"""Recorded by randsvc/rules/golden_signals.py."""
 DRIFT = tuple(
     f"job_distribution_window_against:drift_{distance}_per_floor:ratio" for distance in ("ks", "d1")
 )

@@ -7,11 +7,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from randsvc.moments import iso
 from randsvc.review.readings import Readings, View
 from randsvc.review.section import Section
 from randsvc.review.sections import made
 from randsvc.review.words import lasting
+from randsvc.times import iso
 
 __all__ = ("as_html", "as_json", "as_markdown", "sections")
 

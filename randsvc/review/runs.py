@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
-from randsvc.prometheus import duration, values
+from randsvc.prometheus_api import duration, values
 from randsvc.review.source import Labels, Source, labels
 from randsvc.review.spans import Span, cut
 

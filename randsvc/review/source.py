@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from randsvc.prometheus import Prometheus, duration
+from randsvc.prometheus_api import Prometheus, duration
 from randsvc.review.spans import Span
 
 __all__ = ("Answer", "Labels", "Source", "labels")

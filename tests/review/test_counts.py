@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from randsvc.review import counts
 from randsvc.review.source import Source
 from randsvc.review.spans import Span, cut
-from tests.review.recorded import Recorded, Samples
+from tests.support.recorded import Recorded, Samples
 
 LABELS = {"__name__": "x_total", "job": "a"}
 

@@ -4,7 +4,7 @@ from randsvc.review import incidents
 from randsvc.review.incidents import Incident
 from randsvc.review.source import Source
 from randsvc.review.spans import Span
-from tests.review.recorded import Samples
+from tests.support.recorded import Samples
 
 SPAN, BIN = Span(0, 36_000), 60.0
 
@@ -28,7 +28,7 @@ class Alerts:
         self.series.append((labels, [(float(time), 1.0) for time in times]))
 
     def read(self, *holes: Span) -> list[Incident]:
-        from tests.review.recorded import Recorded
+        from tests.support.recorded import Recorded
 
         class ByState(Recorded):
             def query(self, promql: str, at: float) -> list[dict[str, object]]:

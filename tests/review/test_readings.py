@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from randsvc.prometheus import Prometheus, Result
+from randsvc.prometheus_api import Prometheus, Result
 from randsvc.review import readings
 from randsvc.review.source import Source
 from randsvc.review.spans import Span, cut

@@ -17,13 +17,13 @@ from axe_playwright_python.sync_playwright import Axe
 from markdown_it import MarkdownIt
 from playwright.sync_api import Browser, sync_playwright
 
-from randsvc.recovery.binned import Bin, Binned
+from randsvc.histograms.binned import Bin, Binned
 from randsvc.review import pictures, report
 from randsvc.review.counts import Values
 from randsvc.review.pictures import Picture
 from randsvc.review.section import Section
 from randsvc.review.spans import Span
-from tests.review.readings import GAP, nothing, readings
+from tests.support.review_readings import GAP, nothing, readings
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 

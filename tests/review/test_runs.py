@@ -5,7 +5,7 @@ import pytest
 from randsvc.review.runs import resolution, runs
 from randsvc.review.source import Source
 from randsvc.review.spans import Span
-from tests.review.recorded import Recorded
+from tests.support.recorded import Recorded
 
 
 def every(step: float, start: float, end: float, value: float = 1.0) -> list[tuple[float, float]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import native_programs
+from tests.support import native_programs
 
 
 @pytest.fixture(scope="session")

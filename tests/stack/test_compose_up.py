@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
-from observability.stack import unused_ports
+from randsvc.project import ROOT
+from randsvc.stack.stack import unused_ports
 
-ROOT = Path(__file__).parents[2]
 STANDINS = os.environ.get("STANDINS")
 WITHOUT_STANDIN = ("grafana", "jaeger")
 BUILT_HERE = ("randsvc", "auth", "users", "inbox")
@@ -57,7 +57,7 @@ def compose_program() -> list[str]:
     if STANDINS:
         if os.geteuid() != 0:
             pytest.skip("stand-ins for images are built as root only")
-        programs = run(sys.executable, "-m", "observability.native").splitlines()[-1]
+        programs = run(sys.executable, "-m", "randsvc.stack.native").splitlines()[-1]
         return [run(STANDINS, ROOT / "docker-compose.yml", programs).split()[-1]]
     if not works("docker", "info"):
         pytest.skip("no Docker daemon answers, and STANDINS is not set")

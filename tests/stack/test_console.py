@@ -6,7 +6,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from observability.stack import auth, randsvc, running, users, wait_until
+from randsvc.stack.stack import auth, randsvc, running, users, wait_until
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from observability.stack import AddressBook, Program, Service, Stack, randsvc, running, wait_until
+from randsvc.stack.stack import AddressBook, Program, Service, Stack, randsvc, running, wait_until
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 

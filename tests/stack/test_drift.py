@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from aiohttp import ClientError, ClientSession
 
-from observability.drift import BIN_ERROR, COUNT, PER_SD, SAMPLE, distance, floor
-from observability.stack import (
+from randsvc.model.baselines import LEVELS, Described, baselines
+from randsvc.rules.drift import BIN_ERROR, COUNT, PER_SD, SAMPLE, distance, floor
+from randsvc.settings import Settings
+from randsvc.stack.stack import (
     AddressBook,
     Program,
     Service,
@@ -27,9 +29,7 @@ from observability.stack import (
     unused_ports,
     wait_until,
 )
-from randsvc.baselines import LEVELS, Described, baselines
-from randsvc.settings import Settings
-from tests.drift_reference import Array, Buckets, distances, floors, shares, wasserstein
+from tests.support.drift_reference import Array, Buckets, distances, floors, shares, wasserstein
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 

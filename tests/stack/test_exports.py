@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from observability.stack import AddressBook, Program, Service, Stack, randsvc, running, wait_until
+from randsvc.stack.stack import AddressBook, Program, Service, Stack, randsvc, running, wait_until
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 

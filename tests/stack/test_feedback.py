@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from observability.stack import AddressBook, Program, Stack, randsvc, running, wait_until
-from tests import feedback_mix
+from randsvc.stack.stack import AddressBook, Program, Stack, randsvc, running, wait_until
+from tests.support import feedback_mix
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from observability.dashboards import Query, queries
-from observability.stack import Stack, randsvc, running, wait_until
-from observability.truth import ERROR_NOW, WORTH
+from randsvc.dashboards import Query, queries
+from randsvc.rules.feedback import ERROR_NOW, WORTH
+from randsvc.stack.stack import Stack, randsvc, running, wait_until
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 

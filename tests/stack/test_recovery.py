@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
-from observability.stack import AddressBook, Program, Stack, randsvc, running, wait_until
 from randsvc.distributions import Distribution, parse
-from randsvc.prometheus import PrometheusError
-from randsvc.recovery import prometheus
-from randsvc.recovery.binned import Binned
+from randsvc.histograms import from_prometheus
+from randsvc.histograms.binned import Binned
+from randsvc.prometheus_api import PrometheusError
+from randsvc.stack.stack import AddressBook, Program, Stack, randsvc, running, wait_until
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 
@@ -69,8 +69,8 @@ def counted(stack: Stack, metric: str = "randsvc_value", window: float = 300) ->
     """What is read of a metric now."""
     try:
         url = stack.url("prometheus:9090")
-        return prometheus.read(url, metric, {"job": "randsvc"}, end=time.time(), window=window)
-    except (PrometheusError, prometheus.RecoveryError):
+        return from_prometheus.read(url, metric, {"job": "randsvc"}, end=time.time(), window=window)
+    except (PrometheusError, from_prometheus.RecoveryError):
         return Binned()
 
 

@@ -13,10 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from observability.programs import Program
-from observability.stack import Stack
+from randsvc.stack.programs import Program
+from randsvc.stack.stack import Stack
 from randsvc.telemetry.catalogue import VALUE
-from tests.quarter import AUTH_DOWN, BLIND, BOUNDS, END, EVALUATION, MEAN, START, STEP, Quarter, at
+from tests.support.quarter import (
+    AUTH_DOWN,
+    BLIND,
+    BOUNDS,
+    END,
+    EVALUATION,
+    MEAN,
+    START,
+    STEP,
+    Quarter,
+    at,
+)
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 

@@ -19,11 +19,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from observability.programs import BLACKBOX_PACKAGE
-from observability.stack import Stack, auth, blackbox, randsvc, running, users
-from randsvc import scenario_run, scenarios
-from randsvc.scenario_run import Addresses, Verdict
-from tests.tables import TABLE_ROW
+from randsvc.incidents import run as scenario_run
+from randsvc.incidents import scenario as scenarios
+from randsvc.incidents.run import Addresses, Verdict
+from randsvc.stack.programs import BLACKBOX_PACKAGE
+from randsvc.stack.stack import Stack, auth, blackbox, randsvc, running, users
+from tests.support.tables import TABLE_ROW
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 

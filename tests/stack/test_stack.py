@@ -20,9 +20,10 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
-from observability import programs as described
-from observability import stack as observed
-from observability.stack import (
+from randsvc.project import ROOT
+from randsvc.stack import programs as described
+from randsvc.stack import stack as observed
+from randsvc.stack.stack import (
     Program,
     Stack,
     StackError,
@@ -32,7 +33,6 @@ from observability.stack import (
     wait_until,
 )
 
-ROOT = Path(__file__).parents[2]
 PUSHED = {
     "wait": [0.004, 0.03, 0.03, 7.0],
     "spread": [0.0, 0.125, 1.0, 1.0, 2.5, 40.0],
@@ -260,7 +260,7 @@ def test_no_program_outlives_a_killed_parent(book: dict[str, str], tmp_path: Pat
     if not observed._dies_with_us():
         pytest.skip("that no program outlives a killed parent is not tested: there is no setpriv")
     script = (
-        "import time; from pathlib import Path; from observability.stack import Stack;"
+        "import time; from pathlib import Path; from randsvc.stack.stack import Stack;"
         "from tests.stack.test_stack import http_server;"
         f"book = {book}; stack = Stack([http_server(book)], book, Path({str(tmp_path)!r}));"
         "stack.start('server'); print('started', flush=True); time.sleep(60)"

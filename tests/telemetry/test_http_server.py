@@ -7,10 +7,10 @@ from aiohttp import request, web
 from aiohttp.typedefs import Handler
 from yarl import URL
 
-from randsvc.problems import add_catch_all, guarded
 from randsvc.telemetry.pipeline import Telemetry
-from tests.reading import Measured, counts
-from tests.serving import serving
+from randsvc.web.problems import add_catch_all, guarded
+from tests.support.reading import Measured, counts
+from tests.support.serving import serving
 
 Read = Callable[[], Measured]
 

@@ -15,8 +15,8 @@ from opentelemetry.trace import NoOpTracerProvider
 from yarl import URL
 
 from randsvc.telemetry.pipeline import Telemetry
-from tests.reading import Attributes, Measured, measured
-from tests.serving import serving
+from tests.support.reading import Attributes, Measured, measured
+from tests.support.serving import serving
 
 Key = tuple[Any, ...]
 NAMES = (

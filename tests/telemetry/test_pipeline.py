@@ -11,8 +11,8 @@ from randsvc.telemetry.environment import ConfigurationError
 from randsvc.telemetry.http_server import _Gauge
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.telemetry.readers import InMemoryReader, PullReader
-from tests.breaking import faults_of
-from tests.reading import Measured, measured
+from tests.support.breaking import faults_of
+from tests.support.reading import Measured, measured
 
 OF_SDK = {
     "counter": ("Sum", True),

@@ -9,8 +9,8 @@ from opentelemetry.sdk.resources import Resource
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.telemetry.readers import InMemoryReader
 from randsvc.telemetry.tracing import tracer_provider_from_environment
-from tests.reading import Measured
-from tests.serving import serving
+from tests.support.reading import Measured
+from tests.support.serving import serving
 
 
 def test_traces_are_off_until_they_are_asked_for() -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from randsvc.moments import iso
 from randsvc.review.readings import SERVICES, View
 from randsvc.review.section import Section, Table
 from randsvc.review.spans import Span
 from randsvc.review.words import lasting, share
+from randsvc.times import iso
 
 __all__ = ("coverage",)
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from randsvc.moments import iso
 from randsvc.review import pictures
 from randsvc.review.incidents import LEVELS, Incident
 from randsvc.review.readings import View
 from randsvc.review.section import NONE, Section, Table
 from randsvc.review.words import lasting
+from randsvc.times import iso
 
 __all__ = ("incidents",)
 

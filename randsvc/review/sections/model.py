@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from randsvc.recovery.binned import EMPTY, Binned, merged
+from randsvc.histograms.binned import EMPTY, Binned, merged
 from randsvc.review import pictures
 from randsvc.review.counts import Values
 from randsvc.review.readings import Mean, View

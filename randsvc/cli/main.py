@@ -1,0 +1,83 @@
+"""The command line."""
+
+import os
+import sys
+
+import cyclopts
+import uvloop
+from cyclopts import App
+from cyclopts.config import Env
+
+from randsvc import __version__, logs
+from randsvc.cli.fault import fault_app
+from randsvc.service.run import serve_auth, serve_random
+from randsvc.settings import AuthSettings, Settings, unknown_variable
+from randsvc.telemetry.environment import ConfigurationError
+
+__all__ = ("main",)
+
+app = App(
+    name="randsvc",
+    help="A service that answers a random number after a random delay, and all that monitors it.",
+    version=__version__,
+    help_format="plaintext",
+)
+app.command(fault_app)
+# Only on use, as the service itself needs none of it.
+app.command(
+    "randsvc.cli.scenario:scenario_app", name="scenario", help="Run an incident, see its alert."
+)
+app.command("randsvc.cli.exercise:exercise_app", name="exercise", help="Exercises of the course.")
+app.command("randsvc.cli.recover:recover_app", name="recover", help="Recover a distribution.")
+app.command("randsvc.cli.recover:baseline_app", name="baseline", help="Keep a distribution.")
+app.command("randsvc.cli.review:review_app", name="review", help="Report on a period.")
+
+
+@app.command(config=Env(Settings.prefix, command=False))
+def serve(settings: Settings | None = None) -> None:
+    """Serve /random until SIGTERM or Ctrl-C.
+
+    Telemetry is set by the standard OTEL_* variables: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
+    OTEL_METRICS_EXPORTER (otlp, prometheus, console, none, or a list of them), OTEL_TRACES_EXPORTER
+    (none, otlp, console), OTEL_TRACES_SAMPLER, OTEL_METRIC_EXPORT_INTERVAL (ms),
+    OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL (http/protobuf, grpc) and _HEADERS, OTEL_SDK_DISABLED.
+    """
+    settings = settings or Settings()
+    auth_settings = _auth_settings() if settings.with_auth else None
+    logs.configure(settings.log_level)
+    uvloop.run(serve_random(settings, auth_settings))
+
+
+@app.command(config=Env(AuthSettings.prefix, command=False))
+def auth(settings: AuthSettings | None = None) -> None:
+    """Serve POST /login, {"user": NAME, "password": PASSWORD}, until SIGTERM or Ctrl-C.
+
+    The answer has a token that `randsvc serve` takes as Authorization: Bearer TOKEN, where both
+    have the same RANDSVC_AUTH_SECRET. Telemetry is set by the standard OTEL_* variables, as for
+    `randsvc serve`.
+    """
+    settings = settings or AuthSettings()
+    logs.configure(settings.log_level)
+    uvloop.run(serve_auth(settings))
+
+
+def _auth_settings() -> AuthSettings:
+    """What `randsvc auth` would be run with."""
+    _, bound, _ = app.parse_args("auth", exit_on_error=False, print_error=False)
+    settings: AuthSettings = bound.arguments.get("settings") or AuthSettings()
+    return settings
+
+
+def main() -> None:
+    """Run the command; what cannot be done is said in one line, with exit code 1."""
+    try:
+        if problem := unknown_variable(os.environ):
+            raise ConfigurationError(problem)
+        app(exit_on_error=False, print_error=False)
+    except* (ConfigurationError, cyclopts.CycloptsError) as group:
+        sys.exit(f"randsvc: {_first(group)}")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,5 +1,0 @@
-"""The page on the management port: what the service measures, live, and a button for each fault."""
-
-from randsvc.console.routes import Console, add_console
-
-__all__ = ("Console", "add_console")

@@ -1,0 +1,231 @@
+"""Write every file that is generated: rules, alerts, dashboards, and the references in docs/.
+
+``python -m randsvc.generate`` says what it changed; with ``--check`` it changes nothing, and
+exits 1 where it would.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from randsvc.cli.main import app as command_line
+from randsvc.dashboards import DASHBOARDS, model
+from randsvc.model.default_baselines import baselines
+from randsvc.project import ROOT
+from randsvc.rules import drift, features, feedback
+from randsvc.rules.alerts import alerts, other_alerts
+from randsvc.rules.files import rule_file, slo_file
+from randsvc.rules.golden_signals import bound, groups
+from randsvc.rules.ml_alerts import ml_alerts
+from randsvc.rules.slo import SLOS
+from randsvc.rules.time_scale import DEMO, PRODUCTION, SEVERITY, TimeScale
+from randsvc.service.openapi import DOCUMENTS
+from randsvc.telemetry.catalogue import METRICS, Metric
+
+RULES = "observability/prometheus/rules"
+COMMAND = "python -m randsvc.generate"
+
+
+def generated() -> dict[str, str]:
+    """Give the text of every generated file by its path in the project."""
+    files = rule_files() | dashboard_files() | reference() | baselines()
+    return files | alert_files(PRODUCTION) | alert_files(DEMO)
+
+
+def rule_files() -> dict[str, str]:
+    """Give Prometheus's rules that are those of every time scale, a file for each group."""
+    head = _head("golden_signals")
+    return {f"{RULES}/{g.name}.yml": rule_file(g.name, g.rules, head=head) for g in groups()}
+
+
+def alert_files(scale: TimeScale) -> dict[str, str]:
+    """Give the alerts of a time scale, and what they are made from, in a folder of its name."""
+    others = tuple(other_alerts(scale))
+    recorded = (rule for module in (drift, features, feedback) for rule in module.recordings(scale))
+    ml = (*recorded, *ml_alerts(scale))
+    return {
+        f"{RULES}/{scale.name}/slo.yml": slo_file(SLOS, scale, head=_head("slo")),
+        f"{RULES}/{scale.name}/ml.yml": rule_file(
+            "ml", ml, replace(scale, interval=scale.ml_interval), head=_head("ml_alerts")
+        ),
+        f"{RULES}/{scale.name}/alerts.yml": rule_file(
+            "alerts", others, scale, head=_head("alerts")
+        ),
+    }
+
+
+def dashboard_files() -> dict[str, str]:
+    """Give Grafana's dashboards. JSON has no comments: their description can't say the command."""
+    return {
+        f"observability/grafana/dashboards/{name}.json": model(dashboard)
+        for name, dashboard in DASHBOARDS.items()
+    }
+
+
+def reference() -> dict[str, str]:
+    """Give the tables of all metrics, alerts and endpoints, and all the command line takes."""
+    return {
+        "docs/metrics.md": _reference(METRICS),
+        "docs/alerts.md": _alerts(),
+        "docs/command-line.md": _command_line(),
+        "docs/endpoints.md": _endpoints(),
+    }
+
+
+def changed(files: Mapping[str, str], root: Path) -> list[str]:
+    """Give the paths whose text below ``root`` is another one, or that are not there."""
+    return [
+        path
+        for path, text in sorted(files.items())
+        if not (root / path).is_file() or (root / path).read_text(encoding="utf-8") != text
+    ]
+
+
+def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
+    """Write what changed, and name it; with ``--check`` only name it."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description="Write every generated file.")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if a file would change"
+    )
+    check: bool = parser.parse_args(arguments).check
+    files = generated()
+    paths = changed(files, root)
+    for path in paths:
+        if not check:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(files[path], encoding="utf-8")
+        sys.stdout.write(f"{path}: {f'would change; run {COMMAND}' if check else 'written'}\n")
+    if not paths:
+        sys.stdout.write(f"all {len(files)} generated files are up to date\n")
+    return int(check and bool(paths))
+
+
+def _head(module: str) -> str:
+    return f"Generated from randsvc/rules/{module}.py: change that, then run `{COMMAND}`."
+
+
+def _alerts() -> str:
+    demo = {(a.name, a.level, a.service): a for a in alerts(DEMO)}
+    rows = []
+    for level in (*SEVERITY, "none"):
+        for alert in (a for a in alerts(PRODUCTION) if a.level == level):
+            compressed = demo[alert.name, alert.level, alert.service]
+            cells = (
+                level,
+                f"[{alert.name}](runbooks/{alert.name}.md)",
+                alert.service,
+                alert.description.replace("|", "\\|"),
+                alert.wait or "at once",
+                compressed.wait or "at once",
+            )
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(
+        (
+            "<!-- Generated from randsvc/rules/alerts.py: change that, then run",
+            f"`{COMMAND}`. -->",
+            "",
+            "# Alerts",
+            "",
+            "Every alert by its level: **critical**, act now, day and night; **major**, act in",
+            "working hours; **minor**, scheduled work. What it says here is for the time scale",
+            "`production`; `demo` has the same rules with shorter times. Times are for how long",
+            "the condition must hold; its windows are in the rules.",
+            "",
+            "| Level | Alert | About | What it says | Production: after | Demo: after |",
+            "| --- | --- | --- | --- | --- | --- |",
+            *rows,
+            "",
+        )
+    )
+
+
+def _command_line() -> str:
+    head = f"<!-- Generated from randsvc/cli/main.py: change that, then run\n`{COMMAND}`. -->\n\n"
+    # What a docstring has on two lines on one.
+    text = command_line.generate_docs(usage_name="randsvc").replace("\n        ", " ")
+    # Cyclopts takes this process for the command, and drops but the first word of its name.
+    text = re.sub(r"^(randsvc .*?) -m \S+", r"\1", text, flags=re.MULTILINE)
+    return head + "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def _endpoints() -> str:
+    operations = (
+        line
+        for service, document in DOCUMENTS.items()
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        for line in _operation(f"{method.upper()} {path}", service, operation)
+    )
+    return "\n".join(
+        (
+            "<!-- Generated from randsvc/service/openapi.py: change that, then run",
+            f"`{COMMAND}`. -->",
+            "",
+            "# Endpoints",
+            "",
+            "What the public ports take, and every status that they answer. Each serves this as an",
+            "OpenAPI document, with the schemas of all bodies, at `/openapi.json`. What is no",
+            "success is problem details (RFC 9457). What answers GET answers HEAD too. Any other",
+            "path is a 404, any other method a 405, and what is no HTTP a 400 in plain text.",
+            *operations,
+            "",
+        )
+    )
+
+
+def _operation(name: str, service: str, operation: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("", f"## {name}", "", f"Of {service}: {operation['summary']}.", "")
+    for parameter in operation.get("parameters", ()):
+        schema = json.dumps(parameter["schema"])
+        yield f"- `{parameter['name']}`: {parameter['description']}, `{schema}`"
+    if "parameters" in operation:
+        yield ""
+    yield from ("| Status | When |", "| --- | --- |")
+    for status, response in operation["responses"].items():
+        yield f"| {status} | {response['description']} |"
+
+
+def _reference(metrics: Sequence[Metric]) -> str:
+    kinds = {
+        "exponential_histogram": "exponential histogram",
+        "updowncounter": "up-down counter",
+    }
+    rows = (
+        (
+            f"`{metric.name}`",
+            f"`{metric.prometheus_name}`",
+            kinds.get(metric.kind, metric.kind),
+            f"`{metric.unit}`",
+            ", ".join(f"`{name}`" for name in metric.attributes),
+            metric.description,
+            ", ".join(map(bound, metric.buckets)),
+        )
+        for metric in metrics
+    )
+    return "\n".join(
+        (
+            "<!-- Generated from randsvc/telemetry/catalogue.py: change that, then run",
+            f"`{COMMAND}`. -->",
+            "",
+            "# Metrics",
+            "",
+            "Every metric of the service. In Prometheus a classic histogram has the suffixes",
+            "`_bucket`, `_sum` and `_count`. An exponential histogram that is pushed is a native",
+            "histogram, one series without a suffix; one that is pulled is a classic one with the",
+            "buckets below. Dots in the names of attributes become underscores.",
+            "",
+            "| OpenTelemetry | Prometheus | Kind | Unit | Attributes | Description | Buckets |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+            *(f"| {' | '.join(row)} |" for row in rows),
+            "",
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

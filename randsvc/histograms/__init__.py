@@ -1,0 +1,1 @@
+"""Histograms as bins, read from Prometheus or from a baseline file, without numpy."""

@@ -1,0 +1,140 @@
+"""A recovered distribution as a small file that later ones are compared with.
+
+Its bins and their counts: what most distances between distributions are computed from.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from randsvc.histograms.binned import Bin, Binned, equiprobable
+from randsvc.histograms.from_prometheus import RecoveryError
+
+__all__ = ("Baseline", "load", "made", "save", "text")
+
+VERSION = 1
+FORMAT = "randsvc-baseline"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """A distribution at a time: ``bins`` go from the lowest value to the highest.
+
+    ``source`` says where it was read: the URL, and the labels that its series matched. ``end`` and
+    ``window`` are Unix seconds and seconds. ``sum`` is that of the values, None where not known.
+    """
+
+    metric: str
+    unit: str
+    source: Mapping[str, str]
+    end: float
+    window: float
+    bins: tuple[Bin, ...]
+    sum: float | None
+
+    @property
+    def count(self) -> int:
+        """The number of values."""
+        return round(sum(bin_.count for bin_ in self.bins))
+
+
+def made(
+    binned: Binned,
+    *,
+    number: int | None,
+    metric: str,
+    unit: str,
+    source: Mapping[str, str],
+    end: float,
+    window: float,
+) -> Baseline:
+    """A baseline of up to ``number`` equiprobable bins, or of every bin of the sample.
+
+    Raises ``RecoveryError`` for an empty sample.
+    """
+    if not binned.bins:
+        raise RecoveryError(f"{metric} counted nothing in the window: there is nothing to save")
+    return Baseline(
+        metric=metric,
+        unit=unit,
+        source=source,
+        end=end,
+        window=window,
+        bins=binned.bins if number is None else equiprobable(binned, number),
+        sum=binned.sum,
+    )
+
+
+def text(baseline: Baseline) -> str:
+    """What the file of a baseline holds."""
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "metric": baseline.metric,
+        "unit": baseline.unit,
+        "source": dict(baseline.source),
+        "end": baseline.end,
+        "window_seconds": baseline.window,
+        "count": baseline.count,
+        "sum": baseline.sum,
+    }
+    # Ends that are infinite are null, as JSON has no infinity. A line for each bin.
+    bins = (
+        json.dumps([*(x if math.isfinite(x) else None for x in bin_[:2]), round(bin_.count)])
+        for bin_ in baseline.bins
+    )
+    head = json.dumps(content, indent=1, allow_nan=False).removesuffix("\n}")
+    lines = ",\n  ".join(bins)
+    return f'{head},\n "bins": [\n  {lines}\n ]\n}}\n'
+
+
+def save(baseline: Baseline, path: Path) -> None:
+    """Write the file; raises ``RecoveryError``."""
+    try:
+        path.write_text(text(baseline), encoding="utf-8")
+    except OSError as error:
+        raise RecoveryError(f"cannot write {path}: {error.strerror}") from None
+
+
+def load(path: Path) -> Baseline:
+    """Read the file; raises ``RecoveryError`` with what is wrong with it."""
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecoveryError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError:
+        raise RecoveryError(f"{path} is no baseline: it is no JSON") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise RecoveryError(f"{path} is no baseline: expected format {FORMAT}")
+    if content.get("version") != VERSION:
+        raise RecoveryError(
+            f"{path} has version {content.get('version')!r} of the format: expected {VERSION}"
+        )
+    try:
+        baseline = Baseline(
+            metric=str(content["metric"]),
+            unit=str(content["unit"]),
+            source={str(name): str(value) for name, value in content["source"].items()},
+            end=float(content["end"]),
+            window=float(content["window_seconds"]),
+            bins=tuple(
+                Bin(
+                    -math.inf if lower is None else float(lower),
+                    math.inf if upper is None else float(upper),
+                    float(count),
+                )
+                for lower, upper, count in content["bins"]
+            ),
+            sum=None if content["sum"] is None else float(content["sum"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecoveryError(f"{path} is a damaged baseline: {error!r}") from None
+    if baseline.count != content.get("count"):
+        raise RecoveryError(
+            f"{path} is a damaged baseline: its bins hold {baseline.count}, "
+            f"and its count is {content.get('count')!r}"
+        )
+    return baseline

@@ -1,0 +1,210 @@
+"""What a histogram in Prometheus counted in a window, exactly.
+
+``rate`` and ``increase`` extrapolate to the ends of the window, so that their counts are no counts.
+Here the last sample in the window is taken, and the last one before the window taken off it, series
+by series. Where a series began anew in between (a restart), its samples are gone through one by
+one. A series without a sample in the hour before the window began in the window: all counts.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Protocol
+
+from randsvc.histograms.binned import EMPTY, Bin, Binned
+from randsvc.prometheus_api import Prometheus, duration
+
+__all__ = ("RecoveryError", "histogram", "read")
+
+LOOKBACK = 3600.0
+"""Seconds before the window in which the last sample before it is looked for."""
+PIECE = 600.0
+"""Seconds of samples that are asked for at once, where all of them are needed."""
+
+_ZERO = 1e-30
+
+Labels = frozenset[tuple[str, str]]
+
+
+class RecoveryError(Exception):
+    """Nothing can be recovered; the message is one line that says why."""
+
+
+def read(
+    url: str, metric: str, matchers: Mapping[str, str], *, end: float, window: float
+) -> Binned:
+    """What the series of a histogram counted in ``window`` seconds up to ``end`` (Unix seconds).
+
+    ``metric`` is the name without suffixes, ``matchers`` the regular expressions its labels have
+    to match. Native histograms where there are any, else the explicit buckets. All series are
+    added up. Raises ``RecoveryError`` where there is no series, ``PrometheusError`` where there is
+    no answer.
+    """
+    selector = ", ".join(f"{name}=~{json.dumps(value)}" for name, value in matchers.items())
+    server = Prometheus(url)
+    for source in (_Native(server, metric, selector), _Classic(server, metric, selector)):
+        latest = source.last(end, window)
+        if latest:
+            grown = _increases(source, latest, end - window, end)
+            return reduce(Binned.__add__, grown, EMPTY)
+    raise RecoveryError(
+        f"{url} has no series {metric}{{{selector}}} within {window:g} s: is the service up, is "
+        "it the right job, and does Prometheus scrape it?"
+    )
+
+
+def histogram(data: Mapping[str, Any]) -> Binned:
+    """A native histogram as the HTTP API writes it.
+
+    https://prometheus.io/docs/prometheus/latest/querying/api/#native-histograms
+    """
+    bins = (
+        Bin(float(lower), float(upper), float(count))
+        for _, lower, upper, count in data.get("buckets", ())
+    )
+    total = float(data["sum"])
+    # The bucket of zeros is a little wide for other numbers' sake; what we count there is zero.
+    filled = tuple(sorted(_bounded(bin_) for bin_ in bins if bin_.count))
+    return Binned(filled, total if math.isfinite(total) else None)
+
+
+class _Source(Protocol):
+    """A kind of histogram; times in Unix seconds, ``within`` in seconds before."""
+
+    def last(self, at: float, within: float) -> dict[Labels, Binned]:
+        """The last sample of each series."""
+
+    def restarted(self, at: float, within: float) -> set[Labels]:
+        """The series that began anew."""
+
+    def samples(self, labels: Labels, at: float, within: float) -> Iterator[Binned]:
+        """All samples of a series, in time order."""
+
+
+def _increases(
+    source: _Source, latest: Mapping[Labels, Binned], start: float, end: float
+) -> Iterator[Binned]:
+    before = source.last(start, LOOKBACK)
+    restarted = source.restarted(end, end - start + LOOKBACK)
+    for labels, sample in latest.items():
+        earlier = before.get(labels, EMPTY)
+        grown = None if labels in restarted else sample.since(earlier)
+        yield _step_by_step(source, labels, earlier, start, end) if grown is None else grown
+
+
+def _step_by_step(
+    source: _Source, labels: Labels, earlier: Binned, start: float, end: float
+) -> Binned:
+    total = EMPTY
+    pieces = math.ceil((end - start) / PIECE)
+    for number in range(1, pieces + 1):
+        at = min(start + number * PIECE, end)
+        for sample in source.samples(labels, at, at - start - (number - 1) * PIECE):
+            grown = sample.since(earlier)
+            total += sample if grown is None else grown
+            earlier = sample
+    return total
+
+
+@dataclass(frozen=True)
+class _Native:
+    server: Prometheus
+    metric: str
+    selector: str
+
+    def last(self, at: float, within: float) -> dict[Labels, Binned]:
+        promql = f"last_over_time({self.metric}{{{self.selector}}}[{duration(within)}])"
+        return {
+            _labels(series): histogram(series["histogram"][1])
+            for series in self.server.query(promql, at)
+            if "histogram" in series
+        }
+
+    def restarted(self, at: float, within: float) -> set[Labels]:
+        return _restarted(self.server, self.metric, self.selector, at, within)
+
+    def samples(self, labels: Labels, at: float, within: float) -> Iterator[Binned]:
+        promql = f"{self.metric}{{{_exactly(labels)}}}[{duration(within)}]"
+        for series in self.server.query(promql, at):
+            if _labels(series) == labels:
+                yield from (histogram(data) for _, data in series.get("histograms", ()))
+
+
+@dataclass(frozen=True)
+class _Classic:
+    server: Prometheus
+    metric: str
+    selector: str
+
+    def last(self, at: float, within: float) -> dict[Labels, Binned]:
+        # Buckets and sum in one query, so that they are of one moment.
+        names = json.dumps(f"{self.metric}_(bucket|sum)")
+        selector = f"__name__=~{names}, {self.selector}".rstrip(", ")
+        # last_over_time keeps the name, by which a sum is told from a bucket.
+        found = self.server.query(f"last_over_time({{{selector}}}[{duration(within)}])", at)
+        return {
+            labels: _explicit({le: float(s["value"][1]) for le, s in parts.items()})
+            for labels, parts in self._parts(found).items()
+        }
+
+    def restarted(self, at: float, within: float) -> set[Labels]:
+        return _restarted(self.server, f"{self.metric}_count", self.selector, at, within)
+
+    def samples(self, labels: Labels, at: float, within: float) -> Iterator[Binned]:
+        names = json.dumps(f"{self.metric}_(bucket|sum)")
+        found = self.server.query(
+            f"{{__name__=~{names}, {_exactly(labels)}}}[{duration(within)}]", at
+        )
+        moments: dict[float, dict[str, float]] = {}
+        for le, series in self._parts(found).get(labels, {}).items():
+            for time, value in series["values"]:
+                moments.setdefault(time, {})[le] = float(value)
+        for _, parts in sorted(moments.items()):
+            yield _explicit(parts)
+
+    def _parts(self, found: Sequence[dict[str, Any]]) -> dict[Labels, dict[str, dict[str, Any]]]:
+        """Series by the labels of their histogram, then by ``le``, which is empty for the sum."""
+        parts: dict[Labels, dict[str, dict[str, Any]]] = {}
+        for series in found:
+            parts.setdefault(_labels(series), {})[series["metric"].get("le", "")] = series
+        return {labels: each for labels, each in parts.items() if set(each) - {""}}
+
+
+def _restarted(
+    server: Prometheus, name: str, selector: str, at: float, within: float
+) -> set[Labels]:
+    """The series of ``name`` whose counts went back."""
+    found = server.query(f"resets({name}{{{selector}}}[{duration(within)}]) > 0", at)
+    return {_labels(series) for series in found}
+
+
+def _explicit(parts: Mapping[str, float]) -> Binned:
+    """Explicit buckets, cumulative by ``le``, and the sum by the empty text."""
+    bins, lower, below = [], -math.inf, 0.0
+    for upper, upto in sorted((float(le), upto) for le, upto in parts.items() if le):
+        if upto > below:
+            bins.append(_bounded(Bin(lower, upper, upto - below)))
+        lower, below = upper, upto
+    return Binned(tuple(bins), parts.get(""))
+
+
+def _bounded(bin_: Bin) -> Bin:
+    """A bin without a lower end begins at 0 if it ends above, as it does for histogram_quantile.
+
+    The bucket of zeros is a little wide, for other numbers' sake; what we count there is zero.
+    """
+    if math.isinf(bin_.lower) and bin_.upper > 0:
+        return bin_._replace(lower=0.0)
+    return Bin(0.0, 0.0, bin_.count) if max(-bin_.lower, bin_.upper) < _ZERO else bin_
+
+
+def _labels(series: Mapping[str, Any]) -> Labels:
+    return frozenset(
+        (name, value) for name, value in series["metric"].items() if name not in ("__name__", "le")
+    )
+
+
+def _exactly(labels: Labels) -> str:
+    return ", ".join(f"{name}={json.dumps(value)}" for name, value in sorted(labels))

@@ -1,0 +1,259 @@
+"""Incidents as data: what is broken, which alert has to say so, and how soon.
+
+A scenario is a file ``scenarios/NAME.yaml``; ``load`` reads one and checks all of it, so that a
+mistake in it is one line and not an incident that runs half.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS, Fault, FaultError
+from randsvc.project import ROOT
+
+__all__ = (
+    "FOLDER",
+    "LEVELS",
+    "Expected",
+    "Load",
+    "Scenario",
+    "ScenarioError",
+    "SetFault",
+    "Step",
+    "StopProgram",
+    "load",
+    "names",
+)
+
+FOLDER = ROOT / "scenarios"
+"""Beside the package, in a clone and in the image."""
+
+LEVELS = ("critical", "major", "minor")
+"""The worst first."""
+PROGRAMS = ("randsvc", "auth", "users", "otel-collector", "prometheus", "alertmanager")
+"""Those that a scenario may stop, as docker-compose.yml calls them."""
+
+LONGEST = 300.0
+"""Seconds that a scenario may wait for anything."""
+HIGHEST_RATE = 100.0
+"""Requests/s that a scenario may send."""
+
+_FAULTS: Mapping[str, Mapping[str, Fault]] = {
+    "randsvc": {fault.name: fault for fault in RANDOM_FAULTS},
+    "auth": {fault.name: fault for fault in AUTH_FAULTS},
+}
+
+
+class ScenarioError(Exception):
+    """A scenario that can't be read or run: one line that says what, where and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetFault:
+    """Set a fault of a service until the scenario mends it."""
+
+    service: str
+    name: str
+    parameters: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopProgram:
+    """Stop a program until the scenario starts it again."""
+
+    program: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """Send requests for ``/random``: so many a second, or so many at once.
+
+    ``of_limit`` is the share of the service's concurrency limit that is always in flight.
+    """
+
+    requests_per_second: float | None = None
+    of_limit: float | None = None
+
+
+Step = SetFault | StopProgram | Load
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """The alert that has to fire, whom it has to reach, and the longest times, in seconds.
+
+    ``fires_within`` counts from the last step, ``clears_within`` from when all is mended.
+    """
+
+    alert: str
+    receiver: str
+    fires_within: float
+    clears_within: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One incident; ``level`` and ``expected`` are None where nothing may fire.
+
+    ``watched_for`` is the seconds that nothing may fire then. ``may_fire`` holds alerts besides the
+    expected one, and why; anything else must not. Nobody may be told of one of a higher level.
+    """
+
+    name: str
+    title: str
+    story: str
+    level: str | None
+    steps: tuple[Step, ...]
+    expected: Expected | None
+    watched_for: float
+    may_fire: Mapping[str, str]
+
+
+def names(folder: Path = FOLDER) -> list[str]:
+    """Give the names of all scenarios."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load(name: str, folder: Path = FOLDER) -> Scenario:
+    """Read one scenario; raises ``ScenarioError``."""
+    path = folder / f"{name}.yaml"
+    if name not in names(folder):
+        raise ScenarioError(
+            f"no scenario {name!r} in {folder}, expected one of {', '.join(names(folder)) or '-'}"
+        )
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ScenarioError(f"{path}: not YAML: {reason}") from error
+    return _scenario(name, _Node(document, str(path)))
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A part of the document, and where it is."""
+
+    value: Any
+    where: str
+
+    def fail(self, expected: str) -> ScenarioError:
+        return ScenarioError(f"{self.where}: {self.value!r}, expected {expected}")
+
+    def fields(self, required: str, optional: str = "") -> dict[str, "_Node"]:
+        """The fields of a mapping that has all of those required, and none that is unknown."""
+        known = [*required.split(), *optional.split()]
+        if not isinstance(self.value, dict):
+            raise self.fail(f"a mapping with {', '.join(known)}")
+        for field in self.value:
+            if field not in known:
+                raise ScenarioError(
+                    f"{self.where}: no field {field!r}, expected {', '.join(known)}"
+                )
+        for field in required.split():
+            if field not in self.value:
+                raise ScenarioError(f"{self.where}: {field} is missing")
+        return {field: _Node(value, f"{self.where}: {field}") for field, value in self._items()}
+
+    def items(self) -> list["_Node"]:
+        if not isinstance(self.value, list):
+            raise self.fail("a list")
+        return [_Node(item, f"{self.where}[{index}]") for index, item in enumerate(self.value)]
+
+    def texts(self) -> dict[str, str]:
+        if not isinstance(self.value, dict):
+            raise self.fail("a mapping of texts")
+        return {
+            _Node(key, self.where).text(): _Node(value, f"{self.where}: {key}").text()
+            for key, value in self._items()
+        }
+
+    def text(self) -> str:
+        if not isinstance(self.value, str) or not self.value.strip():
+            raise self.fail("a text")
+        return self.value.strip()
+
+    def one_of(self, known: tuple[str, ...]) -> str:
+        if self.value not in known:
+            raise self.fail(f"one of {', '.join(known)}")
+        return str(self.value)
+
+    def number(self, at_most: float) -> float:
+        number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
+        if not number or not 0 < self.value <= at_most:
+            raise self.fail(f"a number above 0, at most {at_most:g}")
+        return float(self.value)
+
+    def _items(self) -> list[tuple[str, Any]]:
+        return list(self.value.items())
+
+
+def _scenario(name: str, node: _Node) -> Scenario:
+    fields = node.fields("title story", "level steps expect nothing_for may_fire")
+    if ("expect" in fields) == ("nothing_for" in fields):
+        raise ScenarioError(f"{node.where}: expected either expect or nothing_for")
+    if ("expect" in fields) != ("level" in fields):
+        raise ScenarioError(f"{node.where}: level and expect belong together")
+    quiet = "nothing_for" in fields
+    return Scenario(
+        name=name,
+        title=fields["title"].text(),
+        story=fields["story"].text(),
+        level=None if quiet else fields["level"].one_of(LEVELS),
+        steps=tuple(_step(step) for step in fields["steps"].items()) if "steps" in fields else (),
+        expected=None if quiet else _expected(fields["expect"]),
+        watched_for=fields["nothing_for"].number(LONGEST) if quiet else 0.0,
+        may_fire=fields["may_fire"].texts() if "may_fire" in fields else {},
+    )
+
+
+def _expected(node: _Node) -> Expected:
+    fields = node.fields("alert receiver fires_within clears_within")
+    return Expected(
+        alert=fields["alert"].text(),
+        receiver=fields["receiver"].text(),
+        fires_within=fields["fires_within"].number(LONGEST),
+        clears_within=fields["clears_within"].number(LONGEST),
+    )
+
+
+def _step(node: _Node) -> Step:
+    kinds: dict[str, Callable[[_Node], Step]] = {"fault": _fault, "stop": _stop, "load": _load}
+    given = [kind for kind in kinds if isinstance(node.value, dict) and kind in node.value]
+    if len(given) != 1:
+        raise node.fail(f"one of {', '.join(kinds)}")
+    return kinds[given[0]](node)
+
+
+def _fault(node: _Node) -> SetFault:
+    parameters = {key: value for key, value in node.value.items() if key not in ("fault", "of")}
+    service = _Node(node.value.get("of", "randsvc"), f"{node.where}: of").one_of(tuple(_FAULTS))
+    known = _FAULTS[service]
+    name = _Node(node.value["fault"], f"{node.where}: fault").one_of(tuple(known))
+    fault = known[name]
+    if not fault.lasts:
+        raise node.fail("a fault that lasts; to end a process, stop it")
+    if "duration" in parameters:
+        raise ScenarioError(f"{node.where}: no duration: a fault lasts until the alert is seen")
+    try:
+        # Any duration: who runs the scenario sets it.
+        checked = fault.check({**parameters, "duration": 1})
+    except FaultError as error:
+        raise ScenarioError(f"{node.where}: {error}") from error
+    del checked["duration"]
+    return SetFault(service=service, name=name, parameters=checked)
+
+
+def _stop(node: _Node) -> StopProgram:
+    return StopProgram(program=node.fields("stop")["stop"].one_of(PROGRAMS))
+
+
+def _load(node: _Node) -> Load:
+    fields = node.fields("load")["load"].fields("", "requests_per_second of_limit")
+    if len(fields) != 1:
+        raise node.fail("either requests_per_second or of_limit")
+    if "of_limit" in fields:
+        return Load(of_limit=fields["of_limit"].number(2))
+    return Load(requests_per_second=fields["requests_per_second"].number(HIGHEST_RATE))

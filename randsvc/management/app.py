@@ -1,0 +1,58 @@
+"""The management application: the console, ``/metrics``, ``/livez``, ``/readyz``, ``/faults``."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from randsvc.faults.faults import Faults
+from randsvc.management.console import Console, add_console
+from randsvc.management.fault_api import add_faults
+from randsvc.telemetry.exposition import CONTENT_TYPE
+from randsvc.web.problems import add_catch_all, problem
+
+__all__ = ("make_management_app",)
+
+_NOT_PULLED = (
+    "# Metrics are not pulled from here: OTEL_METRICS_EXPORTER does not name prometheus.\n"
+    "# That this page answers is still what Prometheus calls up.\n"
+)
+
+
+def make_management_app(
+    *,
+    ready: Callable[[], bool],
+    metrics: Callable[[], Awaitable[bytes | None]],
+    faults: Faults,
+    console: Console,
+    token: str | None = None,
+    local: bool = True,
+) -> web.Application:
+    """The application that orchestrators, Prometheus and the operator talk to.
+
+    ``ready`` tells whether requests should be sent here; ``metrics`` renders the text format, or
+    gives None where the metrics are pushed only. ``faults`` are switched with ``token``, or freely
+    where there is none and the port is ``local`` to the machine. The page at ``/`` shows what
+    ``console`` says.
+    """
+
+    async def get_metrics(request: web.Request) -> web.Response:
+        rendered = await metrics()
+        body = _NOT_PULLED.encode() if rendered is None else rendered
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
+    async def livez(request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(request: web.Request) -> web.Response:
+        if ready():
+            return web.Response(text="ok\n")
+        return problem(503, "starting or stopping")
+
+    app = web.Application()
+    app.router.add_get("/metrics", get_metrics)
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/readyz", readyz)
+    add_faults(app.router, faults, token=token, local=local)
+    add_console(app, console, faults, token=token is not None, local=local)
+    add_catch_all(app.router)
+    return app

@@ -1,0 +1,204 @@
+"""The console's routes on the management port: the page, its files, and what it asks for.
+
+GET  /                   the page
+GET  /console/FILE       its scripts and styles
+GET  /console/about      what does not change while the process lives
+GET  /console/live       the numbers: ?instance=ID&after=N spares the samples that the page has
+GET  /console/alerts     what fires, where a Prometheus is configured
+
+All of it is read only; what changes something is ``/faults``.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from randsvc import __version__
+from randsvc.distributions import Distribution
+from randsvc.faults.faults import Faults
+from randsvc.management.console.alerts import AlertsError, fetch_alerts
+from randsvc.management.console.density import true_density
+from randsvc.management.console.history import RECENT, WINDOW, History
+from randsvc.management.console.incidents import described_faults, described_scenarios
+from randsvc.telemetry.catalogue import Metric
+from randsvc.telemetry.snapshot import Snapshot
+from randsvc.web.cross_origin import refuse_foreign_host
+from randsvc.web.problems import guarded
+
+__all__ = ("Console", "add_console")
+
+_FOLDER = Path(__file__).parent
+_FILES = {
+    path.name: path
+    for pattern in ("*.js", "*.css", "*.svg", "vendor/*.js", "vendor/*.css")
+    for path in sorted(_FOLDER.glob(pattern))
+}
+_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
+
+# Nothing but the page's own files, no script or style in the page, no frame around it.
+# https://developer.mozilla.org/docs/Web/HTTP/Guides/CSP
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    hdrs.CACHE_CONTROL: "no-store",
+}
+
+ALERTS_FRESH = 2.0
+"""Seconds for which an answer of Prometheus serves everybody who asks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Console:
+    """What a console shows.
+
+    ``view`` gives the metrics of this process, from any thread; where they are not all of the
+    service's, or there are none, ``unmeasured`` says so to the reader. ``truths`` is what each
+    exponential histogram really is. ``links`` are names and addresses of other pages.
+    """
+
+    service: str
+    view: Callable[[], Snapshot | None] = lambda: None
+    unmeasured: str = "Nothing is measured: OTEL_SDK_DISABLED is true."
+    truths: Mapping[Metric, Distribution] = field(default_factory=dict)
+    prometheus_url: str | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+def add_console(
+    app: web.Application, console: Console, faults: Faults, *, token: bool, local: bool
+) -> None:
+    """Add the page, with buttons for ``faults``.
+
+    ``token`` tells whether they take one, ``local`` whether the port is on the loopback: then names
+    that are not of the loopback are refused.
+    """
+    history = History(console.view, console.truths)
+    alerts = _alerts(console.prometheus_url)
+
+    def page(handler: Handler) -> Handler:
+        async def answered(request: web.Request) -> web.StreamResponse:
+            if local:
+                refuse_foreign_host(request)
+            return await handler(request)
+
+        guard = guarded(answered)
+
+        async def with_headers(request: web.Request) -> web.StreamResponse:
+            response = await guard(request)
+            response.headers.update(_HEADERS)
+            return response
+
+        return with_headers
+
+    async def index(request: web.Request) -> web.Response:
+        return await _file(_FOLDER / "page.html")
+
+    async def file(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in _FILES:
+            raise web.HTTPNotFound(text=f"no file {name!r}, expected one of {', '.join(_FILES)}")
+        return await _file(_FILES[name])
+
+    async def about(request: web.Request) -> web.Response:
+        return web.json_response(await asyncio.to_thread(described))
+
+    def described() -> dict[str, Any]:
+        return {
+            "service": console.service,
+            "version": __version__,
+            "window": WINDOW,
+            "recent": RECENT,
+            "token": token,
+            "closed": not local and not token,
+            "prometheus": console.prometheus_url,
+            "links": [{"name": name, "url": url} for name, url in console.links.items()],
+            "truths": {
+                metric.name: {"text": str(truth), "mean": truth.mean, **true_density(truth)}
+                for metric, truth in console.truths.items()
+            },
+            "faults": described_faults(faults),
+            "scenarios": described_scenarios(console.service),
+        }
+
+    async def live(request: web.Request) -> web.Response:
+        query = request.query
+        try:
+            after = int(query.get("after", "0"))
+        except ValueError:
+            raise web.HTTPBadRequest(
+                text=f"after={query['after']!r}, expected the number of a sample"
+            ) from None
+        measured = await history.live(query.get("instance", ""), after)
+        return web.json_response(
+            {
+                "measured": measured,
+                "unmeasured": None if measured else console.unmeasured,
+                "faults": faults.active(),
+            }
+        )
+
+    async def firing(request: web.Request) -> web.Response:
+        return web.json_response(await alerts())
+
+    async def keep(app: web.Application) -> AsyncIterator[None]:
+        keeping = asyncio.create_task(history.keep())
+        yield
+        keeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping
+
+    app.cleanup_ctx.append(keep)
+    app.router.add_get("/", page(index))
+    app.router.add_get("/console/about", page(about))
+    app.router.add_get("/console/live", page(live))
+    app.router.add_get("/console/alerts", page(firing))
+    app.router.add_get("/console/{name}", page(file))
+
+
+async def _file(path: Path) -> web.Response:
+    body = await asyncio.to_thread(path.read_bytes)
+    return web.Response(body=body, content_type=_TYPES[path.suffix], charset="utf-8")
+
+
+def _alerts(url: str | None) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """What asks Prometheus at most every ``ALERTS_FRESH`` seconds, however many want to know."""
+    asking = asyncio.Lock()
+    answer: dict[str, Any] = {"configured": url is not None, "alerts": None, "error": None}
+    asked = float("-inf")
+
+    async def ask() -> dict[str, Any]:
+        nonlocal answer, asked
+        if url is None:
+            return answer
+        async with asking:
+            now = asyncio.get_running_loop().time()
+            if now - asked >= ALERTS_FRESH:
+                alerts, problem = None, None
+                try:
+                    async with aiohttp.ClientSession() as session:
+                        alerts = await fetch_alerts(session, url)
+                except AlertsError as error:
+                    problem = str(error)
+                answer = {"configured": True, "alerts": alerts, "error": problem}
+                asked = asyncio.get_running_loop().time()
+        return answer
+
+    return ask

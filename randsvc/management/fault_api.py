@@ -1,0 +1,80 @@
+"""``/faults`` on the management port: what can be broken, what is, and the switch.
+
+GET    /faults         {"on": {NAME: {"duration": SECONDS LEFT, ...its parameters}},
+                        "known": {NAME: JSON SCHEMA}}
+PUT    /faults/NAME    turn one on: {"duration": SECONDS, ...its parameters}
+DELETE /faults/NAME    turn one off
+DELETE /faults         turn all off
+"""
+
+import hmac
+import json
+
+from aiohttp import web
+
+from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS, FaultError, Faults
+from randsvc.web.bearer_auth import bearer_token, unauthorized
+from randsvc.web.cross_origin import refuse_cross_origin, refuse_foreign_host
+from randsvc.web.json_body import read_object
+from randsvc.web.problems import guarded
+
+__all__ = ("add_faults",)
+
+
+def add_faults(
+    router: web.UrlDispatcher, faults: Faults, *, token: str | None, local: bool
+) -> None:
+    """Add the routes that show and switch ``faults``.
+
+    Switching takes ``token`` as a bearer token. Without one it is open where the port is ``local``
+    to the machine, and closed where it is not. No page of another origin can switch anything.
+    """
+
+    def authorize(request: web.Request) -> None:
+        refuse_cross_origin(request)
+        if token is None:
+            if local:
+                refuse_foreign_host(request)
+            else:
+                raise web.HTTPForbidden(
+                    text="faults can be set on a port beyond this machine only with a token: set "
+                    "RANDSVC_MANAGEMENT_TOKEN (RANDSVC_AUTH_MANAGEMENT_TOKEN for auth)"
+                )
+            return
+        given = bearer_token(request)
+        if given is None or not hmac.compare_digest(given.encode(), token.encode()):
+            raise unauthorized("expected the management token as Authorization: Bearer TOKEN")
+
+    def named(request: web.Request) -> str:
+        name = request.match_info["name"]
+        if name not in faults.known:
+            elsewhere = any(name == fault.name for fault in (*AUTH_FAULTS, *RANDOM_FAULTS))
+            reason = "belongs to the other service" if elsewhere else "does not exist"
+            raise web.HTTPNotFound(
+                text=f"fault {name!r} {reason}, expected one of {', '.join(faults.known)}"
+            )
+        return name
+
+    async def show(request: web.Request) -> web.Response:
+        known = {name: fault.schema() for name, fault in faults.known.items()}
+        text = json.dumps({"on": faults.active(), "known": known}, indent=2)
+        return web.Response(text=text + "\n", content_type="application/json")
+
+    async def put(request: web.Request) -> web.Response:
+        authorize(request)
+        name = named(request)
+        try:
+            faults.set(name, await read_object(request))
+        except FaultError as error:
+            raise web.HTTPUnprocessableEntity(text=str(error)) from error
+        return web.Response(status=204)
+
+    async def delete(request: web.Request) -> web.Response:
+        authorize(request)
+        faults.clear(named(request) if "name" in request.match_info else None)
+        return web.Response(status=204)
+
+    router.add_get("/faults", guarded(show))
+    router.add_delete("/faults", guarded(delete))
+    router.add_put("/faults/{name}", guarded(put))
+    router.add_delete("/faults/{name}", guarded(delete))

@@ -1,0 +1,1 @@
+"""What Prometheus records and alerts on, as data: golden signals, objectives, drift, feedback."""

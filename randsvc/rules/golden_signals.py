@@ -1,0 +1,178 @@
+"""The recording rules of Prometheus, as data.
+
+``python -m randsvc.generate`` writes them to observability/prometheus/rules/. Names are
+``level:metric:operations`` as https://prometheus.io/docs/practices/rules/ has them: the labels that
+are left, the metric without ``_total``, what was done to it and over which window.
+
+Pushed and pulled series are served by the same rules. The distributions are native histograms when
+pushed; when pulled they are classic ones, which Prometheus turns into native histograms with the
+same bounds where the scrape says ``convert_classic_histograms_to_nhcb: true``. Both paths must
+carry ``job="randsvc"``. The golden signals are recorded for every job that has them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import inf
+
+from randsvc.telemetry.catalogue import (
+    ACTIVE_REQUESTS,
+    CONCURRENCY_LIMIT,
+    DELAY,
+    EVENT_LOOP_LAG,
+    PROCESS_CPU_TIME,
+    REQUEST_DURATION,
+    VALUE,
+    Metric,
+)
+
+JOB = 'job="randsvc"'
+"""The service, however many workers and replicas it has."""
+ANY_JOB = 'job!=""'
+"""Every service that has the metric: golden signals are the same of all of them."""
+SERVER_ERROR = 'http_response_status_code=~"5.."'
+DISCONNECT = 'error_type!="",http_response_status_code=""'
+"""The client went away, or the server shut down, before there was a status."""
+WINDOW = "1m"
+"""Of the golden signals: thirty scrapes at 2 s, short enough to see an incident as it happens."""
+DISTRIBUTION_WINDOW = "5m"
+"""Of value and delay: at 10 requests/s 3000 observations.
+
+A share of 10% is then within 1.1 points of the truth (two standard errors of a binomial share).
+"""
+LATENCY_QUANTILES = (0.5, 0.9, 0.99)
+DISTRIBUTION_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+DISTRIBUTIONS = (VALUE, DELAY)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A recording rule: the series ``record`` with ``labels`` added is the result of ``expr``."""
+
+    record: str
+    expr: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rules evaluated one after the other, at one timestamp: each may use those before it."""
+
+    name: str
+    rules: tuple[Rule, ...]
+
+
+def groups() -> tuple[Group, ...]:
+    """Give all groups, each of which is a file of its name."""
+    return (
+        Group("golden-signals", tuple(_golden_signals())),
+        Group("distributions", tuple(r for metric in DISTRIBUTIONS for r in _distribution(metric))),
+    )
+
+
+def rate(
+    metric: str, *matchers: str, by: Sequence[str] = (), window: str = WINDOW, job: str = JOB
+) -> str:
+    """Give the sum of per-second rates of counters or histograms that match, the service's own.
+
+    >>> rate("x_total", by=["job"])
+    'sum by (job) (rate(x_total{job="randsvc"}[1m]))'
+    """
+    return f"{total(by)} (rate({metric}{{{','.join((job, *matchers))}}}[{window}]))"
+
+
+def increase(metric: str, *matchers: str, by: Sequence[str] = ("job",), window: str) -> str:
+    """Give the same of increases: how many in the window.
+
+    >>> increase("x_total", window="5m")
+    'sum by (job) (increase(x_total{job="randsvc"}[5m]))'
+    """
+    return f"{total(by)} (increase({metric}{{{','.join((JOB, *matchers))}}}[{window}]))"
+
+
+def total(by: Sequence[str]) -> str:
+    """Give ``sum by (...)``; without labels ``sum``, which leaves none."""
+    return f"sum by ({', '.join(by)})" if by else "sum"
+
+
+def bound(edge: float) -> str:
+    """Give a bucket's upper bound as the ``le`` label has it.
+
+    >>> bound(0.25), bound(10000), bound(inf)
+    ('0.25', '10000', '+Inf')
+    """
+    return "+Inf" if edge == inf else f"{edge:g}"
+
+
+def _golden_signals() -> Iterator[Rule]:
+    duration = REQUEST_DURATION.prometheus_name
+    for by in (("job",), ("job", "http_route"), ("job", "instance")):
+        level = "_".join(by)
+        requests = f"{level}:{duration}_count:rate{WINDOW}"
+        yield Rule(requests, rate(f"{duration}_count", by=by, job=ANY_JOB))
+        for name, which in (("errors", SERVER_ERROR), ("disconnects", DISCONNECT)):
+            some = rate(f"{duration}_count", which, by=by, job=ANY_JOB)
+            # Such a series exists only once one has happened; until then the share is 0.
+            yield Rule(
+                f"{level}:http_server_{name}_per_request:ratio_rate{WINDOW}",
+                f"({some} or 0 * {requests}) / {requests}",
+            )
+        yield from _classic_quantiles(REQUEST_DURATION, LATENCY_QUANTILES, by)
+    for by in (("job",), ("job", "instance")):
+        active = f"{total(by)} ({ACTIVE_REQUESTS.prometheus_name}{{{ANY_JOB}}})"
+        limit = f"{total(by)} ({CONCURRENCY_LIMIT.prometheus_name}{{{ANY_JOB}}})"
+        # A service that has had no request yet has a limit, and nothing in it.
+        yield Rule(
+            f"{'_'.join(by)}:http_server_active_requests_per_limit:ratio",
+            f"({active} or 0 * {limit}) / {limit}",
+        )
+    instance = ("job", "instance")
+    yield from _classic_quantiles(EVENT_LOOP_LAG, (0.99,), instance)
+    cpu = PROCESS_CPU_TIME.prometheus_name
+    # Seconds of CPU a second: 1 is all that one event loop can use.
+    yield Rule(
+        f"job_instance:{cpu.removesuffix('_total')}:rate{WINDOW}",
+        rate(cpu, by=instance, job=ANY_JOB),
+    )
+
+
+def _classic_quantiles(
+    metric: Metric, quantiles: Sequence[float], by: Sequence[str]
+) -> Iterator[Rule]:
+    name = metric.prometheus_name
+    buckets = rate(f"{name}_bucket", by=(*by, "le"), job=ANY_JOB)
+    for q in quantiles:
+        yield Rule(
+            f"{'_'.join(by)}_quantile:{name}:histogram_quantile_rate{WINDOW}",
+            f"histogram_quantile({q:g}, {buckets})",
+            {"quantile": f"{q:g}"},
+        )
+
+
+def _distribution(metric: Metric) -> Iterator[Rule]:
+    """Describe a native histogram by numbers, for alerts and for a Grafana that can't draw one."""
+    name, window = metric.prometheus_name, f"rate{DISTRIBUTION_WINDOW}"
+    histogram = f"job:{name}:{window}"
+    yield Rule(histogram, rate(name, by=("job",), window=DISTRIBUTION_WINDOW))
+    yield Rule(f"job:{name}:count_{window}", f"histogram_count({histogram})")
+    yield Rule(f"job:{name}:avg_{window}", f"histogram_avg({histogram})")
+    yield Rule(f"job:{name}:stddev_{window}", f"histogram_stddev({histogram})")
+    for q in DISTRIBUTION_QUANTILES:
+        yield Rule(
+            f"job_quantile:{name}:histogram_quantile_{window}",
+            f"histogram_quantile({q:g}, {histogram})",
+            {"quantile": f"{q:g}"},
+        )
+    # Cumulative with `le`, as a classic histogram's buckets: what every Grafana draws as a heatmap.
+    for edge in (*metric.buckets, inf):
+        yield Rule(
+            f"job_le:{name}:histogram_fraction_{window}",
+            f"histogram_fraction(-Inf, {bound(edge)}, {histogram})",
+            {"le": bound(edge)},
+        )
+    # The share in the bin that ends at `le`, over its width, so that unequal bins compare.
+    for low, high in pairwise(metric.buckets):
+        share = f"histogram_fraction({bound(low)}, {bound(high)}, {histogram})"
+        yield Rule(
+            f"job_le:{name}:density_{window}", f"{share} / {high - low:g}", {"le": bound(high)}
+        )

@@ -1,0 +1,157 @@
+"""How long the rules look and wait: the textbook's times, and the same compressed for a class.
+
+A time scale is a value, so both rule sets are made by the same code and differ in times alone.
+All times are Prometheus durations such as ``30s``, ``5m``, ``3d``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ("DEMO", "PRODUCTION", "SCALES", "SEVERITY", "Burn", "Level", "TimeScale")
+
+Level = Literal["critical", "major", "minor"]
+"""Act now, day and night; act in working hours; scheduled work."""
+SEVERITY: Mapping[Level, str] = {"critical": "critical", "major": "warning", "minor": "info"}
+"""The word of the usual label ``severity``: what dashboards of others expect."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Burn:
+    """An error budget that is spent ``factor`` times too fast, over two windows.
+
+    ``long`` tells that it matters, ``short``, usually a twelfth, that it still goes on.
+    """
+
+    level: Level
+    factor: float
+    long: str
+    short: str
+    wait: str = ""
+    """For how long that must hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeScale:
+    """Every time, and every number of events, that the rules have."""
+
+    name: str
+    interval: str
+    """Between evaluations; empty for Prometheus' own ``evaluation_interval``."""
+    burns: tuple[Burn, ...]
+    min_bad: int
+    """Bad events that a burn takes in its long window. A floor under the events alone would let
+    one failure raise an alert as soon as traffic reaches it; this never does, however low it is."""
+    budget: str
+    """The period that an error budget is for."""
+    unseen: str
+    """For how long nothing is seen of a service before that is an alert."""
+    unreported: str
+    """The same for its pushed series: longer than a push interval, as a Collector begins empty."""
+    probe: str
+    """The same for probes. Longer than ``unseen``, so that a dead service is called dead."""
+    logins: str
+    """The window in which not one login works."""
+    min_logins: int
+    """Attempts within it. Where there are fewer, the probe of /login notices."""
+    window: str
+    """Of shares and rates whose change is an alert of level major."""
+    wait: str
+    """For how long these must hold."""
+    min_events: int
+    """Requests or predictions in that window below which a share says nothing."""
+    tail: str
+    """The window of the tail of the latency, of which 1% must be enough requests to count."""
+    min_tail: int
+    """Requests within it."""
+    hold: str
+    """For how long an alert stays on after it last held, so that one incident is one alert."""
+    ml_interval: str
+    """Between evaluations of what is about the model: a drift takes longer than an outage."""
+    samples: tuple[str, str]
+    """The windows of what is compared with the baseline and with the truth: a short one, which sees
+    a large change soon, and a long one, which sees a small one at little traffic too."""
+    min_values: int
+    """Values or inputs in such a window below which nothing is said of drift."""
+    min_labels: int
+    """Answers in such a window of which the truth is known, for the same."""
+    drift_wait: str
+    """For how long a drift must hold."""
+    day: str
+    """How long ago yesterday was, at the same time of the day; labels are compared with it too."""
+    week: str
+
+
+# The windows and factors of https://sre.google/workbook/alerting-on-slos/, table 5-8, with its
+# ticket level, 1x over three days, and between page and ticket 3x over one day from the same page.
+# A scrape interval of 15s or shorter is taken for granted: 1m must hold several scrapes.
+PRODUCTION = TimeScale(
+    name="production",
+    interval="30s",
+    burns=(
+        # The wait leaves a full outage, which spends any budget, to the alert that says so.
+        Burn(level="critical", factor=14.4, long="1h", short="5m", wait="2m"),
+        Burn(level="major", factor=6, long="6h", short="30m"),
+        Burn(level="minor", factor=3, long="1d", short="2h"),
+        Burn(level="minor", factor=1, long="3d", short="6h"),
+    ),
+    min_bad=10,
+    budget="30d",
+    unseen="1m",
+    unreported="2m",
+    probe="75s",
+    logins="1m",
+    min_logins=10,
+    window="5m",
+    wait="5m",
+    min_events=100,
+    tail="1h",
+    min_tail=1000,
+    hold="5m",
+    # At 5 requests/s 1,500 values, in which a quarter of a standard deviation shows.
+    samples=("5m", "1h"),
+    ml_interval="30s",
+    min_values=100,
+    min_labels=30,
+    drift_wait="1m",
+    day="1d",
+    week="7d",
+)
+
+# For scrapes, pushes and evaluations every 1 s or 2 s, and 10 to 25 requests/s. A fault is to be
+# noticed within 20 s (critical), 40 s (major), 90 s (minor), pipeline included, which takes up to
+# 6 s: so the long windows are not one and the same part of the textbook's. Each holds at least
+# three scrapes of 2 s. A budget lasts for a lesson.
+DEMO = TimeScale(
+    name="demo",
+    interval="",
+    burns=(
+        Burn(level="critical", factor=14.4, long="30s", short="10s", wait="6s"),
+        Burn(level="major", factor=6, long="45s", short="15s"),
+        Burn(level="minor", factor=3, long="90s", short="20s"),
+        Burn(level="minor", factor=1, long="2m", short="30s"),
+    ),
+    min_bad=5,
+    budget="1h",
+    unseen="5s",
+    unreported="10s",
+    probe="10s",
+    logins="6s",
+    min_logins=5,
+    window="15s",
+    wait="5s",
+    min_events=20,
+    tail="1m",
+    min_tail=500,
+    hold="10s",
+    samples=("20s", "60s"),
+    ml_interval="2s",
+    min_values=100,
+    min_labels=30,
+    drift_wait="4s",
+    # That of the simulated users, in randsvc/simulation/users.py.
+    day="10m",
+    week="70m",
+)
+
+SCALES = {scale.name: scale for scale in (PRODUCTION, DEMO)}

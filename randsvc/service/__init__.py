@@ -1,0 +1,1 @@
+"""The two services, /random and /login: applications, feedback, tokens, workers, serving."""

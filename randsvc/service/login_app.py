@@ -1,0 +1,52 @@
+"""The authorization service: ``POST /login`` gives a token for a name and the password.
+
+It knows no accounts: who has the password may have any name. What it guards are random numbers; it
+is there so that logging in is something that can be slow, fail and be watched.
+"""
+
+import hmac
+import json
+
+from aiohttp import web
+
+from randsvc.faults.faults import Faults
+from randsvc.service.openapi import AUTH, PATH, document_handler
+from randsvc.service.tokens import Tokens
+from randsvc.settings import AuthSettings
+from randsvc.telemetry.pipeline import Telemetry
+from randsvc.web.bearer_auth import unauthorized
+from randsvc.web.json_body import read_object
+from randsvc.web.load_shedding import limited
+from randsvc.web.problems import add_catch_all, guarded, problem
+
+__all__ = ("make_auth_app",)
+
+LARGEST_BODY = 10_000
+"""Bytes; a name and a password take 50."""
+
+
+def make_auth_app(settings: AuthSettings, telemetry: Telemetry, faults: Faults) -> web.Application:
+    """The public application, measured by ``telemetry`` and broken by ``faults``."""
+    tokens = Tokens(settings.secret, lifetime=settings.lifetime)
+    password = settings.password.encode()
+
+    async def login(request: web.Request) -> web.Response:
+        if faults.on and faults.get("auth-down"):
+            return problem(503, "nobody can log in: the fault auth-down is on")
+        body = await read_object(request)
+        user, given = body.get("user"), body.get("password")
+        if not (isinstance(user, str) and user and isinstance(given, str)):
+            raise web.HTTPUnprocessableEntity(
+                text='expected {"user": NAME, "password": PASSWORD}, both strings'
+            )
+        if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), password):
+            raise unauthorized("wrong password")
+        answer = {"token": tokens.issue(user), "expires_in": settings.lifetime}
+        return web.Response(text=json.dumps(answer), content_type="application/json")
+
+    app = web.Application(middlewares=telemetry.middlewares(), client_max_size=LARGEST_BODY)
+    around = telemetry.server.around
+    app.router.add_post("/login", around(guarded(limited(login, settings.max_concurrency))))
+    app.router.add_get(PATH, around(guarded(document_handler(AUTH))))
+    add_catch_all(app.router)
+    return app

@@ -1,0 +1,98 @@
+"""The two services, from their settings to their end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from functools import partial
+
+from yarl import URL
+
+from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS
+from randsvc.service.login_app import make_auth_app
+from randsvc.service.random_app import make_app
+from randsvc.service.serving import served, termination
+from randsvc.service.tokens import SECRET_BYTES
+from randsvc.service.workers import supervised
+from randsvc.settings import AuthSettings, ServerSettings, Settings
+from randsvc.simulation.users import Login, simulated_users
+from randsvc.telemetry.catalogue import DELAY, VALUE
+from randsvc.telemetry.environment import ConfigurationError
+
+__all__ = ("serve_auth", "serve_random")
+
+_logger = logging.getLogger(__name__)
+
+
+async def serve_random(settings: Settings, auth: AuthSettings | None = None) -> None:
+    """Serve /random with its simulated users until SIGTERM or SIGINT, and ``auth`` beside it."""
+    if auth:
+        if name := os.environ.get("OTEL_SERVICE_NAME"):
+            raise ConfigurationError(
+                f"OTEL_SERVICE_NAME={name} with RANDSVC_WITH_AUTH: two services would have one "
+                "name; run randsvc auth by itself"
+            )
+        secret = settings.auth_secret or auth.secret or secrets.token_urlsafe(SECRET_BYTES)
+        auth = replace(
+            auth,
+            secret=secret,
+            prometheus_url=auth.prometheus_url or settings.prometheus_url,
+            links={**_console("service", settings), **(auth.links or settings.links)},
+        )
+        settings = replace(
+            settings, auth_secret=secret, links={**_console("login", auth), **settings.links}
+        )
+    stop = termination()
+    async with contextlib.AsyncExitStack() as stack:
+        service = await stack.enter_async_context(_random(settings, stop))
+        login_url = settings.auth_url
+        if auth:
+            login_url = await stack.enter_async_context(_auth(auth, stop))
+        login = Login(login_url, settings.auth_password) if login_url else None
+        await stack.enter_async_context(simulated_users(settings.users, service, login))
+        await _stopping(stop)
+    _logger.info("stopped")
+
+
+async def serve_auth(settings: AuthSettings) -> None:
+    """Serve /login until SIGTERM or SIGINT."""
+    stop = termination()
+    async with _auth(settings, stop):
+        await _stopping(stop)
+    _logger.info("stopped")
+
+
+def _console(name: str, settings: ServerSettings) -> Mapping[str, str]:
+    """A link to the console of a service, where its address is known beforehand."""
+    if not settings.management_port:
+        return {}
+    host = {"127.0.0.1": "localhost"}.get(settings.management_host, settings.management_host)
+    url = URL.build(scheme="http", host=host, port=settings.management_port)
+    return {f"Console of the {name}": str(url)}
+
+
+def _random(settings: Settings, stop: asyncio.Event) -> AbstractAsyncContextManager[str]:
+    if settings.workers > 1:
+        return supervised(settings, stop)
+    return served(
+        settings,
+        partial(make_app, settings),
+        RANDOM_FAULTS,
+        stop,
+        truths={VALUE: settings.value, DELAY: settings.delay},
+        value=str(settings.value),
+        delay=str(settings.delay),
+    )
+
+
+def _auth(settings: AuthSettings, stop: asyncio.Event) -> AbstractAsyncContextManager[str]:
+    return served(settings, partial(make_auth_app, settings), AUTH_FAULTS, stop, truths={})
+
+
+async def _stopping(stop: asyncio.Event) -> None:
+    await stop.wait()
+    _logger.info("stopping: finishing what is in flight")

@@ -1,0 +1,301 @@
+"""The programs of the chain as they run on one machine, without containers.
+
+They read what docker compose reads: the configurations, in which each address is replaced by one of
+this machine, and the command lines.
+"""
+
+import os
+import re
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from randsvc.project import ROOT
+
+# Everything that listens, as docker-compose.yml addresses it. The ports are the well-known ones.
+ADDRESSES = {
+    "randsvc:8080": "Service: /random",
+    "randsvc:9464": "Service, management port: console /metrics /livez /readyz /faults",
+    "auth:8081": "Authorization: /login",
+    "auth:9465": "Authorization, management port: console /metrics /livez /readyz /faults",
+    "otel-collector:4318": "Collector: OTLP over HTTP",
+    "otel-collector:4317": "Collector: OTLP over gRPC",
+    "otel-collector:8889": "Collector: /metrics that were pushed to it",
+    "otel-collector:8888": "Collector: /metrics about itself",
+    "otel-collector:13133": "Collector: health",
+    "prometheus:9090": "Prometheus: HTTP API (no web page)",
+    "alertmanager:9093": "Alertmanager: web page, HTTP API",
+    "blackbox-exporter:9115": "Blackbox exporter: its latest probes",
+    "inbox:9095": "Inbox: what people were told",
+}
+AddressBook = Mapping[str, str]
+"""The address here of each address of the compose network."""
+
+TimeScale = Literal["demo", "production"]
+
+BLACKBOX_PACKAGE = "prometheus-blackbox-exporter"
+"""Of Debian, and the name of its program; it is in no registry that programs here come from."""
+
+# What the console links to.
+_PAGES = {
+    "Console of the service": "randsvc:9464",
+    "Console of the login": "auth:9465",
+    "Alertmanager": "alertmanager:9093",
+    "Inbox": "inbox:9095",
+}
+
+# Known to the programs of this process alone, and new each time.
+_SECRET = secrets.token_urlsafe(32)
+
+
+class StackError(Exception):
+    """A program can't be started, or has stopped; the first line says which and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One process.
+
+    ``listens`` holds addresses of the compose network; ``ready`` is one of them and a path that
+    answers 2xx once the program can be used, None where running is enough. ``env`` is all of its
+    environment.
+    """
+
+    name: str
+    command: Sequence[str]
+    listens: Sequence[str]
+    ready: tuple[str, str] | None
+    env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+
+Service = Callable[[AddressBook], Program]
+"""Makes a program of the address book: one that is measured, uses what is, or probes it."""
+
+
+def randsvc(book: AddressBook, *, env: Mapping[str, str] | None = None) -> Program:
+    """Make the service; its ``RANDSVC_*`` and ``OTEL_*`` are those of ``env`` and no others.
+
+    Where it listens is the address book's to say.
+    """
+    return _ours("randsvc", "serve", "RANDSVC_", ("randsvc:8080", "randsvc:9464"), book, env)
+
+
+def auth(book: AddressBook, *, env: Mapping[str, str] | None = None) -> Program:
+    """Make the authorization service, as ``randsvc``; what it signs is valid there."""
+    return _ours("auth", "auth", "RANDSVC_AUTH_", ("auth:8081", "auth:9465"), book, env)
+
+
+def users(book: AddressBook, *, number: int = 15) -> Program:
+    """Make simulated users of the service who log in; each sends a request every second or so."""
+    return Program(
+        name="users",
+        command=[
+            *(sys.executable, "-m", "randsvc.stack.users", f"--number={number}"),
+            f"--service=http://{book['randsvc:8080']}",
+            f"--auth=http://{book['auth:8081']}",
+        ],
+        listens=(),
+        ready=None,
+        env=without_settings() | {"PYTHONPATH": str(ROOT)},
+    )
+
+
+def blackbox(book: AddressBook) -> Program:
+    """Make the exporter that probes the services as a user would."""
+    program = shutil.which(BLACKBOX_PACKAGE)
+    if program is None:
+        raise StackError(
+            f"no program {BLACKBOX_PACKAGE} in PATH: on Debian it is the package of that name"
+        )
+    return Program(
+        name="blackbox-exporter",
+        command=[
+            program,
+            f"--config.file={ROOT}/observability/blackbox/blackbox.yml",
+            f"--web.listen-address={book['blackbox-exporter:9115']}",
+            *_flags("blackbox-exporter"),
+        ],
+        listens=["blackbox-exporter:9115"],
+        ready=("blackbox-exporter:9115", "/-/healthy"),
+    )
+
+
+def inbox(book: AddressBook) -> Program:
+    """Make the sink of notifications."""
+    host, port = book["inbox:9095"].split(":")
+    return Program(
+        name="inbox",
+        command=[sys.executable, "-m", "randsvc.stack.inbox", f"--host={host}", f"--port={port}"],
+        listens=["inbox:9095"],
+        ready=("inbox:9095", "/notifications"),
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+
+
+def alertmanager(programs: Path, book: AddressBook, folder: Path) -> Program:
+    """Make Alertmanager; its configuration and data are in ``folder``."""
+    source = ROOT / "observability/alertmanager/alertmanager.yml"
+    config = _translated(yaml.safe_load(source.read_text()), book, source)
+    if "templates" in config:
+        config["templates"] = [str(source.parent / pattern) for pattern in config["templates"]]
+    target = folder / "alertmanager.yml"
+    target.write_text(yaml.safe_dump(config, sort_keys=False))
+    return Program(
+        name="alertmanager",
+        command=[
+            f"{programs}/alertmanager",
+            f"--config.file={target}",
+            f"--storage.path={folder}/alertmanager",
+            f"--web.listen-address={book['alertmanager:9093']}",
+            f"--web.external-url=http://{book['alertmanager:9093']}",
+            *_flags("alertmanager"),
+        ],
+        listens=["alertmanager:9093"],
+        ready=("alertmanager:9093", "/-/ready"),
+    )
+
+
+def collector(programs: Path, book: AddressBook) -> Program:
+    """Make the Collector."""
+    host, port = book["otel-collector:8888"].split(":")
+    return Program(
+        name="otel-collector",
+        command=[f"{programs}/otelcol", f"--config={ROOT}/otel/collector.yaml"],
+        listens=[address for address in ADDRESSES if address.startswith("otel-collector:")],
+        ready=("otel-collector:13133", "/"),
+        # No Jaeger is started here; who has one sets COLLECTOR_TRACES and COLLECTOR_JAEGER.
+        env={"COLLECTOR_TRACES": "nop"}
+        | os.environ
+        | {
+            "COLLECTOR_OTLP_GRPC": book["otel-collector:4317"],
+            "COLLECTOR_OTLP_HTTP": book["otel-collector:4318"],
+            "COLLECTOR_PROMETHEUS": book["otel-collector:8889"],
+            "COLLECTOR_HEALTH_CHECK": book["otel-collector:13133"],
+            "COLLECTOR_TELEMETRY_HOST": host,
+            "COLLECTOR_TELEMETRY_PORT": port,
+        },
+    )
+
+
+def prometheus(
+    programs: Path,
+    book: AddressBook,
+    folder: Path,
+    *,
+    interval: str | None,
+    pull: bool,
+    scale: TimeScale,
+    without: Sequence[str] = (),
+) -> Program:
+    """Make Prometheus; its configuration and data are in ``folder``.
+
+    ``without`` names the jobs that have nothing to scrape; the others are as for ``running``.
+    """
+    source = ROOT / "observability/prometheus/prometheus.yml"
+    config = yaml.safe_load(source.read_text())
+    jobs = [job for job in config["scrape_configs"] if job["job_name"] not in without]
+    config = _translated(config | {"scrape_configs": jobs}, book, source)
+    config["rule_files"] = [
+        # What is not of a time scale is left as it is.
+        str(source.parent / pattern.replace("rules/demo/", f"rules/{scale}/"))
+        for pattern in config["rule_files"]
+    ]
+    if interval is not None:
+        keys = ("scrape_interval", "scrape_timeout", "evaluation_interval")
+        config["global"] |= dict.fromkeys(keys, interval)
+    if pull:
+        (job,) = (
+            job for job in config["scrape_configs"] if job["job_name"] == "randsvc-management"
+        )
+        job["job_name"] = "randsvc"
+        del job["metric_relabel_configs"]
+        # So that rules and panels read the distributions as they read pushed ones.
+        job["convert_classic_histograms_to_nhcb"] = True
+        job["always_scrape_classic_histograms"] = True
+    target = folder / "prometheus.yml"
+    target.write_text(yaml.safe_dump(config, sort_keys=False))
+    return Program(
+        name="prometheus",
+        command=[
+            f"{programs}/prometheus",
+            f"--config.file={target}",
+            f"--storage.tsdb.path={folder}/prometheus",
+            f"--web.listen-address={book['prometheus:9090']}",
+            f"--web.external-url=http://{book['prometheus:9090']}",
+            *_flags("prometheus"),
+        ],
+        listens=["prometheus:9090"],
+        ready=("prometheus:9090", "/-/ready"),
+    )
+
+
+def _ours(
+    name: str,
+    command: str,
+    prefix: str,
+    listens: tuple[str, str],
+    book: AddressBook,
+    env: Mapping[str, str] | None,
+) -> Program:
+    host, port = book[listens[0]].split(":")
+    management_host, management_port = book[listens[1]].split(":")
+    defaults = {
+        "RANDSVC_AUTH_SECRET": _SECRET,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{book['otel-collector:4318']}",
+        # In ms, as Prometheus scrapes.
+        "OTEL_METRIC_EXPORT_INTERVAL": "2000",
+        f"{prefix}PROMETHEUS_URL": f"http://{book['prometheus:9090']}",
+        f"{prefix}LINKS": ",".join(f"{name}=http://{book[at]}" for name, at in _PAGES.items()),
+    }
+    places = {
+        f"{prefix}HOST": host,
+        f"{prefix}PORT": port,
+        f"{prefix}MANAGEMENT_HOST": management_host,
+        f"{prefix}MANAGEMENT_PORT": management_port,
+    }
+    return Program(
+        name=name,
+        command=[sys.executable, "-m", "randsvc", command],
+        listens=listens,
+        ready=(listens[1], "/readyz"),
+        env=without_settings() | defaults | dict(env or {}) | places,
+    )
+
+
+def without_settings() -> dict[str, str]:
+    """Give this process's environment without what sets up a service."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("RANDSVC_", "OTEL_"))
+    }
+
+
+def _flags(service: str) -> list[str]:
+    """Give the flags of a service in docker-compose.yml, but for those that name a place."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    places = ("--config.file=", "--storage.path=", "--storage.tsdb.path=", "--web.")
+    command: list[str] = compose["services"][service]["command"]
+    return [flag for flag in command if not flag.startswith(places)]
+
+
+_ADDRESS = re.compile(rf"\b({'|'.join(map(re.escape, ADDRESSES))})\b")
+
+
+def _translated(node: Any, book: AddressBook, source: Path, key: str = "") -> Any:
+    """Replace each address; a target that has none here is an error."""
+    if isinstance(node, dict):
+        return {key: _translated(value, book, source, key) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_translated(value, book, source, key) for value in node]
+    if key == "targets" and not _ADDRESS.search(node):
+        raise StackError(f"{source}: no program of the native stack listens at {node}")
+    if isinstance(node, str):
+        return _ADDRESS.sub(lambda found: book[found[0]], node)
+    return node

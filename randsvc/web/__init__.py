@@ -1,0 +1,1 @@
+"""Plumbing for aiohttp applications: problem details, load shedding, JSON bodies, access checks."""

@@ -1,0 +1,124 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from urllib.request import urlopen
+
+import pytest
+
+from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS
+from tests.support.service import Service, running_service
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with running_service() as service:
+        yield service
+
+
+def fault(*arguments: str, **environ: str) -> tuple[str, str]:
+    """What ``randsvc fault`` says, and what it complains of."""
+    command = [sys.executable, "-m", "randsvc", "fault", *arguments]
+    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20)
+    assert result.returncode == bool(result.stderr)
+    return result.stdout, result.stderr
+
+
+def fault_at(service: Service, *arguments: str) -> tuple[str, str]:
+    return fault(*arguments, "--management", service.management)
+
+
+def test_every_fault_is_listed_with_its_parameters(service: Service) -> None:
+    listed, _ = fault_at(service, "list")
+    lines = dict(line.split(maxsplit=1) for line in listed.splitlines())
+    assert lines.keys() == {fault.name for fault in RANDOM_FAULTS}
+    for each in RANDOM_FAULTS:
+        assert lines[each.name].startswith("off")
+        for parameter in each.all_parameters:
+            assert f"--{parameter}" in lines[each.name]
+
+
+def test_a_fault_is_set_listed_and_cleared(service: Service) -> None:
+    setting = ("latency", "--share", "0.5", "--seconds", "2", "--duration", "100")
+    assert fault_at(service, "set", *setting) == ("", "")
+    assert fault_at(service, "set", "value-shift", "--by", "-3") == ("", "")
+    (latency,) = (line for line in fault_at(service, "list")[0].splitlines() if "latency" in line)
+    name, state, left, *parameters = latency.split()
+    assert (name, state, parameters) == ("latency", "on,", ["s", "left", "share=0.5", "seconds=2"])
+    assert 80 < float(left) <= 100
+    assert fault_at(service, "clear", "latency") == ("", "")
+    (on,) = (line for line in fault_at(service, "list")[0].splitlines() if " on," in line)
+    assert on.startswith("value-shift")
+    assert fault_at(service, "clear") == ("", "")
+    assert " on," not in fault_at(service, "list")[0]
+
+
+def test_a_fault_is_a_metric_while_it_is_on_and_after(service: Service) -> None:
+    def active() -> dict[str, float]:
+        with urlopen(f"{service.management}/metrics") as response:
+            lines = response.read().decode().splitlines()
+        samples = (line.split() for line in lines if line.startswith("randsvc_fault_active{"))
+        return {series.split('"')[1]: float(value) for series, value in samples}
+
+    fault_at(service, "set", "value-frozen")
+    assert active()["value-frozen"] == 1
+    fault_at(service, "clear")
+    assert active()["value-frozen"] == 0
+    assert "block" not in active()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["set", "erors"], "fault 'erors' does not exist, expected one of errors"),
+        (["set", "auth-down"], "fault 'auth-down' belongs to the other service"),
+        (["set", "errors"], "errors: share is missing, expected a number from 0 to 1"),
+        (["set", "errors", "--share", "2"], "errors: share=2.0, expected a number from 0 to 1"),
+        (["set", "errors", "--by", "2"], "errors: no parameter 'by', expected share, duration"),
+        (["clear", "erors"], "fault 'erors' does not exist"),
+    ],
+)
+def test_what_the_service_refuses_is_said_in_one_line(
+    service: Service, arguments: list[str], said: str
+) -> None:
+    out, complaint = fault_at(service, *arguments)
+    assert out == ""
+    assert complaint.startswith(f"randsvc: {said}")
+    assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("management", "said"),
+    [
+        ("http://127.0.0.1:1", "cannot reach --management http://127.0.0.1:1: "),
+        ("localhost:9464", '--management="localhost:9464": expected a URL such as http://'),
+    ],
+)
+def test_a_service_that_is_not_there_is_one_line(management: str, said: str) -> None:
+    _, complaint = fault("list", "--management", management)
+    assert complaint.startswith(f"randsvc: {said}")
+    assert complaint.count("\n") == 1
+
+
+def test_the_token_is_taken_from_its_variable() -> None:
+    with running_service("--management-host", "0.0.0.0", "--management-token", "secret") as service:
+        setting = ("set", "model-down", "--management", service.management)
+        assert "expected the management token" in fault(*setting)[1]
+        assert fault(*setting, RANDSVC_MANAGEMENT_TOKEN="secret") == ("", "")  # noqa: S106
+
+
+def test_the_help_names_every_fault() -> None:
+    told, _ = fault("set", "--help")
+    for each in (*RANDOM_FAULTS, *AUTH_FAULTS):
+        assert f"\n{each.name}" in told
+
+
+def test_a_crash_is_answered_and_ends_the_process() -> None:
+    with running_service() as service:
+        assert fault_at(service, "set", "crash") == ("", "")
+        assert service.process.wait(10) == 1
+
+
+def test_beyond_the_machine_a_token_is_needed() -> None:
+    with running_service("--management-host", "0.0.0.0") as service:
+        _, complaint = fault_at(service, "set", "model-down")
+        assert "RANDSVC_MANAGEMENT_TOKEN" in complaint

@@ -1,0 +1,221 @@
+"""Alertmanager's routes, inhibitions and templates, as amtool and Alertmanager itself read them."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from randsvc.project import ROOT
+from randsvc.rules.alerts import Alert, alerts
+from randsvc.rules.time_scale import PRODUCTION, SCALES
+from tests.support import native_programs
+
+pytestmark = pytest.mark.timeout(900)  # the first build of amtool
+
+FOLDER = ROOT / "observability/alertmanager"
+CONFIG = FOLDER / "alertmanager.yml"
+READ: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
+
+
+def amtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run it, and give what it said on both streams as ``stdout``."""
+    return subprocess.run(
+        [native_programs.folder() / "amtool", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_the_configuration_and_its_templates_are_valid() -> None:
+    done = amtool("check-config", CONFIG)
+    assert done.returncode == 0, done.stdout
+    assert "1 templates" in done.stdout
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        (["alertname=RandsvcServiceDown", "level=critical"], "pager"),
+        (["alertname=RandsvcModelReplaced", "level=major"], "ticket"),
+        (["alertname=RandsvcStrangeLoop", "level=minor"], "digest"),
+        (["alertname=RandsvcWatchdog", "level=none"], "watchdog"),
+        (["alertname=OfSomebodyElse"], "ticket"),
+    ],
+)
+def test_a_level_reaches_its_receiver(labels: list[str], receiver: str, scale: str) -> None:
+    done = amtool(
+        "config", "routes", "test", f"--config.file={CONFIG}", f"--verify.receivers={receiver}",
+        *labels, f"time_scale={scale}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_level_does_not_reach_another_receiver() -> None:
+    done = amtool(
+        "config", "routes", "test", f"--config.file={CONFIG}", "--verify.receivers=ticket",
+        "level=critical",
+    )  # fmt: skip
+    assert done.returncode != 0
+
+
+def route(level: str) -> dict[str, Any]:
+    (found,) = (r for r in READ["route"]["routes"] if r["matchers"] == [f'level="{level}"'])
+    assert isinstance(found, dict)
+    return found
+
+
+def test_demo_shortens_times_and_changes_nothing_else() -> None:
+    for of_level in READ["route"]["routes"]:
+        (demo,) = of_level["routes"]
+        assert demo["matchers"] == ['time_scale="demo"']
+        assert set(demo) - {"matchers"} <= {"group_wait", "group_interval", "repeat_interval"}
+
+
+def test_critical_is_at_once_and_repeated_and_minor_once_a_day() -> None:
+    assert route("critical")["group_wait"] == "10s"
+    assert route("critical")["repeat_interval"] == "15m"
+    assert route("minor")["group_interval"] == "1d"
+
+
+def test_every_receiver_is_a_webhook_of_the_inbox() -> None:
+    for receiver in READ["receivers"]:
+        (webhook,) = receiver["webhook_configs"]
+        assert webhook["url"] == f"http://inbox:9095/{receiver['name']}"
+
+
+def mutes(source: dict[str, str], target: dict[str, str]) -> bool:
+    """Whether an alert mutes another, as inhibit_rules have it."""
+
+    def holds(matchers: list[str], labels: dict[str, str]) -> bool:
+        for matcher in matchers:
+            found = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', matcher)
+            assert found is not None, matcher
+            name, operator, value = found.groups()
+            pattern = value if "~" in operator else re.escape(value)
+            if bool(re.fullmatch(pattern, labels[name])) is operator.startswith("!"):
+                return False
+        return True
+
+    return any(
+        holds(rule["source_matchers"], source)
+        and holds(rule["target_matchers"], target)
+        and all(source[name] == target[name] for name in rule["equal"])
+        for rule in READ["inhibit_rules"]
+    )
+
+
+def labelled(alert: Alert) -> dict[str, str]:
+    return {"alertname": alert.name, **alert.labels(PRODUCTION)}
+
+
+def find(name: str, level: str, service: str) -> dict[str, str]:
+    (found,) = (
+        labelled(a)
+        for a in alerts(PRODUCTION)
+        if (a.name, a.level, a.service) == (name, level, service)
+    )
+    return found
+
+
+@pytest.mark.parametrize("service", ["randsvc", "auth"])
+def test_a_service_that_is_down_mutes_all_else_about_it_and_nothing_of_others(service: str) -> None:
+    down = find("RandsvcServiceDown", "critical", service)
+    for target in map(labelled, alerts(PRODUCTION)):
+        consequence = target["service"] == service and target != down
+        assert mutes(down, target) is consequence, target
+
+
+def test_that_nobody_can_log_in_mutes_the_probe_and_the_burn() -> None:
+    nobody = find("RandsvcNobodyCanLogIn", "critical", "auth")
+    assert mutes(nobody, find("RandsvcNotAnswering", "critical", "auth"))
+    assert mutes(nobody, find("RandsvcLoginFailing", "critical", "auth"))
+    assert not mutes(nobody, find("RandsvcServiceDown", "critical", "auth"))
+    assert not mutes(nobody, find("RandsvcNotAnswering", "critical", "randsvc"))
+
+
+def test_what_is_worse_mutes_what_is_less_bad_and_never_the_other_way_round() -> None:
+    order = ["critical", "major", "minor"]
+    burns = [labelled(a) for a in alerts(PRODUCTION) if a.name == "RandsvcRandomFailing"]
+    for source in burns:
+        for target in burns:
+            worse = order.index(source["level"]) < order.index(target["level"])
+            assert mutes(source, target) is worse
+
+
+def test_no_two_alerts_mute_each_other() -> None:
+    every = [labelled(alert) for alert in alerts(PRODUCTION)]
+    for one in every:
+        for other in every:
+            assert not (mutes(one, other) and mutes(other, one)), (one, other)
+
+
+def test_demo_mutes_nothing_of_production() -> None:
+    down = find("RandsvcServiceDown", "critical", "randsvc") | {"time_scale": "demo"}
+    assert not mutes(down, find("RandsvcModelReplaced", "major", "randsvc"))
+
+
+DATA = {
+    "receiver": "ticket",
+    "status": "firing",
+    "alerts": [
+        {
+            "status": "firing",
+            "labels": {"alertname": "RandsvcModelReplaced", "level": "major", "service": "randsvc"},
+            "annotations": {
+                "summary": "The fallback gives 98% of the predictions",
+                "description": "The model fails.",
+                "runbook_url": "docs/runbooks/RandsvcModelReplaced.md",
+                "dashboard_url": "http://localhost:3000/d/randsvc-golden-signals",
+            },
+            "startsAt": "2026-01-02T03:04:05Z",
+            "endsAt": "2026-01-02T03:14:05Z",
+        }
+    ],
+    "commonLabels": {"level": "major", "service": "randsvc"},
+}
+
+
+def rendered(template: str, data: dict[str, Any], folder: Path) -> str:
+    (folder / "data.json").write_text(json.dumps(data))
+    done = amtool(
+        "template", "render", f"--template.glob={FOLDER}/templates/*.tmpl",
+        f'--template.text={{{{ template "{template}" . }}}}',
+        f"--template.data={folder / 'data.json'}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return done.stdout.strip()
+
+
+def test_a_message_shows_value_level_runbook_and_dashboard(tmp_path: Path) -> None:
+    assert rendered("randsvc.text", DATA, tmp_path).splitlines() == [
+        "The fallback gives 98% of the predictions",
+        "  level:     major",
+        "  since:     2026-01-02 03:04:05 UTC",
+        "  means:     The model fails.",
+        "  runbook:   docs/runbooks/RandsvcModelReplaced.md",
+        "  dashboard: http://localhost:3000/d/randsvc-golden-signals",
+    ]
+
+
+def test_a_subject_shows_level_service_and_alert(tmp_path: Path) -> None:
+    subject = rendered("randsvc.subject", DATA, tmp_path)
+    assert subject == "[MAJOR] randsvc: RandsvcModelReplaced"
+
+
+def test_a_subject_says_that_it_is_over(tmp_path: Path) -> None:
+    subject = rendered("randsvc.subject", DATA | {"status": "resolved"}, tmp_path)
+    assert subject == "[MAJOR, over] randsvc: RandsvcModelReplaced"
+
+
+def test_every_alert_that_is_named_exists() -> None:
+    names = {alert.name for alert in alerts(PRODUCTION)}
+    text = json.dumps(READ)
+    for name in ("RandsvcServiceDown", "RandsvcNobodyCanLogIn", "RandsvcNotAnswering"):
+        assert name in text
+        assert name in names

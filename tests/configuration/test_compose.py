@@ -1,0 +1,202 @@
+"""What docker-compose.yml, .env and the Dockerfile promise, read from the files."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from randsvc.project import ROOT
+from randsvc.service.tokens import SECRET_BYTES
+from randsvc.settings import PASSWORD
+
+ENV = dict(
+    line.split("=", 1)
+    for line in (ROOT / ".env").read_text().splitlines()
+    if line and not line.startswith("#")
+)
+COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load(
+    re.sub(r"\$\{(\w+)\}", lambda name: ENV.get(name[1], ""), COMPOSE_TEXT)
+)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+# Its image has no program that could ask: another service does, under this name.
+ASKED_BY_ANOTHER = {"otel-collector": "otel-collector-health"}
+
+# What is there to be run by hand has a profile, which keeps it out of `up`, and ends.
+LASTING = {name: service for name, service in SERVICES.items() if "profiles" not in service}
+
+every_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES.keys())
+every_lasting_service = pytest.mark.parametrize("service", LASTING.values(), ids=LASTING.keys())
+
+
+def stages() -> dict[str, list[str]]:
+    """Give the instructions of each stage of the Dockerfile, continued lines joined."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line.startswith("FROM "):
+            instructions = found.setdefault(line.split()[-1], [])
+        if line and not line.startswith("#"):
+            instructions.append(line)
+    return found
+
+
+def instruction(service: dict[str, Any], name: str) -> str | None:
+    """Give what an instruction says in the stage that a service is built from."""
+    target = service.get("build", {}).get("target")
+    lines = [line for line in stages().get(target, []) if line.startswith(f"{name} ")]
+    return lines[-1].removeprefix(f"{name} ") if lines else None
+
+
+def binds(service: dict[str, Any]) -> list[list[str]]:
+    """Give source, target and mode of each mount of the host's files."""
+    volumes: list[str] = service.get("volumes", [])
+    return [volume.split(":") for volume in volumes if volume.startswith(".")]
+
+
+def test_the_services_have_the_names_that_the_configurations_use() -> None:
+    assert set(SERVICES) == {
+        *("randsvc", "auth", "users", "otel-collector", "otel-collector-health"),
+        *("prometheus", "blackbox-exporter", "alertmanager", "inbox", "grafana", "jaeger"),
+        "scenario",
+    }
+
+
+@every_service
+def test_an_image_is_pinned_to_a_release_or_built_here(service: dict[str, Any]) -> None:
+    tag = service["image"].partition(":")[2]
+    assert tag == "local" if "build" in service else re.fullmatch(r"v?\d+\.\d+\.\d+", tag)
+
+
+def test_the_base_image_is_pinned_to_a_release() -> None:
+    sources = {instructions[0].split()[1] for instructions in stages().values()}
+    (base,) = sources - set(stages())
+    assert re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", base)
+
+
+@every_lasting_service
+def test_its_health_is_checked(service: dict[str, Any], request: pytest.FixtureRequest) -> None:
+    name = request.node.callspec.id
+    if name in ASKED_BY_ANOTHER:
+        service = SERVICES[ASKED_BY_ANOTHER[name]]
+        assert f"http://{name}:" in service["healthcheck"]["test"][-1]
+    assert "healthcheck" in service or instruction(service, "HEALTHCHECK")
+
+
+@every_service
+def test_it_waits_until_what_it_needs_is_healthy(service: dict[str, Any]) -> None:
+    for needed, how in service.get("depends_on", {}).items():
+        checked = needed not in ASKED_BY_ANOTHER
+        assert how["condition"] == ("service_healthy" if checked else "service_started")
+
+
+@every_service
+def test_its_root_file_system_is_read_only(service: dict[str, Any]) -> None:
+    assert service["read_only"] is True
+
+
+@every_service
+def test_it_has_no_capabilities_and_gains_none(service: dict[str, Any]) -> None:
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert "privileged" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+@every_service
+def test_it_runs_as_a_numeric_user_other_than_root(service: dict[str, Any]) -> None:
+    user = service.get("user") or instruction(service, "USER")
+    assert user
+    assert re.fullmatch(r"[1-9]\d*:\d+", user)
+
+
+@every_service
+def test_its_memory_and_its_logs_are_limited(service: dict[str, Any]) -> None:
+    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+    assert {"max-size", "max-file"} <= service["logging"]["options"].keys()
+
+
+@every_lasting_service
+def test_it_comes_back_after_a_crash(service: dict[str, Any]) -> None:
+    assert service["restart"] == "unless-stopped"
+
+
+@every_service
+def test_its_ports_are_on_loopback(service: dict[str, Any]) -> None:
+    for port in service.get("ports", []):
+        assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)
+
+
+def test_no_two_services_publish_the_same_port() -> None:
+    ports = [
+        port.split(":")[1] for service in SERVICES.values() for port in service.get("ports", [])
+    ]
+    assert len(ports) == len(set(ports))
+
+
+@every_service
+def test_every_mounted_path_exists_and_cannot_be_written(service: dict[str, Any]) -> None:
+    for source, _, mode in binds(service):
+        assert (ROOT / source).exists(), source
+        assert mode == "ro"
+
+
+def test_only_what_is_run_by_hand_has_a_profile() -> None:
+    assert set(SERVICES) - set(LASTING) == {"scenario"}
+
+
+def test_the_password_of_the_probe_is_the_one_that_everybody_has() -> None:
+    modules = yaml.safe_load((ROOT / "observability/blackbox/blackbox.yml").read_text())["modules"]
+    assert json.loads(modules["login"]["http"]["body"])["password"] == PASSWORD
+
+
+def test_every_probe_of_prometheus_is_one_of_the_exporter() -> None:
+    modules = yaml.safe_load((ROOT / "observability/blackbox/blackbox.yml").read_text())["modules"]
+    prometheus = yaml.safe_load((ROOT / "observability/prometheus/prometheus.yml").read_text())
+    (job,) = (job for job in prometheus["scrape_configs"] if job["job_name"] == "blackbox")
+    assert {item["labels"]["__param_module"] for item in job["static_configs"]} == set(modules)
+
+
+def test_what_is_known_to_several_services_is_long_enough_to_sign_with() -> None:
+    assert len(ENV["AUTH_SECRET"]) >= SECRET_BYTES
+
+
+def test_what_the_dockerfile_copies_is_there_and_not_kept_out_of_the_build() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    let_in = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    for instruction in (line for lines in stages().values() for line in lines):
+        if not instruction.startswith("COPY ") or "--from=" in instruction:
+            continue
+        for source in instruction.split()[1:-1]:
+            assert list(ROOT.glob(source)), source
+            assert any(source == path or source.startswith(path) for path in let_in), source
+
+
+def test_every_named_volume_is_declared_and_mounted() -> None:
+    mounted = {
+        volume.split(":")[0]
+        for service in SERVICES.values()
+        for volume in service.get("volumes", [])
+        if not volume.startswith(".")
+    }
+    assert mounted == set(COMPOSE["volumes"])
+
+
+def test_the_environment_file_holds_exactly_what_the_compose_file_asks_for() -> None:
+    assert set(re.findall(r"\$\{(\w+)", COMPOSE_TEXT)) == set(ENV)
+
+
+def test_the_home_dashboard_is_among_the_mounted_ones() -> None:
+    grafana = SERVICES["grafana"]
+    home = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    (source,) = (source for source, target, _ in binds(grafana) if target == str(home.parent))
+    assert (ROOT / source / home.name).is_file()
+
+
+def test_nothing_needs_an_engine_newer_than_docker_20_10() -> None:
+    assert "start_interval" not in COMPOSE_TEXT.replace("No `start_interval`", "")
+    dockerfile = "\n".join(line for lines in stages().values() for line in lines)
+    assert not re.search(r"COPY .*--(link|parents|exclude)|<<|ADD .*--checksum", dockerfile)

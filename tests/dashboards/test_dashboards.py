@@ -1,0 +1,462 @@
+"""The dashboards, without a Grafana: what it will be given, and what it will ask Prometheus."""
+
+import json
+import re
+from collections import Counter
+from itertools import combinations
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from randsvc.dashboards import DASHBOARDS, model, queries
+from randsvc.project import ROOT
+from randsvc.rules import drift, features, feedback, slo
+from randsvc.rules.golden_signals import DISTRIBUTION_WINDOW, groups
+from randsvc.rules.time_scale import PRODUCTION
+from randsvc.telemetry.catalogue import METRICS, Metric
+from tests.support.promtool import check_rules, promtool
+
+MODELS: dict[str, dict[str, Any]] = {n: json.loads(model(d)) for n, d in DASHBOARDS.items()}
+PANELS = [
+    pytest.param(panel, id=f"{name}: {panel['title']}")
+    for name, board in MODELS.items()
+    for panel in board["panels"]
+    if panel["type"] != "row"
+]
+PROVISIONING = ROOT / "observability/grafana/provisioning"
+
+every_dashboard = pytest.mark.parametrize("board", MODELS.values(), ids=MODELS.keys())
+every_panel = pytest.mark.parametrize("panel", PANELS)
+
+# https://github.com/grafana/grafana/tree/v9.4.0/public/app/plugins/panel
+PANELS_OF_GRAFANA_9_4 = {"barchart", "heatmap", "stat", "state-timeline", "table", "timeseries"}
+# The schema of Grafana 9.0; a later Grafana brings it up to its own when it reads it.
+SCHEMA_OF_GRAFANA_9 = 36
+
+# What the other programs of the chain call their metrics, at the versions that are pinned.
+OF_PROMETHEUS = {
+    # Of every scrape: https://prometheus.io/docs/concepts/jobs_instances/
+    "up",
+    # Of the rules: https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
+    "ALERTS",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "prometheus_notifications_dropped_total",
+    "prometheus_notifications_errors_total",
+    "prometheus_notifications_sent_total",
+    "prometheus_rule_evaluation_failures_total",
+    "prometheus_rule_group_interval_seconds",
+    "prometheus_rule_group_iterations_missed_total",
+    "prometheus_rule_group_last_duration_seconds",
+    "prometheus_tsdb_head_samples_appended_total",
+    "prometheus_tsdb_head_series",
+}
+OF_ALERTMANAGER = {
+    "alertmanager_alerts",
+    "alertmanager_notifications_failed_total",
+    "alertmanager_notifications_total",
+}
+# documentation.md of receiverhelper, processorhelper, exporterhelper and service, with suffixes.
+OF_COLLECTOR = {
+    "otelcol_exporter_enqueue_failed_metric_points_total",
+    "otelcol_exporter_in_flight_requests",
+    "otelcol_exporter_queue_capacity",
+    "otelcol_exporter_queue_size",
+    "otelcol_exporter_send_failed_metric_points_total",
+    "otelcol_exporter_send_failed_spans_total",
+    "otelcol_exporter_sent_metric_points_total",
+    "otelcol_exporter_sent_spans_total",
+    "otelcol_process_cpu_seconds_total",
+    "otelcol_process_memory_rss_bytes",
+    "otelcol_processor_incoming_items_total",
+    "otelcol_processor_outgoing_items_total",
+    "otelcol_receiver_accepted_metric_points_total",
+    "otelcol_receiver_accepted_spans_total",
+    "otelcol_receiver_failed_metric_points_total",
+    "otelcol_receiver_refused_metric_points_total",
+    "otelcol_receiver_refused_spans_total",
+}
+
+
+def series_of(metric: Metric) -> set[str]:
+    name = metric.prometheus_name
+    if metric.kind == "histogram":
+        return {f"{name}_bucket", f"{name}_count", f"{name}_sum"}
+    return {name}
+
+
+OWN = set().union(*map(series_of, METRICS))
+RECORDED = {rule.record for group in groups() for rule in group.rules}
+RECORDED |= {
+    rule.record
+    for module in (slo, drift, features, feedback)
+    for rule in module.recordings(PRODUCTION)
+}
+
+
+def names_in(expr: str) -> set[str]:
+    """Give the metrics of an expression: every word but labels, functions and operators.
+
+    >>> sorted(names_in('sum by (job) (rate(a_total{x="y"}[1m])) or 0 * b:c:d'))
+    ['a_total', 'b:c:d']
+    """
+    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\b(by|on|ignoring|without) \([^)]*\)', " ", expr)
+    words = re.findall(r"(?<![\w:.])[a-zA-Z_][\w:]*(?!\s*\()(?![\w:])", bare)
+    return set(words) - {"Inf", "and", "offset", "or", "unless"}
+
+
+def labels_in(expr: str) -> set[str]:
+    """Give the labels that an expression selects, groups or leaves by."""
+    matched = re.findall(r"[{,]\s*(\w+)\s*(?:=~|!~|!=|=)", expr)
+    grouped = re.findall(r"\b(?:by|on) \(([^)]*)\)", expr)
+    return {*matched, *(name.strip() for group in grouped for name in group.split(","))}
+
+
+@pytest.mark.timeout(900)  # the first build of promtool
+def test_prometheus_can_parse_every_query(tmp_path: Path) -> None:
+    asked = queries()
+    done = check_rules(
+        tmp_path, [{"record": f"query:{i}", "expr": q.expr} for i, q in enumerate(asked)]
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.timeout(900)
+def test_prometheus_refuses_a_query_that_is_broken(tmp_path: Path) -> None:
+    done = check_rules(tmp_path, [{"record": "query:0", "expr": queries()[0].expr + ")"}])
+    assert done.returncode == 1
+
+
+def test_every_metric_of_a_query_exists() -> None:
+    known = OWN | RECORDED | OF_PROMETHEUS | OF_ALERTMANAGER | OF_COLLECTOR
+    for query in queries():
+        assert names_in(query.expr), query
+        assert names_in(query.expr) <= known, query
+
+
+def test_every_metric_of_a_rule_is_in_the_catalogue_or_recorded() -> None:
+    for group in groups():
+        for rule in group.rules:
+            assert names_in(rule.expr), rule
+            assert names_in(rule.expr) <= OWN | RECORDED, rule
+
+
+def test_no_metric_is_listed_that_is_not_used() -> None:
+    used = set().union(*(names_in(query.expr) for query in queries()))
+    assert used >= OF_PROMETHEUS | OF_ALERTMANAGER | OF_COLLECTOR
+
+
+def test_every_label_of_the_service_is_in_the_catalogue() -> None:
+    attributes = {name.replace(".", "_") for metric in METRICS for name in metric.attributes}
+    known = attributes | {"instance", "job", "le", "quantile"}
+    # Of alerts and objectives.
+    known |= {"alertname", "alertstate", "level", "service", "slo", "window"}
+    # Of distances.
+    known |= {"against"}
+    exprs = [q.expr for q in queries() if q.dashboard != "pipeline"]
+    exprs += [r.expr for g in groups() for r in g.rules]
+    for expr in exprs:
+        assert labels_in(expr) <= known, expr
+
+
+def test_a_query_for_prometheus_has_no_variable_left() -> None:
+    for query in queries(rate_interval="17s"):
+        assert "$" not in query.expr.replace('"$1"', ""), query  # of label_replace
+    assert any("[17s]" in query.expr for query in queries(rate_interval="17s"))
+
+
+def test_every_query_of_every_panel_is_given() -> None:
+    drawn = [t["expr"] for board in MODELS.values() for p in board["panels"] for t in targets(p)]
+    assert len(queries()) == len(drawn)
+
+
+def test_no_panel_may_be_empty_altogether_but_those_of_errors() -> None:
+    panels: dict[tuple[str, str], list[str]] = {}
+    for query in queries():
+        panels.setdefault((query.dashboard, query.panel), []).append(query.empty)
+    assert [panel for panel, reasons in panels.items() if all(reasons)] == [
+        ("golden-signals", "Errors by type"),
+        ("incidents", "Alerts"),
+        ("incidents", "Faults"),
+        ("ml", "Model against fallback"),
+        ("ml", "Fallback against model"),
+    ]
+
+
+def targets(panel: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = panel.get("targets", [])
+    return found
+
+
+@every_panel
+def test_a_panel_has_title_unit_and_description(panel: dict[str, Any]) -> None:
+    assert panel["title"]
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["description"].endswith(".")
+
+
+@every_panel
+def test_a_panel_is_one_that_grafana_9_4_has(panel: dict[str, Any]) -> None:
+    assert panel["type"] in PANELS_OF_GRAFANA_9_4
+    assert panel["options"]
+
+
+@every_panel
+def test_a_panel_asks_the_chosen_data_source(panel: dict[str, Any]) -> None:
+    chosen = {"type": "prometheus", "uid": "${datasource}"}
+    assert panel["datasource"] == chosen
+    assert all(target["datasource"] == chosen for target in targets(panel))
+
+
+@every_panel
+def test_a_panel_takes_rates_over_the_interval_that_fits(panel: dict[str, Any]) -> None:
+    for target in targets(panel):
+        assert set(re.findall(r"\[(.*?)\]", target["expr"])) <= {"$__rate_interval"}
+
+
+@every_panel
+def test_the_queries_of_a_panel_have_different_ids(panel: dict[str, Any]) -> None:
+    ids = [target["refId"] for target in targets(panel)]
+    assert ids
+    assert len(set(ids)) == len(ids)
+
+
+@every_panel
+def test_a_line_has_a_short_name(panel: dict[str, Any]) -> None:
+    if panel["type"] == "timeseries":
+        for target in targets(panel):
+            assert 0 < len(target["legendFormat"]) <= 30
+
+
+@every_panel
+def test_a_name_uses_only_labels_that_are_left(panel: dict[str, Any]) -> None:
+    for target in targets(panel):
+        kept = re.findall(r"by \(([\w, ]+)\)", target["expr"])
+        left = {name.strip() for group in kept for name in group.split(",")}
+        left |= set(re.findall(r'label_replace\(.*"(\w+)", "\$1"', target["expr"]))
+        assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= left, target
+
+
+@every_panel
+def test_thresholds_ascend_from_no_bound(panel: dict[str, Any]) -> None:
+    steps = panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps")
+    if steps:
+        assert steps[0]["value"] is None
+        values = [step["value"] for step in steps[1:]]
+        assert values == sorted(values)
+    else:
+        assert panel["type"] != "stat"
+
+
+@every_dashboard
+def test_a_dashboard_is_in_utc_and_of_a_schema_that_grafana_9_4_reads(
+    board: dict[str, Any],
+) -> None:
+    assert board["timezone"] == "utc"
+    assert board["schemaVersion"] == SCHEMA_OF_GRAFANA_9
+    assert not board["editable"]
+
+
+@every_dashboard
+def test_panels_have_different_ids_and_titles(board: dict[str, Any]) -> None:
+    ids = [panel["id"] for panel in board["panels"]]
+    assert ids == list(range(1, len(ids) + 1))
+    titles = Counter(panel["title"] for panel in board["panels"] if panel["type"] != "row")
+    assert max(titles.values()) == 1, titles
+
+
+@every_dashboard
+def test_panels_are_within_the_grid_and_do_not_overlap(board: dict[str, Any]) -> None:
+    cells = [
+        {
+            (x, y)
+            for x in range(p["gridPos"]["x"], p["gridPos"]["x"] + p["gridPos"]["w"])
+            for y in range(p["gridPos"]["y"], p["gridPos"]["y"] + p["gridPos"]["h"])
+        }
+        for p in board["panels"]
+    ]
+    assert all(0 <= x < 24 for taken in cells for x, _ in taken)
+    assert not any(one & other for one, other in combinations(cells, 2))
+    # And none is free.
+    assert sum(map(len, cells)) == 24 * (1 + max(y for taken in cells for _, y in taken))
+
+
+@every_dashboard
+def test_a_dashboard_begins_with_single_numbers(board: dict[str, Any]) -> None:
+    first = [panel["type"] for panel in board["panels"] if panel["gridPos"]["y"] == 0]
+    assert first == ["stat"] * 6
+
+
+@every_dashboard
+def test_a_dashboard_links_to_all_with_its_tag_and_keeps_the_time(board: dict[str, Any]) -> None:
+    (link,) = board["links"]
+    assert link["type"] == "dashboards"
+    assert link["keepTime"]
+    assert link["tags"] == board["tags"]
+
+
+@every_dashboard
+def test_alerts_and_faults_are_marked_on_every_dashboard(board: dict[str, Any]) -> None:
+    marks = {mark["name"]: mark for mark in board["annotations"]["list"]}
+    assert names_in(marks["Alerts"]["expr"]) == {"ALERTS"}
+    assert names_in(marks["Faults"]["expr"]) == {"randsvc_fault_active"}
+    assert all(mark["enable"] for mark in marks.values())
+
+
+@every_dashboard
+def test_a_variable_that_is_used_is_declared_and_the_other_way_round(
+    board: dict[str, Any],
+) -> None:
+    declared = {variable["name"] for variable in board["templating"]["list"]}
+    text = json.dumps(board["panels"])
+    used = set(re.findall(r"\$\{?(?!_)([a-z]+)\}?", text))
+    assert used == declared
+
+
+def test_uids_are_fixed_and_different() -> None:
+    assert [board["uid"] for board in MODELS.values()] == [
+        "randsvc-golden-signals",
+        "randsvc-distributions",
+        "randsvc-incidents",
+        "randsvc-ml",
+        "randsvc-pipeline",
+    ]
+
+
+def test_what_now_is_compared_with_is_the_same_earlier_and_shares_no_observation() -> None:
+    board = MODELS["distributions"]
+    (choice,) = (v for v in board["templating"]["list"] if v["type"] == "custom")
+    units = {"m": 60, "h": 3600, "d": 86400}
+    seconds = [int(each[:-1]) * units[each[-1]] for each in choice["query"].split(",")]
+    assert min(seconds) >= int(DISTRIBUTION_WINDOW.removesuffix("m")) * 60
+    assert choice["current"]["value"] == choice["query"].split(",")[0]
+    compared = [panel for panel in board["panels"] if panel["type"] == "barchart"]
+    for panel in compared:
+        # Bins without values in both are left out, after " > 0".
+        now, earlier = (target["expr"].split(" > 0")[0] for target in targets(panel))
+        assert earlier == now.removesuffix(")") + " offset $earlier)"
+    assert [panel["title"].split(":")[0] for panel in compared] == [
+        "Density of the value",
+        "Distribution function of the value",
+        "Density of the delay",
+        "Distribution function of the delay",
+    ]
+
+
+@pytest.mark.timeout(900)  # the first build of promtool
+def test_the_gap_to_earlier_is_the_widest_one_and_chance_is_that_of_two_samples(
+    tmp_path: Path,
+) -> None:
+    gap, chance = (
+        query.expr for query in queries() if query.panel == "Change of the value within $earlier"
+    )
+    fraction = "job_le:randsvc_value:histogram_fraction_rate5m"
+    given = {
+        f'{fraction}{{job="randsvc",le="1"}}': "0.2 0.3",
+        f'{fraction}{{job="randsvc",le="2"}}': "0.8 0.55",
+        f'{fraction}{{job="randsvc",le="+Inf"}}': "1 1",
+        'job:randsvc_value:count_rate5m{job="randsvc"}': "2 8",
+    }
+    by_chance = 1.358 * sqrt(1 / 600 + 1 / 2400)
+    expected = {
+        f"round({gap}, 2^-40)": ("{}", 0.25),
+        f"abs ({chance} - {by_chance!r}) < bool 1e-12": ('{job="randsvc"}', 1),
+    }
+    test = {
+        "evaluation_interval": "10s",
+        "tests": [
+            {
+                "interval": "10s",
+                "input_series": [{"series": s, "values": v} for s, v in given.items()],
+                "promql_expr_test": [
+                    {
+                        "expr": expr,
+                        "eval_time": "10s",
+                        "exp_samples": [{"labels": labels, "value": value}],
+                    }
+                    for expr, (labels, value) in expected.items()
+                ],
+            }
+        ],
+    }
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(test, width=2**16))
+    done = promtool("test", "rules", tmp_path / "test.yml")
+    assert done.returncode == 0, done.stdout
+
+
+def choices() -> list[dict[str, Any]]:
+    return [v for v in MODELS["golden-signals"]["templating"]["list"] if v["type"] == "query"]
+
+
+def test_what_can_be_chosen_comes_from_series_that_exist() -> None:
+    assert [v["name"] for v in choices()] == ["job", "route", "instance"]
+    for variable in choices():
+        series = re.fullmatch(r"label_values\((\w+)(\{.*\})?, \w+\)", variable["query"])
+        assert series is not None
+        assert series[1] in OWN
+
+
+def test_one_service_is_shown_and_all_its_routes_and_instances() -> None:
+    service, *others = choices()
+    assert service["current"]["value"] == "randsvc"
+    assert not service.get("multi")
+    assert not service.get("includeAll")
+    for variable in others:
+        assert '{job="$job"}' in variable["query"]
+        assert variable["multi"]
+        assert variable["includeAll"]
+        assert variable["allValue"] == ".*"
+
+
+def test_latency_panels_have_exemplars() -> None:
+    titles = {
+        panel["title"]
+        for panel in MODELS["golden-signals"]["panels"]
+        for target in targets(panel)
+        if target.get("exemplar")
+    }
+    assert titles == {"Latency", "Latency heatmap", "p99 by route"}
+
+
+def test_building_twice_gives_the_same() -> None:
+    for dashboard in DASHBOARDS.values():
+        assert model(dashboard) == model(dashboard)
+
+
+def provisioned(kind: str) -> Any:
+    return yaml.safe_load((PROVISIONING / kind / f"{kind}.yml").read_text())
+
+
+def test_an_exemplar_opens_its_trace() -> None:
+    sources = {source["uid"]: source for source in provisioned("datasources")["datasources"]}
+    assert {uid: source["type"] for uid, source in sources.items()} == {
+        "prometheus": "prometheus",
+        "jaeger": "jaeger",
+        "alertmanager": "alertmanager",
+    }
+    (target,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert target["name"] == "trace_id"
+    assert target["datasourceUid"] == "jaeger"
+
+
+def test_the_data_source_knows_the_interval_of_scrapes() -> None:
+    scrapes = yaml.safe_load((ROOT / "observability/prometheus/prometheus.yml").read_text())
+    (source,) = (s for s in provisioned("datasources")["datasources"] if s["type"] == "prometheus")
+    assert source["jsonData"]["timeInterval"] == scrapes["global"]["scrape_interval"]
+
+
+def test_the_default_data_source_is_the_one_that_is_chosen_at_first() -> None:
+    (source,) = (s for s in provisioned("datasources")["datasources"] if s.get("isDefault"))
+    for board in MODELS.values():
+        (variable,) = (v for v in board["templating"]["list"] if v["type"] == "datasource")
+        assert variable["current"]["value"] == source["uid"]
+        assert variable["query"] == source["type"]
+
+
+def test_compose_mounts_the_dashboards_where_grafana_looks() -> None:
+    (provider,) = provisioned("dashboards")["providers"]
+    mount = f"./observability/grafana/dashboards:{provider['options']['path']}:ro"
+    assert mount in (ROOT / "docker-compose.yml").read_text()

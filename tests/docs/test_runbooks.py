@@ -1,0 +1,59 @@
+"""Every alert has a runbook, and every query in it is one that Prometheus knows."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from randsvc.project import ROOT
+from randsvc.rules.alerts import RUNBOOKS, Alert, alerts
+from randsvc.rules.time_scale import PRODUCTION
+from tests.support.promtool import check_rules
+
+NAMES = sorted({alert.name for alert in alerts(PRODUCTION)})
+every_name = pytest.mark.parametrize("name", NAMES)
+
+
+def text(name: str) -> str:
+    return (ROOT / RUNBOOKS / f"{name}.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "alert", alerts(PRODUCTION), ids=lambda alert: f"{alert.name} {alert.level}"
+)
+def test_the_target_of_every_runbook_url_exists(alert: Alert) -> None:
+    assert (ROOT / alert.annotations()["runbook_url"]).is_file()
+
+
+def test_there_is_no_runbook_without_an_alert() -> None:
+    assert sorted(path.stem for path in (ROOT / RUNBOOKS).iterdir()) == NAMES
+
+
+@every_name
+def test_a_runbook_says_what_it_means_how_to_confirm_how_to_mend_and_what_causes_it(
+    name: str,
+) -> None:
+    assert re.findall(r"^#+ .*", text(name), re.MULTILINE) == [
+        f"# {name}",
+        "## What it means for users",
+        "## How to confirm",
+        "## How to mend",
+        "## What causes it on purpose",
+    ]
+
+
+@every_name
+@pytest.mark.timeout(900)  # the first build of promtool
+def test_every_query_of_a_runbook_is_valid(name: str, tmp_path: Path) -> None:
+    _, _, confirm = text(name).partition("## How to confirm")
+    found = re.findall(r"^- [^`]+: `(.+)`$", confirm, re.MULTILINE)
+    assert found
+    rules = [{"record": f"query:{i}", "expr": expr} for i, expr in enumerate(found)]
+    done = check_rules(tmp_path, rules)
+    assert done.returncode == 0, done.stdout
+
+
+@every_name
+def test_every_link_of_a_runbook_leads_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", text(name)):
+        assert (ROOT / RUNBOOKS / target).is_file()

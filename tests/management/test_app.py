@@ -1,0 +1,73 @@
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+from aiohttp import request
+from yarl import URL
+
+from randsvc.management.app import make_management_app
+from randsvc.management.console import Console
+from tests.support.breaking import faults_of
+from tests.support.serving import serving
+
+
+def app_of(
+    *, ready: bool = True, metrics: bytes | None = b"a 1\n"
+) -> AbstractAsyncContextManager[URL]:
+    async def render() -> bytes | None:
+        return metrics
+
+    return serving(
+        make_management_app(
+            ready=lambda: ready,
+            metrics=render,
+            faults=faults_of(),
+            console=Console(service="randsvc"),
+        )
+    )
+
+
+async def get(url: URL, path: str) -> tuple[int, str]:
+    async with request("GET", url.joinpath(path)) as response:
+        return response.status, await response.text()
+
+
+async def test_metrics_are_given_in_the_text_format() -> None:
+    async with app_of() as url, request("GET", url.joinpath("metrics")) as response:
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert await response.text() == "a 1\n"
+
+
+async def test_metrics_answer_where_pulling_is_off_and_say_why_there_are_none() -> None:
+    async with app_of(metrics=None) as url:
+        status, text = await get(url, "metrics")
+    assert status == 200
+    assert "OTEL_METRICS_EXPORTER" in text
+    assert all(line.startswith("#") for line in text.splitlines())
+
+
+@pytest.mark.parametrize(("ready", "status"), [(True, 200), (False, 503)])
+async def test_readiness_follows_the_service_and_liveness_does_not(
+    *, ready: bool, status: int
+) -> None:
+    async with app_of(ready=ready) as url:
+        assert (await get(url, "readyz"))[0] == status
+        assert (await get(url, "livez"))[0] == 200
+
+
+async def test_faults_are_shown() -> None:
+    async with app_of() as url:
+        status, text = await get(url, "faults")
+    assert status == 200
+    assert '"on": {}' in text
+
+
+async def test_the_console_is_the_first_page() -> None:
+    async with app_of() as url:
+        status, text = await get(url, "")
+    assert status == 200
+    assert "<title>randsvc console</title>" in text
+
+
+async def test_an_unknown_page_is_a_problem() -> None:
+    async with app_of() as url:
+        assert (await get(url, "secrets"))[0] == 404

@@ -1,0 +1,96 @@
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from randsvc.distributions import parse
+from randsvc.histograms.baseline_file import Baseline, save
+from randsvc.histograms.binned import Bin
+from randsvc.model.baselines import LEVELS, baselines, described
+from randsvc.settings import Settings
+from randsvc.telemetry.environment import ConfigurationError
+
+NORMAL = stats.norm(50, 10)
+
+
+def kept(*bins: tuple[float, float, float], total: float | None = None) -> Baseline:
+    return Baseline(
+        metric="randsvc_value",
+        unit="{value}",
+        source={},
+        end=0,
+        window=0,
+        bins=tuple(Bin(*bin_) for bin_ in bins),
+        sum=total,
+    )
+
+
+def test_the_committed_baseline_describes_the_default_distribution() -> None:
+    value = baselines(Settings())["value"]
+    assert list(value.shares) == [f"{k:02}" for k in range(1, 11)]
+    assert list(value.shares.values()) == pytest.approx([0.1] * 10, abs=1e-5)
+    assert sum(value.shares.values()) == pytest.approx(1, abs=1e-12)
+    assert list(value.edges.values()) == pytest.approx(NORMAL.ppf(np.arange(1, 10) / 10))
+    assert list(value.quantiles) == [f"{level:g}" for level in LEVELS]
+    assert list(value.quantiles.values()) == pytest.approx(NORMAL.ppf(LEVELS), abs=0.001)
+    assert value.statistics["mean"] == pytest.approx(50)
+    assert value.statistics["stddev"] == pytest.approx(10, rel=0.002)
+    assert value.statistics["low"] == pytest.approx(NORMAL.ppf(1e-6))
+    assert value.statistics["high"] == pytest.approx(NORMAL.isf(1e-6))
+    noise, _ = integrate.quad(lambda x: math.sqrt(NORMAL.cdf(x) * NORMAL.sf(x)), -50, 150)
+    assert value.statistics["noise"] == pytest.approx(noise, rel=0.005)
+
+
+def test_a_sample_is_as_far_from_its_baseline_as_the_noise_allows() -> None:
+    noise = baselines(Settings())["value"].statistics["noise"]
+    rng = np.random.default_rng(1)
+    truth = NORMAL.ppf((np.arange(100_000) + 0.5) / 100_000)
+    distances = [stats.wasserstein_distance(NORMAL.rvs(400, rng), truth) for _ in range(200)]
+    expected = float(np.mean(distances))
+    assert 0.6 * noise / math.sqrt(400) < expected <= noise / math.sqrt(400)
+
+
+def test_bins_without_an_end_count_at_the_end_that_they_have() -> None:
+    it = described(kept((-math.inf, 1, 50), (1, 2, 100), (2, math.inf, 50), total=300))
+    assert it.statistics["low"] == 1
+    assert it.statistics["high"] == 2
+    assert it.quantiles["0.05"] == 1
+    assert it.quantiles["0.95"] == 2
+    assert all(map(math.isfinite, (*it.edges.values(), *it.statistics.values())))
+
+
+def test_a_gap_between_bins_is_a_level_of_the_distribution() -> None:
+    # Half of it at 0, half at 10: the integral of sqrt(1/2 * 1/2) from 0 to 10.
+    assert described(kept((0, 0, 1), (10, 10, 1))).statistics["noise"] == pytest.approx(5)
+
+
+def test_what_is_not_the_default_has_no_baseline_unless_one_is_set(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Settings(value=parse("normal(mean=7, sd=1)"))
+    with caplog.at_level(logging.INFO):
+        assert set(baselines(other)) == {"segment", "delay"}
+    assert "RANDSVC_VALUE_BASELINE is not set" in caplog.text
+    path = tmp_path / "baseline.json"
+    save(kept((6, 7, 50), (7, 8, 50), total=700), path)
+    found = baselines(Settings(value=other.value, value_baseline=path))
+    assert found["value"].statistics["mean"] == 7
+
+
+def test_a_file_that_is_no_baseline_is_named_with_its_setting(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    path.write_text("{}")
+    with pytest.raises(ConfigurationError, match=f"RANDSVC_DELAY_BASELINE: {path} is no baseline"):
+        baselines(Settings(delay_baseline=path))
+    with pytest.raises(ConfigurationError, match="RANDSVC_VALUE_BASELINE: cannot read"):
+        baselines(Settings(value_baseline=tmp_path / "missing.json"))
+
+
+def test_a_baseline_whose_only_bin_has_no_ends_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    save(kept((-math.inf, math.inf, 50), total=300), path)
+    with pytest.raises(ConfigurationError, match="tells nothing"):
+        baselines(Settings(value_baseline=path))

@@ -1,0 +1,178 @@
+"""Break each term of each alert in every way that a slip of the pen could: some case must notice.
+
+Mutations are of the text in production windows: a threshold doubled, halved or moved off 0, an
+operand of and, or, unless dropped, a matcher dropped. What a burn rate is recorded from is mutated
+for one window, as all windows are made by the same code.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from randsvc.rules.alerts import alerts, burn_alerts
+from randsvc.rules.slo import SLOS
+from randsvc.rules.time_scale import PRODUCTION
+from tests.support.alert_cases import all_cases, rules_of, run
+from tests.support.ml_alert_cases import ml_cases
+
+pytestmark = pytest.mark.timeout(900)
+
+CASES = [*all_cases(), *ml_cases()]
+NAMES = list(dict.fromkeys(alert.name for alert in alerts(PRODUCTION)))
+
+SAME = {slo.alert for slo in SLOS}
+FIRST = SLOS[0].alert
+"""The one of them whose conditions are mutated; what each of them reads is, for every one."""
+
+EQUIVALENT = {
+    r"drops slo=": "`and` takes the same slo on its other side, whose matcher is still there; with "
+    "all of them each condition can be read, and asked, on its own",
+    r"drops window=\"3d\" from .*bad_events": "no window has more bad events than the longest",
+}
+"""Mutations that change nothing, and why, by a pattern of what they do; they are not tried."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """What it does, and the expression that comes of it."""
+
+    does: str
+    expr: str
+
+
+def mutations(expr: str) -> Iterator[Mutation]:
+    """Give every mutation of an alert's expression."""
+    yield from thresholds(expr)
+    yield from dropped_operands(expr)
+    yield from dropped_matchers(expr)
+
+
+def thresholds(expr: str) -> Iterator[Mutation]:
+    """Double and halve each number that is compared with; make a 0 -1 and 2."""
+    for found in re.finditer(r"(?:==|>=|<=|>|<) ([\d.]+)", expr):
+        limit = float(found[1])
+        for other in (2 * limit, limit / 2) if limit else (-1.0, 2.0):
+            changed = f"{found[0].removesuffix(found[1])}{other:g}"
+            yield Mutation(
+                f"{found[0]} -> {other:g}, the one at {found.start()}",
+                expr[: found.start()] + changed + expr[found.end() :],
+            )
+
+
+def dropped_operands(expr: str) -> Iterator[Mutation]:
+    """Drop each operand of a set operator, with that operator."""
+    parts = _split(expr)
+    if len(parts) == 1:
+        if expr.startswith("(") and expr.endswith(")"):
+            for inner in dropped_operands(expr[1:-1]):
+                yield Mutation(inner.does, f"({inner.expr})")
+        return
+    for i, operand in enumerate(parts[::2]):
+        rest = parts[2:] if i == 0 else parts[: 2 * i - 1] + parts[2 * i + 1 :]
+        yield Mutation(f"drops the operand {operand}", "".join(rest))
+        for inner in dropped_operands(operand):
+            whole = [*parts[: 2 * i], inner.expr, *parts[2 * i + 1 :]]
+            yield Mutation(inner.does, "".join(whole))
+
+
+def dropped_matchers(expr: str) -> Iterator[Mutation]:
+    """Drop each matcher of each selector."""
+    for found in re.finditer(r"([\w:]+)\{([^}]*)\}", expr):
+        matchers = re.findall(r'\w+(?:=~|!~|!=|=)"[^"]*"', found[2])
+        assert ",".join(matchers) == found[2]
+        for i, matcher in enumerate(matchers):
+            left = ",".join(matchers[:i] + matchers[i + 1 :])
+            around = expr[max(0, found.start() - 20) : found.start()]
+            yield Mutation(
+                f"drops {matcher} from {around}{found[0]}, the one at {found.start()}",
+                f"{expr[: found.start()]}{found[1]}{{{left}}}{expr[found.end() :]}"
+                if left
+                else f"{expr[: found.start()]}{found[1]}{expr[found.end() :]}",
+            )
+
+
+def _split(expr: str) -> list[str]:
+    """Split at the set operators that are in no parentheses: operand, operator, operand ...
+
+    >>> _split("a > 1 and on () (b or c)")
+    ['a > 1', ' and on () ', '(b or c)']
+    """
+    parts, start, depth, at = [], 0, 0, 0
+    while at < len(expr):
+        depth += {"(": 1, ")": -1}.get(expr[at], 0)
+        operator = re.compile(r" (?:and|or|unless) (?:on \(\) )?").match(expr, at)
+        if operator and depth == 0:
+            parts += [expr[start:at], operator[0]]
+            at = start = operator.end()
+        else:
+            at += 1
+    return [*parts, expr[start:]]
+
+
+def mutants(name: str) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    """Give each mutation of an alert that changes it: its level, what it does, and the rules."""
+    rules = rules_of(name)
+    for rule in rules:
+        level = rule["labels"].get("level", "critical")
+        if "alert" not in rule:
+            windowed = rule["labels"].get("window") == "1h"
+            found = dropped_matchers(rule["expr"]) if windowed else iter(())
+        elif name in SAME and name != FIRST:
+            found = iter(())
+        else:
+            found = mutations(rule["expr"])
+        for mutation in found:
+            does = f"{rule.get('record', level)}: {mutation.does}"
+            if not any(re.search(pattern, does) for pattern in EQUIVALENT):
+                changed = rule | {"expr": mutation.expr}
+                yield level, does, [changed if r is rule else r for r in rules]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_mutation_of_an_alert_fails_a_case(name: str, tmp_path: Path) -> None:
+    noticed: Counter[str] = Counter()
+
+    def survives(numbered: tuple[int, tuple[str, str, list[dict[str, Any]]]]) -> str | None:
+        i, (level, does, rules) = numbered
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        cases = [case for case in CASES if case.alert == name and case.level == level]
+        # One case that notices is enough; who noticed most is asked first.
+        for case in sorted(cases, key=lambda case: -noticed[case.name]):
+            if run(folder, rules, [case]).returncode:
+                noticed[case.name] += 1
+                return None
+        return does
+
+    with ThreadPoolExecutor(2) as pool:
+        survivors = [does for does in pool.map(survives, enumerate(mutants(name))) if does]
+    assert not survivors, "\n".join(survivors)
+
+
+def test_the_alerts_on_budgets_differ_in_the_objective_alone() -> None:
+    exprs: dict[str, list[str]] = {}
+    for alert in burn_alerts(PRODUCTION):
+        slo = next(slo.name for slo in SLOS if slo.alert == alert.name)
+        exprs.setdefault(alert.name, []).append(alert.expr.replace(slo, "NAME"))
+    assert set(exprs) == SAME
+    assert all(of_one == exprs[FIRST] for of_one in exprs.values())
+
+
+def test_mutations_are_those_that_are_meant() -> None:
+    assert [m.expr for m in mutations('a{x="1"} > 3 and on () (b or c == 0)')] == [
+        'a{x="1"} > 6 and on () (b or c == 0)',
+        'a{x="1"} > 1.5 and on () (b or c == 0)',
+        'a{x="1"} > 3 and on () (b or c == -1)',
+        'a{x="1"} > 3 and on () (b or c == 2)',
+        "(b or c == 0)",
+        'a{x="1"} > 3',
+        'a{x="1"} > 3 and on () (c == 0)',
+        'a{x="1"} > 3 and on () (b)',
+        "a > 3 and on () (b or c == 0)",
+    ]

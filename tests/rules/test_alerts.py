@@ -1,0 +1,185 @@
+"""Every alert in production windows: it fires, does not just below, clears; what it says."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from randsvc.dashboards import DASHBOARDS
+from randsvc.generate import alert_files
+from randsvc.rules.alerts import RUNBOOKS, alerts
+from randsvc.rules.time_scale import DEMO, PRODUCTION, SCALES, SEVERITY, TimeScale
+from tests.support.alert_cases import (
+    LIMIT,
+    NONE,
+    PROBE,
+    UP,
+    Case,
+    Phases,
+    all_cases,
+    counter,
+    gauge,
+    predictions,
+    requests,
+    rules_of,
+    run,
+    world,
+)
+from tests.support.ml_alert_cases import ml_cases
+from tests.support.promtool import promtool
+
+pytestmark = pytest.mark.timeout(900)  # the first build of promtool
+
+CASES = [*all_cases(), *ml_cases()]
+NAMES = list(dict.fromkeys(alert.name for alert in alerts(PRODUCTION)))
+every_scale = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_alert_fires_when_it_should_and_only_then(name: str, tmp_path: Path) -> None:
+    done = run(tmp_path, rules_of(name), [case for case in CASES if case.alert == name])
+    assert done.returncode == 0, done.stdout
+
+
+@every_scale
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_clears(
+    scale: TimeScale,
+) -> None:
+    fired, clears = set(), set()
+    for case in CASES:
+        on = [services for _, services in sorted(case.on.items())]
+        fired |= {(case.alert, case.level, s) for services in on for s in services}
+        if any(on) and not on[-1]:
+            clears |= {(case.alert, case.level, s) for services in on for s in services}
+    all_of_them = {(a.name, a.level, a.service) for a in alerts(scale)}
+    assert fired == all_of_them
+    assert all_of_them - clears == {("RandsvcWatchdog", "none", "monitoring")}
+
+
+STOPPED = gauge([(20, 1), (20, 0)])
+FAILED: Mapping[str, Phases] = {"fast": [(20, 150), (20, 0)], "error": [(20, 0), (20, 150)]}
+OUTAGES: dict[str, tuple[str, str, dict[str, str]]] = {
+    "the service is down": (
+        "RandsvcServiceDown",
+        "randsvc",
+        {UP["randsvc"]: STOPPED, PROBE["randsvc"]: STOPPED, LIMIT["randsvc"]: STOPPED},
+    ),
+    "auth is down": (
+        "RandsvcServiceDown",
+        "auth",
+        {UP["auth"]: STOPPED, PROBE["auth"]: STOPPED},
+    ),
+    "every request fails": (
+        "RandsvcNotAnswering",
+        "randsvc",
+        {PROBE["randsvc"]: STOPPED, **requests("randsvc", "/random", FAILED)},
+    ),
+    "every login fails": (
+        "RandsvcNobodyCanLogIn",
+        "auth",
+        {PROBE["auth"]: STOPPED, **requests("auth", "/login", FAILED, status=503)},
+    ),
+    "it hangs": ("RandsvcNotAnswering", "randsvc", {PROBE["randsvc"]: STOPPED}),
+    "it is no target any more": (
+        "RandsvcServiceDown",
+        "randsvc",
+        {UP["randsvc"]: gauge([(20, 1), (20, NONE)])},
+    ),
+}
+"""Who notices a full outage from 300 s on, and what it looks like, scraped every 15 s."""
+
+
+@pytest.mark.parametrize("name", OUTAGES)
+def test_a_full_outage_is_critical_within_2_minutes(name: str, tmp_path: Path) -> None:
+    alert, service, changes = OUTAGES[name]
+    case = Case(
+        name=name,
+        alert=alert,
+        level="critical",
+        step=15,
+        steps=40,
+        series=world(40, changes),
+        on={19: [], 20 + 120 // 15: [service]},
+    )
+    done = run(tmp_path, rules_of(alert), [case])
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_summary_says_the_number(tmp_path: Path) -> None:
+    name = "RandsvcModelReplaced"
+    series = {
+        predictions("model"): counter([(20, 30)]),
+        predictions("fallback"): counter([(20, 10)]),
+    }
+    test: dict[str, Any] = {
+        "interval": "1m",
+        "input_series": [{"series": s, "values": v} for s, v in series.items()],
+        "alert_rule_test": [
+            {
+                "eval_time": "15m",
+                "alertname": name,
+                "exp_alerts": [
+                    {
+                        "exp_labels": {
+                            "level": "major",
+                            "severity": "warning",
+                            "service": "randsvc",
+                            "time_scale": "production",
+                        },
+                        "exp_annotations": {
+                            "summary": "The fallback gives 25% of the predictions",
+                            "description": "The model fails or takes longer than its budget. Users "
+                            "get the answers of the fallback, which are worse; more than 5% of "
+                            "them since 5m or longer.",
+                            "runbook_url": f"docs/runbooks/{name}.md",
+                            "dashboard_url": "http://localhost:3000/d/randsvc-golden-signals",
+                        },
+                    }
+                ],
+            }
+        ],
+    }
+    rules = {"groups": [{"name": "checked", "rules": rules_of(name)}]}
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
+    (tmp_path / "test.yml").write_text(
+        yaml.safe_dump({"rule_files": ["rules.yml"], "tests": [test]}, width=2**16)
+    )
+    done = promtool("test", "rules", tmp_path / "test.yml")
+    assert done.returncode == 0, done.stdout
+
+
+def rules(scale: TimeScale) -> list[dict[str, Any]]:
+    found = [yaml.safe_load(text)["groups"][0]["rules"] for text in alert_files(scale).values()]
+    return [rule for of_file in found for rule in of_file if "alert" in rule]
+
+
+@every_scale
+def test_prometheus_accepts_the_files_without_a_remark(scale: TimeScale, tmp_path: Path) -> None:
+    for path, text in alert_files(scale).items():
+        (tmp_path / Path(path).name).write_text(text)
+    done = promtool("check", "rules", "--lint=all", "--lint-fatal", *tmp_path.iterdir())
+    assert done.returncode == 0, done.stdout
+
+
+@every_scale
+def test_an_alert_has_level_severity_service_and_says_what_to_do(scale: TimeScale) -> None:
+    for rule in rules(scale):
+        labels, says = rule["labels"], rule["annotations"]
+        assert rule["alert"].startswith("Randsvc")
+        assert labels["severity"] == SEVERITY.get(labels["level"], "none")
+        assert labels["service"] in ("randsvc", "auth", "monitoring")
+        assert labels["time_scale"] == scale.name
+        assert says["runbook_url"] == f"{RUNBOOKS}/{rule['alert']}.md"
+        assert says["dashboard_url"].rpartition("/")[2] in {b.uid for b in DASHBOARDS.values()}
+        assert says["description"].endswith(".")
+        number = "$value" in says["summary"] or " 0 " in says["summary"]
+        assert number or labels["level"] == "none", says["summary"]
+
+
+def test_both_scales_have_the_same_alerts_and_differ_in_times_alone() -> None:
+    production, demo = (
+        [(a.name, a.level, a.service) for a in alerts(s)] for s in (PRODUCTION, DEMO)
+    )
+    assert production == demo

@@ -1,0 +1,164 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import psutil
+import pytest
+
+from tests.support.service import Service, running_service
+
+
+def workers_of(service: Service) -> list[psutil.Process]:
+    """The worker processes, without multiprocessing's resource tracker."""
+    return [
+        child
+        for child in psutil.Process(service.process.pid).children()
+        if "spawn_main" in " ".join(child.cmdline())
+    ]
+
+
+def wait_until_gone(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=15)
+    assert not alive
+
+
+def set_fault(service: Service, name: str, **parameters: float) -> None:
+    body = json.dumps(parameters).encode()
+    url = f"{service.management}/faults/{name}"
+    with urlopen(Request(url, body, method="PUT")) as response:
+        assert response.status == 204
+
+
+def sources(service: Service, requests: int = 30) -> set[str]:
+    """What answered new connections, which the workers share."""
+    answered = set()
+    for _ in range(requests):
+        with urlopen(f"{service.public}/random") as response:
+            answered.add(json.load(response)["source"])
+    return answered
+
+
+@pytest.fixture
+def two_workers() -> Iterator[Service]:
+    quick = ("--delay", "constant(value=0.001)")
+    with running_service("--workers", "2", *quick, OTEL_METRICS_EXPORTER="none") as service:
+        service.wait_until_ready()
+        yield service
+
+
+def test_workers_share_the_port_and_stop_together(two_workers: Service) -> None:
+    workers = workers_of(two_workers)
+    assert len(workers) == 2
+    for _ in range(20):
+        with urlopen(f"{two_workers.public}/random") as response:
+            assert response.status == 200
+    assert two_workers.stop() == 0
+    wait_until_gone(workers)
+
+
+def test_a_worker_that_dies_is_replaced(two_workers: Service) -> None:
+    victim = workers_of(two_workers)[0]
+    victim.kill()
+    died = two_workers.event("worker")
+    assert "another takes its place" in str(died["message"])
+    two_workers.wait_until_ready()
+    deadline = time.monotonic() + 10
+    while len(workers_of(two_workers)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert victim.pid not in {worker.pid for worker in workers_of(two_workers)}
+    assert two_workers.stop() == 0
+
+
+def test_workers_do_not_outlive_a_killed_supervisor(two_workers: Service) -> None:
+    workers = workers_of(two_workers)
+    os.kill(two_workers.process.pid, signal.SIGKILL)
+    wait_until_gone(workers)
+
+
+def test_the_supervisor_says_that_metrics_are_pushed(two_workers: Service) -> None:
+    with urlopen(f"{two_workers.management}/metrics") as response:
+        assert b"OTEL_METRICS_EXPORTER" in response.read()
+
+
+def test_a_fault_is_felt_in_every_worker_until_it_is_cleared(two_workers: Service) -> None:
+    assert sources(two_workers) == {"model"}
+    set_fault(two_workers, "model-down", duration=60)
+    time.sleep(0.1)
+    assert sources(two_workers) == {"fallback"}
+    with urlopen(Request(f"{two_workers.management}/faults", method="DELETE")):
+        time.sleep(0.1)
+    assert sources(two_workers) == {"model"}
+
+
+def test_a_crash_hits_one_worker_and_its_successor_knows_the_faults(two_workers: Service) -> None:
+    set_fault(two_workers, "model-down", duration=60)
+    before = {worker.pid for worker in workers_of(two_workers)}
+    set_fault(two_workers, "crash")
+    died = two_workers.event("worker")
+    assert "died with exit code 1; another takes its place" in str(died["message"])
+    two_workers.wait_until_ready()
+    after = {worker.pid for worker in workers_of(two_workers)}
+    assert len(after) == 2
+    assert len(before & after) == 1
+    assert sources(two_workers) == {"fallback"}
+
+
+def answers(service: Service, number: int) -> list[str]:
+    """Ids of answers, by whichever workers took the connections."""
+    given = []
+    for _ in range(number):
+        with urlopen(f"{service.public}/random") as response:
+            given.append(json.load(response)["id"])
+    return given
+
+
+def send_truth(service: Service, given: str) -> int:
+    body = json.dumps({"id": given, "actual": 50}).encode()
+    try:
+        with urlopen(Request(f"{service.public}/feedback", body)) as response:
+            return int(response.status)
+    except HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_workers_take_feedback_about_each_others_answers_once(two_workers: Service) -> None:
+    given = answers(two_workers, 30)
+    assert [send_truth(two_workers, each) for each in given] == [200] * 30
+    assert [send_truth(two_workers, each) for each in given] == [409] * 30
+
+
+def test_replicas_with_one_secret_and_one_store_are_as_one(tmp_path: Path) -> None:
+    shared = {
+        "RANDSVC_FEEDBACK_SECRET": "f" * 32,
+        "RANDSVC_FEEDBACK_STORE": str(tmp_path / "store"),
+    }
+    with running_service(**shared) as one, running_service(**shared) as other:
+        given = answers(one, 5)
+        assert [send_truth(other, each) for each in given] == [200] * 5
+        assert [send_truth(one, each) for each in given] == [409] * 5
+
+
+def test_a_store_that_cannot_be_is_named_by_every_kind_of_start(tmp_path: Path) -> None:
+    store = tmp_path / "missing" / "store"
+    for workers in ("1", "2"):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "randsvc", "serve", "--host", "127.0.0.1", "--port", "0"),
+                *("--management-port", "0", "--workers", workers, "--feedback-store", str(store)),
+            ],
+            env={**os.environ, "OTEL_METRICS_EXPORTER": "none"},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            timeout=30,
+        )
+        said = f"randsvc: RANDSVC_FEEDBACK_STORE={store}: unable to open database file\n"
+        assert (done.returncode, done.stderr) == (1, said)

@@ -1,0 +1,23 @@
+from statistics import fmean
+
+import pytest
+
+from randsvc.model.features import SEGMENTS, features
+from randsvc.simulation.customers import draw_features, draw_report_delay
+
+
+def test_customers_send_features_that_can_be_used_in_the_expected_mix() -> None:
+    given = [features({k: [v] for k, v in draw_features().items()}) for _ in range(10_000)]
+    segments = [it.segment for it in given]
+    assert segments.count(None) / 10_000 == pytest.approx(0.02, abs=0.01)
+    for name, share in SEGMENTS.items():
+        assert segments.count(name) / 10_000 == pytest.approx(share * 0.98, abs=0.03)
+    assert [it.amount for it in given].count(None) / 10_000 == pytest.approx(0.02, abs=0.01)
+
+
+def test_customers_report_late_and_of_a_part_of_the_answers() -> None:
+    delays = [draw_report_delay() for _ in range(10_000)]
+    reported = [delay for delay in delays if delay is not None]
+    assert len(reported) / 10_000 == pytest.approx(0.3, abs=0.03)
+    assert fmean(reported) == pytest.approx(5, rel=0.15)
+    assert min(reported) >= 0

@@ -1,0 +1,130 @@
+"""Building the native programs: what is pinned, and the cache."""
+
+import re
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+
+from randsvc.project import ROOT
+from randsvc.stack import native
+from randsvc.stack.native import Module, NativeError, build
+
+COLLECTOR = ROOT / "otel/build/collector"
+
+# A first build compiles Go's standard library.
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Give the test a cache of its own, but for what Go itself caches."""
+    if shutil.which("go") is None:
+        pytest.skip("the build of native programs is not tested: there is no Go")
+    gocache = subprocess.run(["go", "env", "GOCACHE"], check=True, capture_output=True, text=True)
+    monkeypatch.setenv("GOCACHE", gocache.stdout.strip())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Module:
+    folder = tmp_path / "hello"
+    folder.mkdir()
+    (folder / "go.mod").write_text("module example/hello\n\ngo 1.21\n")
+    (folder / "main.go").write_text(
+        "package main\n\nvar version string\n\nfunc main() { print(version) }\n"
+    )
+    return Module(folder, {"greet": "."}, "1.2.3", "main.version")
+
+
+def test_the_releases_are_those_that_the_images_have() -> None:
+    env = dict(re.findall(r"^(\w+)_VERSION=v?(\S+)$", (ROOT / ".env").read_text(), re.MULTILINE))
+    releases = {next(iter(built.packages)): built.release for built in native.modules()}
+    assert releases == {
+        "alertmanager": env["ALERTMANAGER"],
+        "otelcol": env["COLLECTOR"],
+        "prometheus": env["PROMETHEUS"],
+    }
+
+
+def test_the_collector_is_built_of_what_its_manifest_names() -> None:
+    manifest = yaml.safe_load((ROOT / "otel/build/manifest.yaml").read_text())
+    named = {
+        component["gomod"]
+        for kind in ("receivers", "processors", "exporters", "extensions", "providers")
+        for component in manifest[kind]
+    }
+    sources = "".join(path.read_text() for path in COLLECTOR.glob("*.go"))
+    assert set(re.findall(r'\(\): +"(\S+ v\S+)"', sources)) == named
+    required = (COLLECTOR / "go.mod").read_text()
+    assert {gomod for gomod in named if f"\t{gomod}\n" not in required} == set()
+
+
+def test_the_generator_of_the_collector_has_the_version_of_its_components() -> None:
+    text = (ROOT / "otel/build/manifest.yaml").read_text()
+    assert set(re.findall(r"cmd/builder@v(\S+)", text)) == {yaml.safe_load(text)["dist"]["version"]}
+
+
+@pytest.mark.usefixtures("go")
+def test_a_program_is_built_and_says_its_release(module: Module) -> None:
+    program = build([module]) / "greet"
+    said = subprocess.run([program], check=True, capture_output=True, text=True)
+    assert said.stderr == "1.2.3"
+
+
+@pytest.mark.usefixtures("go")
+def test_what_was_built_is_used_again(module: Module) -> None:
+    first = (build([module]) / "greet").stat()
+    again = (build([module]) / "greet").stat()
+    assert (again.st_ino, again.st_mtime_ns) == (first.st_ino, first.st_mtime_ns)
+
+
+@pytest.mark.usefixtures("go")
+@pytest.mark.parametrize("name", ["go.mod", "main.go"])
+def test_a_changed_source_is_built_anew(module: Module, name: str) -> None:
+    before = build([module])
+    with (module.folder / name).open("a") as file:
+        file.write("// changed\n")
+    assert build([module]) != before
+
+
+@pytest.mark.usefixtures("go")
+def test_builds_at_the_same_time_give_one_result(module: Module) -> None:
+    found: list[Path] = []
+    threads = [threading.Thread(target=lambda: found.append(build([module]))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3
+    assert len(set(found)) == 1
+    assert [path.name for path in found[0].iterdir()] == ["greet"]
+
+
+@pytest.mark.usefixtures("go")
+def test_a_build_that_fails_says_why_in_one_line_and_leaves_nothing(module: Module) -> None:
+    (module.folder / "main.go").write_text("package main\n\nfunc main() { nonsense }\n")
+    with pytest.raises(NativeError, match=r"^go build failed in .*undefined: nonsense$"):
+        build([module])
+    assert [path.name for path in native.cache().iterdir()] == ["lock"]
+
+
+@pytest.mark.usefixtures("go")
+def test_flags_set_for_the_machine_do_not_count(
+    module: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOFLAGS", "-nonsense")
+    assert (build([module]) / "greet").is_file()
+
+
+def test_without_go_one_line_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert native.main() == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "no program `go` in PATH: install Go 1.26 or newer, https://go.dev/dl/\n"

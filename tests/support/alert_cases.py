@@ -1,0 +1,558 @@
+"""What happens to the services, as series for promtool, and which alert must be on when.
+
+Each case is about one alert in production windows: that it fires, that it does not just below each
+of its terms, that it clears. The world around it is healthy, but for decoys: other jobs and other
+routes of the services, in which everything is as bad as can be. Who forgets a matcher sees them.
+"""
+
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.month.replay import needed
+from randsvc.generate import alert_files
+from randsvc.rules.slo import SLOS, Slo
+from randsvc.rules.time_scale import PRODUCTION, Burn
+from randsvc.times import seconds
+from tests.support.promtool import promtool
+
+Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""Ten times as fast where there is libyaml."""
+
+Phases = Sequence[tuple[int, float]]
+"""How many steps, and the gauge's value then, or what the counter gains in each."""
+
+COUNT = "http_server_request_duration_seconds_count"
+NONE = float("nan")
+BUCKET = "http_server_request_duration_seconds_bucket"
+# Upper bounds of buckets, and which kinds of request are in each one first.
+BOUNDS = {
+    "0.1": ("fast", "refused"),
+    "0.25": (),
+    "0.5": ("dull",),
+    "1": ("slow", "error"),
+    "+Inf": (),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One story: ``series``, and at which step the alert is on for which services."""
+
+    name: str
+    alert: str
+    level: str
+    step: int
+    """Seconds."""
+    steps: int
+    series: Mapping[str, str]
+    on: Mapping[int, Sequence[str]]
+
+    def test(self) -> dict[str, Any]:
+        """Give the test as promtool reads it."""
+        where = f'alertname="{self.alert}",level="{self.level}",alertstate="firing"'
+        return {
+            "name": self.name,
+            "interval": f"{self.step}s",
+            "input_series": [{"series": s, "values": v} for s, v in self.series.items()],
+            "promql_expr_test": [
+                {
+                    "expr": f"count by (service) (ALERTS{{{where}}})",
+                    "eval_time": f"{at * self.step}s",
+                    "exp_samples": [
+                        {"labels": f'{{service="{service}"}}', "value": 1} for service in services
+                    ],
+                }
+                for at, services in self.on.items()
+            ],
+        }
+
+
+def gauge(phases: Phases) -> str:
+    """Give the values of a gauge; NONE ends the series, as a scrape does that no longer finds it.
+
+    >>> gauge([(3, 1), (4, NONE)])
+    '1x2 stale _x3'
+    """
+    return " ".join(
+        f"{'stale _' if value != value else format(value, 'g')}x{n - 1}" for n, value in phases if n
+    )
+
+
+def counter(phases: Phases) -> str:
+    """Give the values of a counter from 0.
+
+    A gain is rounded to what is exact in binary, or the sums would differ from those of promtool by
+    so little as to look like a counter that begins again.
+
+    >>> counter([(3, 10), (2, 0)])
+    '0 10.0+10.0x2 30.0+0.0x1'
+    """
+    parts, value = ["0"], 0.0
+    for n, gain in phases:
+        if n:
+            exact = round(gain * 2**20) / 2**20
+            parts.append(f"{value + exact!r}+{exact!r}x{n - 1}")
+            value += n * exact
+    return " ".join(parts)
+
+
+def requests(
+    job: str, route: str, phases: Mapping[str, Phases], status: int = 500
+) -> dict[str, str]:
+    """Give requests by kind: ``fast`` (up to 0.1 s), ``dull`` (0.25 to 0.5), ``slow`` (0.5 to 1).
+
+    ``error``, as long as ``slow``, and ``refused``, as long as ``fast``, are answered ``status``.
+    """
+    labels = f'job="{job}",http_route="{route}"'
+    found = {}
+    for answered, kinds in ((200, ("fast", "dull", "slow")), (status, ("error", "refused"))):
+        all_labels = f'{labels},http_response_status_code="{answered}"'
+        there = [kind for kind in kinds if kind in phases]
+        if not there:
+            continue
+        below: list[str] = []
+        for bound, first in BOUNDS.items():
+            below += [kind for kind in first if kind in there]
+            values = counter(_sum(phases[kind] for kind in below) or [(_steps(phases), 0)])
+            found[f'{BUCKET}{{{all_labels},le="{bound}"}}'] = values
+        found[f"{COUNT}{{{all_labels}}}"] = values
+    return found
+
+
+def _sum(parts: Iterable[Phases]) -> Phases:
+    """Add phases step by step, as runs."""
+    steps = [[gain for n, gain in phases for _ in range(n)] for phases in parts]
+    if not steps:
+        return []
+    runs: list[tuple[int, float]] = []
+    for gains in zip(*steps, strict=True):
+        total = sum(gains)
+        if runs and runs[-1][1] == total:
+            runs[-1] = (runs[-1][0] + 1, total)
+        else:
+            runs.append((1, total))
+    return runs
+
+
+def _steps(phases: Mapping[str, Phases]) -> int:
+    return sum(n for n, _ in next(iter(phases.values())))
+
+
+UP = {
+    "otel-collector": 'up{job="otel-collector",instance="otel-collector:8889"}',
+    "telemetry": 'up{job="otel-collector-telemetry",instance="otel-collector:8888"}',
+    "randsvc": 'up{job="randsvc-management",instance="randsvc:9464"}',
+    "auth": 'up{job="auth-management",instance="auth:9465"}',
+    "prometheus": 'up{job="prometheus",instance="prometheus:9090"}',
+    "alertmanager": 'up{job="alertmanager",instance="alertmanager:9093"}',
+    "random probe": 'up{job="blackbox",instance="http://randsvc:8080/random"}',
+    "login probe": 'up{job="blackbox",instance="http://auth:8081/login"}',
+}
+PROBE = {
+    service: f'probe_success{{job="blackbox",service="{service}"}}'
+    for service in ("randsvc", "auth")
+}
+LIMIT = {
+    service: f'randsvc_concurrency_limit{{job="{service}",instance="a"}}'
+    for service in ("randsvc", "auth")
+}
+FULL = 'job:http_server_active_requests_per_limit:ratio{job="randsvc"}'
+FAILURES = {
+    "prometheus_rule_evaluation_failures_total": "prometheus",
+    "prometheus_notifications_errors_total": "prometheus",
+    "prometheus_notifications_dropped_total": "prometheus",
+    "alertmanager_notifications_failed_total": "alertmanager",
+    "otelcol_receiver_refused_metric_points_total": "otel-collector-telemetry",
+    "otelcol_receiver_failed_metric_points_total": "otel-collector-telemetry",
+    "otelcol_exporter_send_failed_metric_points_total": "otel-collector-telemetry",
+    "otelcol_exporter_enqueue_failed_metric_points_total": "otel-collector-telemetry",
+}
+
+
+def failures(metric: str) -> str:
+    """Give the series of a metric that counts failures."""
+    return f'{metric}{{job="{FAILURES[metric]}"}}'
+
+
+def predictions(source: str, job: str = "randsvc") -> str:
+    """Give the series of the predictions of a source."""
+    return f'randsvc_predictions_total{{job="{job}",randsvc_source="{source}"}}'
+
+
+def ticks(
+    phases: Mapping[str, Phases], job: str = "randsvc", instance: str = "a"
+) -> dict[str, str]:
+    """Give the event loop's lag: as ``requests``, of the kinds fast, dull and so on."""
+    name = "randsvc_event_loop_lag_seconds_bucket"
+    found, below = {}, []
+    bounds = {"0.001": "fast", "0.1": "", "0.25": "late", "0.5": "blocked", "+Inf": ""}
+    for bound, kind in bounds.items():
+        below += [phases[kind]] if kind in phases else []
+        series = f'{name}{{job="{job}",instance="{instance}",le="{bound}"}}'
+        found[series] = counter(_sum(below) or [(_steps(phases), 0)])
+    return found
+
+
+def world(steps: int, changes: Mapping[str, str]) -> dict[str, str]:
+    """Give a healthy system with decoys for so many steps, with ``changes``."""
+    alive = gauge([(steps + 1, 1)])
+    healthy = {
+        **dict.fromkeys((*UP.values(), *PROBE.values(), *LIMIT.values()), alive),
+        FULL: gauge([(steps + 1, 0.1)]),
+        **{failures(metric): gauge([(steps + 1, 7)]) for metric in FAILURES},
+        predictions("model"): counter([(steps, 600)]),
+        predictions("fallback"): counter([(steps, 0)]),
+        **ticks({"fast": [(steps, 600)]}),
+        **requests("randsvc", "/random", {"fast": [(steps, 600)]}),
+        **requests("auth", "/login", {"fast": [(steps, 60)]}),
+    }
+    decoys = {
+        **bad_requests(steps),
+        **ticks({"blocked": [(steps, 600)]}, job="another"),
+        **{f'{metric}{{job="another"}}': counter([(steps, 7)]) for metric in FAILURES},
+        predictions("fallback", "another"): counter([(steps, 100_000)]),
+        FULL.replace("randsvc", "another"): alive,
+        'randsvc_concurrency_limit{job="another"}': alive,
+        **{series.replace("blackbox", "another"): alive for series in PROBE.values()},
+    }
+    return healthy | decoys | dict(changes)
+
+
+def bad_requests(steps: int) -> dict[str, str]:
+    """Give those of other routes and another job: most fail, the others are slow."""
+    bad = {kind: [(steps, 40_000)] for kind in ("fast", "dull", "slow")}
+    bad["error"] = [(steps, 1_000_000)]
+    return {
+        **requests("randsvc", "/other", bad, status=503),
+        **requests("auth", "/other", bad),
+        **requests("another", "/random", bad, status=503),
+        **requests("another", "/login", bad),
+    }
+
+
+def burn_cases(slo: Slo, burn: Burn) -> list[Case]:
+    """Give the cases of a burn: a sixtieth of its long window is a step.
+
+    Twice the long window before, there was ten times the traffic, and errors long ago: so longer
+    windows see less of what happens now.
+    """
+    long, short = 60, round(60 * seconds(burn.short) / seconds(burn.long))
+    threshold = burn.factor * slo.budget
+    bad_kind = "error" if slo.within is None else "slow" if slo.within == 0.5 else "dull"
+
+    step = seconds(burn.long) / long
+    hold = round(seconds(PRODUCTION.hold) / step)
+    # Until the traffic of before has left the long window, and what must hold has held.
+    lasting = long + 3
+
+    def case(name: str, share: float, late_share: float, late: int, bad: float) -> Case:
+        """Let a share be bad, in the ``late`` last steps another; in the long window ``bad``."""
+        total = bad / (share * (long - late) + late_share * late)
+        shares = [(20, 0.01), (2 * long - 20, 0.0), (lasting - late, share), (late, late_share)]
+        shares.append((short + hold + 2, 0.0))
+        totals = [10 * total, 10 * total, total, total, total]
+        phases = {
+            bad_kind: [(n, s * t) for (n, s), t in zip(shares, totals, strict=True)],
+            "fast": [(n, (1 - s) * t) for (n, s), t in zip(shares, totals, strict=True)],
+        }
+        if slo.within is not None:
+            # As many fail, half of them late, which is not to count.
+            failed = [(n, t / 2) for (n, _), t in zip(shares, totals, strict=True)]
+            phases |= {"error": failed, "refused": failed}
+        steps = sum(n for n, _ in shares)
+        fires = [slo.service] if name == "fires and clears" else []
+        return Case(
+            name=f"{slo.name} {burn.factor:g}x {burn.long} {name}",
+            alert=slo.alert,
+            level=burn.level,
+            step=round(step),
+            steps=steps,
+            series=bad_requests(steps) | requests(slo.service, slo.route, phases),
+            # `after` steps later it is over.
+            on={2 * long: [], 2 * long + lasting: fires, steps: []},
+        )
+
+    above, below, far = 1.15 * threshold, 0.9 * threshold, min(1.0, 2.2 * threshold)
+    early = (below * long - far * short) / (long - short)
+    few, many = PRODUCTION.min_bad, 3 * PRODUCTION.min_bad
+    return [
+        case("fires and clears", above, above, short, 1.5 * few),
+        case("not in the long window", early, far, short, many),
+        # It has ended when it is no longer held either.
+        case("not in the short window", 1.5 * above, below, short + hold + 2, many),
+        case("too few bad events", above, above, short, 0.8 * few),
+    ]
+
+
+def story(
+    name: str,
+    alert: str,
+    level: str,
+    on: Mapping[int, Sequence[str]],
+    changes: Mapping[str, str],
+    *,
+    step: int = 15,
+) -> Case:
+    """Give a case that ends with the last step that is looked at."""
+    steps = max(on)
+    return Case(
+        name=f"{alert} {name}",
+        alert=alert,
+        level=level,
+        step=step,
+        steps=steps,
+        series=world(steps, changes),
+        on=on,
+    )
+
+
+def _outage(before: int, for_: int, after: int, value: float = 0) -> str:
+    return gauge([(before, 1), (for_, value), (after, 1)])
+
+
+def _unseen_cases(service: str) -> list[Case]:
+    gone = gauge([(20, 1), (60, NONE)])
+    second = UP[service].replace(":9", "-2:9")
+    down, silent, mute = "RandsvcServiceDown", "RandsvcNotAnswering", "RandsvcNotReporting"
+    on = [service]
+    return [
+        # Down from 300 s to 660 s; it takes 1 min, and holds for 5.
+        story(
+            f"{service} fires after a minute and clears",
+            down,
+            "critical",
+            {19: [], 23: [], 24: on, 62: on, 65: []},
+            {UP[service]: _outage(20, 24, 40)},
+        ),
+        story(f"{service} is no target", down, "critical", {24: on}, {UP[service]: gone}),
+        story(
+            f"{service} has another process", down, "critical", {40: []},
+            {UP[service]: _outage(20, 40, 0), second: gauge([(60, 1)])},
+        ),
+        story(
+            f"{service} is pulled", down, "critical", {40: []},
+            {UP[service]: gauge([(60, NONE)]), f'up{{job="{service}"}}': gauge([(60, 1)])},
+        ),
+        story(
+            f"{service} fires after 75 s and clears",
+            silent,
+            "critical",
+            {19: [], 24: [], 25: on, 62: on, 65: []},
+            {PROBE[service]: _outage(20, 24, 40)},
+        ),
+        story(
+            f"{service} answers a probe now and then", silent, "critical", {48: []},
+            {PROBE[service]: " ".join("0 0 0 1" for _ in range(20))},
+        ),
+        story(
+            f"{service} fires after 2 min and clears",
+            mute,
+            "critical",
+            {19: [], 27: [], 28: on, 62: on, 65: []},
+            {LIMIT[service]: gauge([(20, 1), (24, NONE), (40, 1)])},
+        ),
+        story(
+            f"{service} as the Collector is down", mute, "critical", {60: []},
+            {LIMIT[service]: "stale", UP["otel-collector"]: gauge([(80, 0)])},
+        ),
+        story(
+            f"{service} as it is down", mute, "critical", {60: []},
+            {LIMIT[service]: "stale", UP[service]: gauge([(80, 0)])},
+        ),
+    ]  # fmt: skip
+
+
+def _login_cases() -> list[Case]:
+    name, level, on = "RandsvcNobodyCanLogIn", "critical", ["auth"]
+
+    def logins(good: Phases, bad: Phases, status: int = 503) -> dict[str, str]:
+        return requests("auth", "/login", {"fast": good, "error": bad}, status)
+
+    # In 15 s; 2.5 of them are 10 a minute.
+    return [
+        story(
+            "fires and clears", name, level, {19: [], 24: on, 40: on, 63: []},
+            logins([(20, 3), (20, 0), (30, 3)], [(20, 0), (20, 3), (30, 0)]),
+        ),
+        story(
+            "too few try", name, level, {40: []},
+            logins([(20, 3), (20, 0)], [(20, 0), (20, 2.2)]),
+        ),
+        story(
+            "somebody can", name, level, {40: []},
+            logins([(20, 3), (20, 0.3)], [(20, 0), (20, 30)]),
+        ),
+        story(
+            "all passwords are wrong", name, level, {40: []},
+            logins([(20, 3), (20, 0)], [(20, 0), (20, 30)], status=401),
+        ),
+    ]  # fmt: skip
+
+
+def _share_cases(alert: str, bad: str, share: float, changes: Any) -> list[Case]:
+    """Give the cases of a share over 5 min that must hold for 5: 100 events, ``share`` of them.
+
+    ``changes`` makes series of the good and the bad.
+    """
+
+    def case(name: str, shown: float, each: float, on: Mapping[int, Sequence[str]]) -> Case:
+        before, during, after = 20, 20, 40
+        gains = [(before, 0.0), (during, shown * each), (after, 0.0)]
+        good = [(before, each), (during, (1 - shown) * each), (after, each)]
+        return story(f"{bad} {name}", alert, "major", on, changes(good, gains), step=60)
+
+    on = ["randsvc"]
+    return [
+        # 30 a minute are 150 in 5 min. It takes 5 min, then holds for 5 after the window.
+        case("fires and clears", share * 1.5, 30, {20: [], 25: [], 30: on, 40: on, 52: []}),
+        case("just below", share * 0.8, 30, {40: []}),
+        case("too few", 1, 16, {40: []}),
+    ]
+
+
+def _service_cases() -> list[Case]:
+    on = ["randsvc"]
+    tail = "RandsvcStrangeLoop"
+
+    def model(good: Phases, bad: Phases) -> dict[str, str]:
+        return {predictions("model"): counter(good), predictions("fallback"): counter(bad)}
+
+    def shed(good: Phases, bad: Phases) -> dict[str, str]:
+        return requests("randsvc", "/random", {"fast": good, "error": bad}, status=503)
+
+    def full(value: float) -> dict[str, str]:
+        return {FULL: gauge([(20, 0.1), (20, value), (40, 0.1)])}
+
+    def lag(kind: str) -> dict[str, str]:
+        late = [(20, 0.0), (20, 12.0), (40, 0.0)]
+        return ticks({"fast": [(80, 588)], kind: late})
+
+    def tailed(kind: str, each: float) -> dict[str, str]:
+        """Let 1% of a kind be among the answered ones, beside failures that are slow, and more."""
+        rare = [(70, 0.0), (60, 0.01 * each), (90, 0.0)]
+        fast = [(220, 0.99 * each)]
+        return requests(
+            "randsvc", "/random", {"fast": fast, kind: rare, "error": [(220, 3 * each)]}
+        )
+
+    return [
+        *_share_cases("RandsvcModelReplaced", "predictions", 0.05, model),
+        *_share_cases("RandsvcSheddingLoad", "requests", 0.01, shed),
+        story(
+            "fires and clears", "RandsvcNearItsLimit", "major", {20: [], 28: [], 36: on, 52: []},
+            full(0.9), step=60,
+        ),
+        story("just below", "RandsvcNearItsLimit", "major", {40: []}, full(0.75), step=60),
+        story(
+            "fires and clears", "RandsvcEventLoopBlocked", "major", {20: [], 32: on, 52: []},
+            lag("blocked"), step=60,
+        ),
+        story("just below", "RandsvcEventLoopBlocked", "major", {40: []}, lag("late"), step=60),
+        # 25 a minute are 1500 an hour.
+        story(
+            "fires and clears", tail, "minor", {70: [], 128: on, 200: []},
+            tailed("slow", 25), step=60,
+        ),
+        story("just below", tail, "minor", {128: []}, tailed("dull", 25), step=60),
+        story("too few", tail, "minor", {128: []}, tailed("slow", 14), step=60),
+    ]  # fmt: skip
+
+
+def _monitoring_cases() -> list[Case]:
+    on = ["monitoring"]
+    collector, lost = "RandsvcCollectorDown", "RandsvcTargetsLost"
+    outage = _outage(20, 10, 30)
+
+    def failing(alert: str, metric: str, at: Mapping[int, Sequence[str]], n: int) -> Case:
+        values = counter([(20, 0), (n, 1), (40, 0)])
+        return story(f"{metric} fires", alert, "major", at, {failures(metric): values}, step=60)
+
+    waiting: dict[int, Sequence[str]] = {20: [], 25: [], 27: on, 34: on, 46: []}
+    cases = [
+        *(
+            story(
+                f"{who} fires after 5 min and clears", collector, "major",
+                {20: [], 24: [], 25: on, 34: on, 36: []}, {UP[who]: outage}, step=60,
+            )
+            for who in ("otel-collector", "telemetry")
+        ),
+        story(
+            "is no target", collector, "major", {40: on},
+            {UP["otel-collector"]: "stale"}, step=60,
+        ),
+        story(
+            "as another target is down", collector, "major", {28: []},
+            {UP["alertmanager"]: outage}, step=60,
+        ),
+        story(
+            "one of two fires after 5 min and clears", lost, "major",
+            {20: [], 24: [], 25: on, 34: on, 36: []}, {UP["login probe"]: outage}, step=60,
+        ),
+        story("all fires", lost, "major", {28: on}, {UP["alertmanager"]: outage}, step=60),
+        *(
+            story(f"not as {who} is down", lost, "major", {28: []}, {UP[who]: outage}, step=60)
+            for who in ("otel-collector", "randsvc", "auth")
+        ),
+        failing(
+            "RandsvcRulesFailing", "prometheus_rule_evaluation_failures_total",
+            {20: [], 22: on, 32: []}, 1,
+        ),
+        *(
+            failing("RandsvcMeasurementsLost", metric, waiting, 10)
+            for metric in FAILURES
+            if metric.startswith("otelcol")
+        ),
+        *(
+            failing("RandsvcNotificationsFailing", metric, waiting, 10)
+            for metric in FAILURES
+            if "notifications" in metric
+        ),
+    ]  # fmt: skip
+    watchdog = story("always fires", "RandsvcWatchdog", "none", {0: on, 20: on}, {})
+    return [*cases, watchdog]
+
+
+def all_cases() -> list[Case]:
+    """Give every case."""
+    burns = [c for slo in SLOS for burn in PRODUCTION.burns for c in burn_cases(slo, burn)]
+    unseen = [c for service in ("randsvc", "auth") for c in _unseen_cases(service)]
+    return [*burns, *unseen, *_login_cases(), *_service_cases(), *_monitoring_cases()]
+
+
+def rules_of(name: str) -> list[dict[str, Any]]:
+    """Give the rules of an alert in production, and the recordings that it reads."""
+    found: list[dict[str, Any]] = [
+        rule
+        for text in alert_files(PRODUCTION).values()
+        for rule in yaml.safe_load(text)["groups"][0]["rules"]
+    ]
+    own = [rule for rule in found if rule.get("alert") == name]
+    slos = {slo.name for slo in SLOS if slo.alert == name}
+    return [rule for rule in found if rule.get("labels", {}).get("slo") in slos] + own
+
+
+def run(
+    folder: Path, rules: list[dict[str, Any]], cases: Sequence[Case]
+) -> subprocess.CompletedProcess[str]:
+    """Let promtool run the cases, which have one alert; evaluations are where samples are.
+
+    A case is about one level, so it is run with that and what it reads, which takes a third of the
+    time that all rules of the alert take.
+    """
+    records = [rule for rule in rules if "record" in rule]
+    for step, level in sorted({(case.step, case.level) for case in cases}):
+        some = [case.test() for case in cases if (case.step, case.level) == (step, level)]
+        own = [rule for rule in rules if rule["labels"].get("level") == level]
+        groups = [{"name": "checked", "rules": [*needed(own, records), *own]}]
+        tests = {"rule_files": ["rules.yml"], "evaluation_interval": f"{step}s", "tests": some}
+        (folder / "rules.yml").write_text(yaml.dump({"groups": groups}, Dumper=Dumper))
+        (folder / "test.yml").write_text(yaml.dump(tests, Dumper=Dumper, width=2**16))
+        done = promtool("test", "rules", folder / "test.yml")
+        if done.returncode:
+            break
+    return done

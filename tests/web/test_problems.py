@@ -1,0 +1,93 @@
+import logging
+
+import pytest
+from aiohttp import ClientResponse, request, web
+
+from randsvc.web.problems import add_catch_all, guarded, problem
+from tests.support.serving import serving
+
+
+def make_app() -> web.Application:
+    async def fails(_: web.Request) -> web.Response:
+        raise ZeroDivisionError("secret of the server")
+
+    async def refuses(_: web.Request) -> web.Response:
+        raise web.HTTPUnauthorized(text="log in first", headers={"WWW-Authenticate": "Bearer"})
+
+    async def moves(_: web.Request) -> web.Response:
+        raise web.HTTPFound("/elsewhere")
+
+    async def answers(_: web.Request) -> web.Response:
+        return web.Response(text="fine")
+
+    app = web.Application()
+    app.router.add_get("/fails", guarded(fails))
+    app.router.add_get("/refuses", guarded(refuses))
+    app.router.add_get("/moves", guarded(moves))
+    app.router.add_get("/answers", guarded(answers))
+    app.router.add_delete("/answers", guarded(answers))
+    add_catch_all(app.router)
+    return app
+
+
+async def ask(path: str, method: str = "GET") -> ClientResponse:
+    async with (
+        serving(make_app()) as url,
+        request(method, url.joinpath(path[1:]), allow_redirects=False) as response,
+    ):
+        await response.read()
+        return response
+
+
+async def body(response: ClientResponse, status: int, title: str) -> str:
+    """The detail of a problem, whose other members are checked."""
+    assert response.status == status
+    assert response.content_type == "application/problem+json"
+    members = await response.json()
+    assert members.pop("type") == "about:blank"
+    assert (members.pop("status"), members.pop("title")) == (status, title)
+    detail = members.pop("detail")
+    assert not members
+    return str(detail)
+
+
+async def test_what_is_answered_stays_as_it_is() -> None:
+    response = await ask("/answers")
+    assert (response.status, await response.text()) == (200, "fine")
+
+
+async def test_an_unknown_path_is_a_problem_that_names_it() -> None:
+    assert "/nothing" in await body(await ask("/nothing"), 404, "Not Found")
+
+
+async def test_a_method_that_is_not_taken_is_a_problem_with_those_that_are() -> None:
+    response = await ask("/answers", "POST")
+    detail = await body(response, 405, "Method Not Allowed")
+    assert detail == "/answers takes DELETE, GET, HEAD, not POST"
+    assert response.headers["Allow"] == "DELETE, GET, HEAD"
+
+
+async def test_an_http_error_keeps_its_text_and_its_headers() -> None:
+    response = await ask("/refuses")
+    assert await body(response, 401, "Unauthorized") == "log in first"
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_a_redirect_is_no_problem() -> None:
+    response = await ask("/moves")
+    assert (response.status, response.headers["Location"]) == (302, "/elsewhere")
+
+
+async def test_an_exception_is_logged_and_its_text_kept_from_the_client(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    detail = await body(await ask("/fails"), 500, "Internal Server Error")
+    assert "secret" not in detail
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.exc_info
+    assert "secret of the server" in str(record.exc_info[1])
+
+
+def test_a_problem_carries_the_headers_it_is_given() -> None:
+    assert problem(503, "full", {"Retry-After": "1"}).headers["Retry-After"] == "1"
