@@ -27,8 +27,8 @@ distribution and any count, which is why alerts take it:
   Dvoretzky-Kiefer-Wolfowitz inequality, Annals of Probability 18 (1990). For two samples: F. Wei,
   R. Dudley, Statistics and Probability Letters 82 (2012).
 - Wasserstein-1: at most noise / sqrt(n) on average (``randsvc.model.baselines``), and more
-  than that by t in at most exp(-n t^2 / (2 sd^2)) where the tails are those of a normal distribution; S. Bobkov,
-  M. Ledoux: One-dimensional empirical measures (2019).
+  than that by t in at most exp(-n t^2 / (2 sd^2)) where the tails are those of a normal
+  distribution; S. Bobkov, M. Ledoux: One-dimensional empirical measures (2019).
 
 For two samples 1/n is 1/n + 1/m. What interpolation adds, ``BIN_ERROR``, is on top.
 """
