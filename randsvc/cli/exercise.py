@@ -12,10 +12,10 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.markdown import Markdown
 
+from randsvc.errors import ConfigurationError
 from randsvc.project import ROOT
 from randsvc.stack.native import NativeError
 from randsvc.stack.programs import StackError
-from randsvc.telemetry.environment import ConfigurationError
 
 if TYPE_CHECKING:
     from randsvc.course import Exercise

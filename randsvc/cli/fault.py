@@ -7,8 +7,8 @@ from urllib.error import HTTPError, URLError
 
 from cyclopts import App, Parameter
 
+from randsvc.errors import ConfigurationError
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS
-from randsvc.telemetry.environment import ConfigurationError
 
 __all__ = ("fault_app",)
 

@@ -10,9 +10,9 @@ from cyclopts.config import Env
 
 from randsvc import __version__, logs
 from randsvc.cli.fault import fault_app
+from randsvc.errors import ConfigurationError
 from randsvc.service.run import serve_auth, serve_random
 from randsvc.settings import AuthSettings, Settings, unknown_variable
-from randsvc.telemetry.environment import ConfigurationError
 
 __all__ = ("main",)
 

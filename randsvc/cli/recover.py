@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from randsvc import times
+from randsvc.errors import ConfigurationError
 from randsvc.histograms import baseline_file, from_prometheus
 from randsvc.histograms.binned import Binned
 from randsvc.histograms.from_prometheus import RecoveryError
 from randsvc.prometheus_api import PrometheusError
 from randsvc.telemetry.catalogue import DELAY, REQUEST_DURATION, VALUE, Metric
-from randsvc.telemetry.environment import ConfigurationError
 
 __all__ = ("baseline_app", "recover_app")
 

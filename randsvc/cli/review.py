@@ -12,9 +12,9 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from randsvc.errors import ConfigurationError
 from randsvc.prometheus_api import Prometheus, PrometheusError
 from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, REQUEST_DURATION
-from randsvc.telemetry.environment import ConfigurationError
 from randsvc.times import iso, moment
 
 __all__ = ("review_app",)

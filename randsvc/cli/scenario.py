@@ -11,11 +11,11 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
+from randsvc.errors import ConfigurationError
 from randsvc.incidents import run as scenario_run
 from randsvc.incidents import scenario as scenarios
 from randsvc.incidents.run import Addresses, Verdict
 from randsvc.incidents.scenario import Load, Scenario, ScenarioError, SetFault, Step, StopProgram
-from randsvc.telemetry.environment import ConfigurationError
 
 __all__ = ("scenario_app",)
 

@@ -322,9 +322,11 @@ async def _sent(load: Load, stack: "_Stack", say: Say) -> AsyncIterator[None]:
     url = f"{stack.addresses.service.rstrip('/')}/random"
     _refuse_public(url)
     if load.of_limit is not None:
-        limit = await stack.number('sum(randsvc_concurrency_limit{job="randsvc"})')
+        limit = await stack.number('sum(http_server_concurrency_limit{job="randsvc"})')
         if not limit:
-            raise ScenarioError("Prometheus knows no randsvc_concurrency_limit: no load to aim at")
+            raise ScenarioError(
+                "Prometheus knows no http_server_concurrency_limit: no load to aim at"
+            )
         at_once = min(AT_ONCE, round(load.of_limit * limit))
         say(f"{at_once} requests are always in flight")
     else:

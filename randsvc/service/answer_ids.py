@@ -15,8 +15,8 @@ from itsdangerous import BadSignature, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 from itsdangerous.signer import SigningAlgorithm
 
+from randsvc.errors import ConfigurationError
 from randsvc.telemetry.catalogue import SOURCES
-from randsvc.telemetry.environment import ConfigurationError
 
 __all__ = ("SECRET_BYTES", "Answer", "AnswerIds", "ExpiredError", "ForgedError")
 

@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
+from randsvc.errors import ConfigurationError
 from randsvc.service.answer_ids import Answer
-from randsvc.telemetry.environment import ConfigurationError
 
 __all__ = ("Seen", "SeenError")
 

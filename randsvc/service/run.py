@@ -12,6 +12,7 @@ from functools import partial
 
 from yarl import URL
 
+from randsvc.errors import ConfigurationError
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS
 from randsvc.service.login_app import make_auth_app
 from randsvc.service.random_app import make_app
@@ -21,7 +22,6 @@ from randsvc.service.workers import supervised
 from randsvc.settings import AuthSettings, ServerSettings, Settings
 from randsvc.simulation.users import Login, simulated_users
 from randsvc.telemetry.catalogue import DELAY, VALUE
-from randsvc.telemetry.environment import ConfigurationError
 
 __all__ = ("serve_auth", "serve_random")
 

@@ -14,12 +14,12 @@ from aiohttp import web
 from yarl import URL
 
 from randsvc.distributions import Distribution
+from randsvc.errors import ConfigurationError
 from randsvc.faults.faults import Fault, Faults
 from randsvc.management.app import make_management_app
 from randsvc.management.console import Console
 from randsvc.settings import ServerSettings
 from randsvc.telemetry.catalogue import Metric
-from randsvc.telemetry.environment import ConfigurationError
 from randsvc.telemetry.pipeline import Telemetry
 
 __all__ = ("announce", "crash", "listening", "management_site", "ports", "served", "termination")

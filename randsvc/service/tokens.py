@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import jwt
 
-from randsvc.telemetry.environment import ConfigurationError
+from randsvc.errors import ConfigurationError
 
 __all__ = ("SECRET_BYTES", "TokenError", "Tokens")
 

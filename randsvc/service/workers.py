@@ -16,6 +16,7 @@ from pathlib import Path
 import uvloop
 
 from randsvc import logs
+from randsvc.errors import ConfigurationError
 from randsvc.faults.faults import RANDOM_FAULTS, Faults
 from randsvc.management.console import Console
 from randsvc.service.random_app import make_app
@@ -29,7 +30,7 @@ from randsvc.service.serving import (
     url_of,
 )
 from randsvc.settings import Settings
-from randsvc.telemetry.environment import ConfigurationError, choices
+from randsvc.telemetry.environment import choices
 from randsvc.telemetry.pipeline import Telemetry
 
 __all__ = ("supervised",)

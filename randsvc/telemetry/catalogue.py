@@ -74,14 +74,17 @@ ACTIVE_REQUESTS = Metric(
     description="Number of requests in a handler now.",
     attributes=("http.request.method", "url.scheme"),
 )
+# The semantic conventions have no word for these two. The first is named as they name a limit,
+# https://opentelemetry.io/docs/specs/semconv/general/naming/#instrument-naming, the second after
+# what prom-client calls it in Node.js, nodejs_eventloop_lag_seconds.
 CONCURRENCY_LIMIT = Metric(
-    name="randsvc.concurrency.limit",
+    name="http.server.concurrency.limit",
     kind="gauge",
     unit="{request}",
     description="Number of requests in a handler at which more are shed with 503.",
 )
 EVENT_LOOP_LAG = Metric(
-    name="randsvc.event_loop.lag",
+    name="asyncio.event_loop.lag",
     kind="histogram",
     unit="s",
     description="How much later than asked a timer of the event loop ran.",

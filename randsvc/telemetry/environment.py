@@ -7,11 +7,9 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 
-__all__ = ("ConfigurationError", "choices", "disabled", "otlp_endpoint", "otlp_protocol")
+from randsvc.telemetry.errors import ConfigurationError
 
-
-class ConfigurationError(Exception):
-    """A setting that cannot be: one line that names it, its value and what was expected."""
+__all__ = ("choices", "disabled", "otlp_endpoint", "otlp_protocol")
 
 
 def disabled(environ: Mapping[str, str]) -> bool:

@@ -88,7 +88,7 @@ MISTAKES = {
     ),
     "a number for a share": rules(
         "job:saturation:ratio is 6 where 3 of 100 are in a handler in each of two instances",
-        ('            / sum by (job) (randsvc_concurrency_limit{job="randsvc"})\n', ""),
+        ('            / sum by (job) (http_server_concurrency_limit{job="randsvc"})\n', ""),
     ),
     "no alert": rules("there is no rule with alert: TooManyErrors", ("TooManyErrors", "Errors")),
     "no level": rules("has no label level: major", ("level: major", "team: shop")),

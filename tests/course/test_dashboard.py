@@ -26,7 +26,7 @@ BUCKETS = TRAFFIC.replace("sum (", "sum by (le) (").replace("_count", "_bucket")
 P99 = f"histogram_quantile(0.99, {BUCKETS})"
 SHARE = f" or vector(0)) / {TRAFFIC}"
 ACTIVE = 'sum (http_server_active_requests{job=\\"randsvc\\"})'
-LIMIT = ' / sum (randsvc_concurrency_limit{job=\\"randsvc\\"})'
+LIMIT = ' / sum (http_server_concurrency_limit{job=\\"randsvc\\"})'
 
 MISTAKES = {
     "no JSON": board("dashboard.json is no JSON", ('"panels": [', '"panels": [,')),

@@ -7,11 +7,11 @@ import pytest
 from scipy import integrate, stats
 
 from randsvc.distributions import parse
+from randsvc.errors import ConfigurationError
 from randsvc.histograms.baseline_file import Baseline, save
 from randsvc.histograms.binned import Bin
 from randsvc.model.baselines import LEVELS, baselines, described
 from randsvc.settings import Settings
-from randsvc.telemetry.environment import ConfigurationError
 
 NORMAL = stats.norm(50, 10)
 

@@ -47,11 +47,11 @@ SIGNALS = {
     f'{BUCKETS}{{instance="b",http_route="/random",le="+Inf"}}': "0+100x60",
     'http_server_active_requests{instance="a",http_request_method="GET"}': "3+0x60",
     'http_server_active_requests{instance="a",http_request_method="POST"}': "1+0x60",
-    'randsvc_concurrency_limit{instance="a"}': "10+0x60",
-    'randsvc_concurrency_limit{instance="b"}': "10+0x60",
-    'randsvc_event_loop_lag_seconds_bucket{instance="a",le="0.001"}': "0+50x60",
-    'randsvc_event_loop_lag_seconds_bucket{instance="a",le="0.01"}': "0+100x60",
-    'randsvc_event_loop_lag_seconds_bucket{instance="a",le="+Inf"}': "0+100x60",
+    'http_server_concurrency_limit{instance="a"}': "10+0x60",
+    'http_server_concurrency_limit{instance="b"}': "10+0x60",
+    'asyncio_event_loop_lag_seconds_bucket{instance="a",le="0.001"}': "0+50x60",
+    'asyncio_event_loop_lag_seconds_bucket{instance="a",le="0.01"}': "0+100x60",
+    'asyncio_event_loop_lag_seconds_bucket{instance="a",le="+Inf"}': "0+100x60",
     'process_cpu_time_seconds_total{instance="a",cpu_mode="user"}': "0+2x60",
     'process_cpu_time_seconds_total{instance="a",cpu_mode="system"}': "0+1x60",
     'process_cpu_time_seconds_total{instance="b",cpu_mode="user"}': "0+0.5x60",
@@ -109,7 +109,7 @@ SIGNALS_EXPECTED: dict[str, Expected] = {
         'instance="b"': 0,
     },
     # 10/s, 5 of them up to 0.001, 5 between 0.001 and 0.01: rank 9.9.
-    "job_instance_quantile:randsvc_event_loop_lag_seconds:histogram_quantile_rate1m": {
+    "job_instance_quantile:asyncio_event_loop_lag_seconds:histogram_quantile_rate1m": {
         'instance="a",quantile="0.99"': 0.001 + 0.009 * 4.9 / 5,
     },
     "job_instance:process_cpu_time_seconds:rate1m": {'instance="a"': 0.3, 'instance="b"': 0.05},

@@ -5,9 +5,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from itsdangerous import Signer
 
+from randsvc.errors import ConfigurationError
 from randsvc.service.answer_ids import AnswerIds, ExpiredError, ForgedError
 from randsvc.telemetry.catalogue import SOURCES
-from randsvc.telemetry.environment import ConfigurationError
 from tests.support.breaking import Clock
 
 SECRET = "s" * 32

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from randsvc.errors import ConfigurationError
 from randsvc.service import feedback_store
 from randsvc.service.answer_ids import Answer
 from randsvc.service.feedback_store import Seen, SeenError
-from randsvc.telemetry.environment import ConfigurationError
 from tests.support.breaking import Clock
 
 Make = Callable[..., Seen]

@@ -1,9 +1,9 @@
 import jwt
 import pytest
 
+from randsvc.errors import ConfigurationError
 from randsvc.service import tokens
 from randsvc.service.tokens import TokenError, Tokens
-from randsvc.telemetry.environment import ConfigurationError
 from tests.support.breaking import Clock
 
 SECRET = "s" * 32

@@ -158,7 +158,7 @@ PROBE = {
     for service in ("randsvc", "auth")
 }
 LIMIT = {
-    service: f'randsvc_concurrency_limit{{job="{service}",instance="a"}}'
+    service: f'http_server_concurrency_limit{{job="{service}",instance="a"}}'
     for service in ("randsvc", "auth")
 }
 FULL = 'job:http_server_active_requests_per_limit:ratio{job="randsvc"}'
@@ -188,7 +188,7 @@ def ticks(
     phases: Mapping[str, Phases], job: str = "randsvc", instance: str = "a"
 ) -> dict[str, str]:
     """Give the event loop's lag: as ``requests``, of the kinds fast, dull and so on."""
-    name = "randsvc_event_loop_lag_seconds_bucket"
+    name = "asyncio_event_loop_lag_seconds_bucket"
     found, below = {}, []
     bounds = {"0.001": "fast", "0.1": "", "0.25": "late", "0.5": "blocked", "+Inf": ""}
     for bound, kind in bounds.items():
@@ -217,7 +217,7 @@ def world(steps: int, changes: Mapping[str, str]) -> dict[str, str]:
         **{f'{metric}{{job="another"}}': counter([(steps, 7)]) for metric in FAILURES},
         predictions("fallback", "another"): counter([(steps, 100_000)]),
         FULL.replace("randsvc", "another"): alive,
-        'randsvc_concurrency_limit{job="another"}': alive,
+        'http_server_concurrency_limit{job="another"}': alive,
         **{series.replace("blackbox", "another"): alive for series in PROBE.values()},
     }
     return healthy | decoys | dict(changes)

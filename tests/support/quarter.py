@@ -297,7 +297,7 @@ class Quarter:
         for service in ("randsvc", "auth"):
             seen = self.seen(service)
             labels = {"job": service, "instance": "x"}
-            yield self._series("randsvc_concurrency_limit", labels, seen, ones * 100)
+            yield self._series("http_server_concurrency_limit", labels, seen, ones * 100)
         seen = self.seen("randsvc")
         yield self._series("up", {"job": "randsvc-management"}, seen, ones)
         yield self._series(

@@ -1,6 +1,7 @@
 import pytest
 
-from randsvc.telemetry.environment import ConfigurationError, choices, disabled, otlp_protocol
+from randsvc.telemetry.environment import choices, disabled, otlp_protocol
+from randsvc.telemetry.errors import ConfigurationError
 
 KNOWN = ("otlp", "prometheus")
 

@@ -7,7 +7,7 @@ import pytest
 from randsvc.telemetry import pipeline
 from randsvc.telemetry.accumulator import Reading
 from randsvc.telemetry.catalogue import METRICS, Metric
-from randsvc.telemetry.environment import ConfigurationError
+from randsvc.telemetry.errors import ConfigurationError
 from randsvc.telemetry.http_server import _Gauge
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.telemetry.readers import InMemoryReader, PullReader
@@ -93,7 +93,7 @@ async def test_what_another_application_never_observes_is_not_exported() -> None
         "process_cpu_time_seconds_total",
         "process_memory_usage_bytes",
         "process_unix_file_descriptor_count",
-        "randsvc_event_loop_lag_seconds",
+        "asyncio_event_loop_lag_seconds",
     }
     assert 'service_name="shop",service_version="1.2"' in rendered
 
@@ -109,7 +109,7 @@ async def test_a_blocked_event_loop_is_seen_as_lag(
         await asyncio.sleep(0.15)
         time.sleep(0.5)  # noqa: ASYNC251 - that is the point
         await asyncio.sleep(0.15)
-    (point,) = read()["randsvc.event_loop.lag"].values()
+    (point,) = read()["asyncio.event_loop.lag"].values()
     assert point.max > 0.3
 
 
