@@ -48,11 +48,15 @@ coverage: $(VENV)/dev.stamp  ## run the tests, and list the lines of ours that n
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: check
-check: $(VENV)/dev.stamp  ## lint, format, types, layers, and whether what is generated is up to date
+check: $(VENV)/dev.stamp  ## lint, format, types, layers, dead code, dependencies, and whether what is generated is up to date
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/deptry .
+	$(BIN)/deptry randsvc --known-first-party randsvc --ignore DEP002 --non-dev-dependency-groups generate,course
+	$(BIN)/vulture
+	$(BIN)/vulture randsvc benchmarks scenarios course tests
 	$(BIN)/python -m randsvc.generate --check
 
 .PHONY: generate

@@ -23,15 +23,15 @@ from randsvc.distributions import Distribution, parse, parse_delay
 __all__ = ("AuthSettings", "ServerSettings", "Settings", "unknown_variable")
 
 
-def _value(type_: type, tokens: Sequence[Token]) -> Distribution:
+def _value(_type: type, tokens: Sequence[Token]) -> Distribution:
     return parse(tokens[0].value)
 
 
-def _delay(type_: type, tokens: Sequence[Token]) -> Distribution:
+def _delay(_type: type, tokens: Sequence[Token]) -> Distribution:
     return parse_delay(tokens[0].value)
 
 
-def _http_url(type_: type, value: str | None) -> None:
+def _http_url(_type: type, value: str | None) -> None:
     if value is not None and not _is_http(value):
         raise ValueError("Expected a URL such as http://localhost:8081")
 
@@ -44,7 +44,7 @@ def _is_http(text: str) -> bool:
     return url.scheme in ("http", "https") and bool(url.host)
 
 
-def _links(type_: type, tokens: Sequence[Token]) -> Mapping[str, str]:
+def _links(_type: type, tokens: Sequence[Token]) -> Mapping[str, str]:
     links = {}
     for part in filter(None, map(str.strip, tokens[0].value.split(","))):
         name, _, url = part.partition("=")
@@ -61,7 +61,7 @@ PASSWORD = "random"  # noqa: S105 - it is known to everybody, and guards random 
 _ONE: dict[str, Any] = {
     "n_tokens": 1,
     "accepts_keys": False,
-    "env_var_split": lambda type_, text, delimiter=None: [text],
+    "env_var_split": lambda _type, text, **_: [text],
 }
 
 Port = Annotated[int, Parameter(validator=Number(gte=0, lte=65535))]

@@ -25,8 +25,6 @@ from randsvc.project import ROOT
 from randsvc.stack import native
 
 KEPT = ROOT / ".cache/month"
-CLEARS = 3 * 3600
-"""Seconds that a month must last longer than an incident in it."""
 PIECE = 2 * DAY
 """Of a month that is replayed beside others, for a part that does not look back for days."""
 

@@ -129,7 +129,7 @@ def shares(
     title: str, says: str, edges: Sequence[float], by_name: Mapping[str, Values], unit: str
 ) -> Picture:
     """Shares of bins side by side, as outlines."""
-    figure, axes = _figure(2.4, over_time=False)
+    figure, axes = _figure(2.4)
     for (name, values), (colour, dash) in zip(by_name.items(), cycle(_STYLES), strict=False):
         axes.stairs(values, edges, color=colour, linestyle=dash, linewidth=1.4, label=name)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
@@ -158,7 +158,7 @@ def spark(values: Values, width: int = _WIDTH) -> str:
     )
 
 
-def _figure(height: float, *, over_time: bool = True) -> tuple[Figure, Axes]:
+def _figure(height: float) -> tuple[Figure, Axes]:
     with mpl.rc_context({"font.size": 9, "font.family": "sans-serif"}):
         # Not pyplot: it keeps figures, and wants a screen.
         figure = Figure(figsize=(9, height), layout="constrained")
