@@ -18,11 +18,11 @@ run: $(VENV)/run.stamp  ## run the service with simulated users: no Docker, no r
 
 .PHONY: stack
 stack: $(VENV)/dev.stamp  ## run the whole chain natively: service, Collector, Prometheus, Alertmanager
-	$(BIN)/python -m randsvc.stack.stack
+	$(BIN)/randsvc stack
 
 .PHONY: tools
 tools: $(VENV)/dev.stamp  ## build the native programs, and print their folder
-	@$(BIN)/python -m randsvc.stack.native
+	@$(BIN)/python -m randsvc.stack.build
 
 # --------------------------------------------------------------------------------------------- work on it
 
@@ -40,7 +40,7 @@ packages:
 SIDE_BY_SIDE := --numprocesses=3 --dist=loadscope --no-loadscope-reorder
 .PHONY: test
 test: packages $(VENV)/dev.stamp  ## run every test, real programs included
-	@if command -v go >/dev/null; then $(BIN)/python -m randsvc.stack.native >/dev/null; fi
+	@if command -v go >/dev/null; then $(BIN)/python -m randsvc.stack.build >/dev/null; fi
 	$(BIN)/pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: coverage

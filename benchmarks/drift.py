@@ -26,7 +26,6 @@ from rich.progress import Progress
 from rich.table import Table
 from scipy import stats
 
-from benchmarks.promtool import run_rules
 from randsvc.generate import alert_files
 from randsvc.model.baselines import Described, baselines
 from randsvc.rules.drift import ALPHA, KS_PER_FLOOR, MIX, PER_SD, d1_floor, ks_floor
@@ -34,6 +33,7 @@ from randsvc.rules.feedback import CHANCE
 from randsvc.rules.ml_alerts import EFFECTS, FOUND_AT, MIX_MOVED
 from randsvc.rules.time_scale import DEMO, PRODUCTION, TimeScale
 from randsvc.settings import Settings
+from randsvc.stack.promtool import RULE_FILE, run_rule_tests
 from randsvc.times import seconds
 
 RESULTS = Path(__file__).with_name("drift-results.md")
@@ -386,7 +386,19 @@ def _by_promtool(
     samples = [{"labels": f'{{level="{level}"}}', "value": 1} for level in sorted(levels)]
     alert = 'count by (level) (group by (level) (ALERTS{alertname="RandsvcValueShifted"}))'
     expected.append({"expr": alert, "eval_time": at, "exp_samples": samples})
-    return run_rules(rules, series, expected, step=scrape)
+    tests = {
+        "rule_files": [RULE_FILE],
+        "evaluation_interval": f"{scrape}s",
+        "tests": [
+            {
+                "interval": f"{scrape}s",
+                "input_series": [{"series": s, "values": v} for s, v in series.items()],
+                "promql_expr_test": expected,
+            }
+        ],
+    }
+    done = run_rule_tests(tests, rules)
+    return done.stdout if done.returncode else ""
 
 
 def main() -> int:

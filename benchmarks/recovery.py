@@ -39,7 +39,8 @@ from randsvc.recovery.families import FAMILIES, Family, cut
 from randsvc.recovery.fit import Fit, fit, ranked, refitted
 from randsvc.recovery.goodness import goodness
 from randsvc.recovery.summary import summarise
-from randsvc.stack.stack import running, wait_until
+from randsvc.stack.run import run_stack
+from randsvc.stack.supervisor import wait_until
 from randsvc.telemetry.accumulator import Histogram
 from randsvc.telemetry.aggregate import ExponentialAggregate, upper_bound
 from randsvc.telemetry.catalogue import VALUE
@@ -148,7 +149,7 @@ def from_raw(values: Sequence[float], sd: float, near: Fit) -> Fit:
 
 def through_everything(samples: Mapping[str, Sequence[float]]) -> dict[str, Binned]:
     """Samples by name through SDK, Collector and Prometheus, and read back."""
-    with running(services=[], free_ports=True, interval="1s") as stack:
+    with run_stack(services=[], free_ports=True, interval="1s") as stack:
         reader = PushReader(
             OTLPMetricExporter(endpoint=stack.url("otel-collector:4318", "/v1/metrics"))
         )

@@ -22,7 +22,8 @@ from benchmarks.month.incidents import INCIDENTS, Incident
 from benchmarks.month.replay import Part, Raised, Replayed, ReplayError, parts, replay, rules
 from benchmarks.month.world import DAY, SCRAPE, Array, Series, World
 from randsvc.project import ROOT
-from randsvc.stack import native
+from randsvc.stack.build import BuildError
+from randsvc.stack.promtool import find_promtool
 
 KEPT = ROOT / ".cache/month"
 PIECE = 2 * DAY
@@ -50,9 +51,9 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
     given = parser.parse_args(arguments)
     console = console or Console(width=150, soft_wrap=True)
     try:
-        promtool = native.build() / "promtool"
-        return _both(given, promtool, console)
-    except (native.NativeError, ReplayError) as error:
+        find_promtool()
+        return _both(given, console)
+    except (BuildError, ReplayError) as error:
         console.print(str(error), markup=False)
         return 1
     except KeyboardInterrupt:
@@ -74,7 +75,7 @@ def _days(text: str) -> float:
     return value
 
 
-def _both(given: argparse.Namespace, promtool: Path, console: Console) -> int:
+def _both(given: argparse.Namespace, console: Console) -> int:
     chosen = [part for part in parts(rules()) if given.alert in part.name]
     incidents = [
         incident
@@ -91,7 +92,6 @@ def _both(given: argparse.Namespace, promtool: Path, console: Console) -> int:
             name,
             world,
             chosen,
-            promtool,
             console,
             kept=None if given.fresh else KEPT,
             beside=None if name == "healthy" else months["healthy"],
@@ -124,7 +124,6 @@ def run(
     name: str,
     world: World,
     chosen: Sequence[Part],
-    promtool: Path,
     console: Console,
     *,
     kept: Path | None = None,
@@ -157,7 +156,7 @@ def run(
 
         def one(job: tuple[Part, Sequence[Series], float, float]) -> tuple[Part, Replayed]:
             part, read, begin, end = job
-            done = replay(part, read, begin, end, promtool, kept)
+            done = replay(part, read, begin, end, kept)
             progress.advance(task)
             return part, done
 

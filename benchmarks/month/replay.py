@@ -14,8 +14,6 @@ import json
 import math
 import os
 import re
-import subprocess
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +29,7 @@ from benchmarks.month.world import DAY, SCRAPE, Series
 from randsvc.project import ROOT
 from randsvc.rules.alerts import WATCHDOG
 from randsvc.rules.time_scale import PRODUCTION
+from randsvc.stack.promtool import RULE_FILE, find_promtool, run_rule_tests
 from randsvc.times import seconds
 
 __all__ = ("Part", "Raised", "ReplayError", "Replayed", "needed", "parts", "replay", "rules")
@@ -206,7 +205,6 @@ def replay(
     series: Iterable[Series],
     begin: float,
     end: float,
-    promtool: Path,
     kept: Path | None = None,
 ) -> Replayed:
     """Give what a part raised from ``begin`` to ``end``, in seconds since the month began.
@@ -232,12 +230,12 @@ def replay(
         {"name": "seen", "rules": _seen(part.interval)},
     ]
     asked = {
-        "rule_files": ["rules.json"],
+        "rule_files": [RULE_FILE],
         "evaluation_interval": f"{part.interval}s",
         "group_eval_order": ["rules", "seen"],
         "tests": [test],
     }
-    said = _said(json.dumps({"groups": groups}), json.dumps(asked), promtool, kept)
+    said = _run_promtool({"groups": groups}, asked, kept)
     answers = _answers(said)
     expected = last // part.interval + 1
     evaluations = round(answers.get(("count", last), {}).get(_WATCHDOG, 0))
@@ -251,21 +249,17 @@ def replay(
     return Replayed(tuple(raised), counted)
 
 
-def _said(rules_file: str, test_file: str, promtool: Path, kept: Path | None) -> str:
-    """Give what promtool says to a test; what it said to the very same one is kept.
+def _run_promtool(rules: object, tests: Mapping[str, Any], kept: Path | None) -> str:
+    """Return the output of promtool; that of the same test in an earlier run is in ``kept``.
 
-    So a month that was interrupted goes on where it stopped.
+    So a month that was interrupted continues where it stopped.
     """
-    digest = hashlib.sha256("\0".join((rules_file, test_file, str(promtool))).encode())
+    asked = json.dumps([rules, tests, str(find_promtool())])
+    digest = hashlib.sha256(asked.encode())
     before = kept / f"{digest.hexdigest()}.txt" if kept else None
     if before and before.is_file():
         return before.read_text()
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "rules.json").write_text(rules_file)
-        path = Path(folder) / "test.json"
-        path.write_text(test_file)
-        done = subprocess.run([promtool, "test", "rules", path], capture_output=True, text=True)
-    said = done.stdout + done.stderr
+    said = run_rule_tests(tests, rules).stdout
     if before:
         before.parent.mkdir(parents=True, exist_ok=True)
         unfinished = before.with_suffix(f".{os.getpid()}.{threading.get_ident()}")

@@ -14,7 +14,7 @@ from rich.markdown import Markdown
 
 from randsvc.errors import ConfigurationError
 from randsvc.project import ROOT
-from randsvc.stack.native import NativeError
+from randsvc.stack.build import BuildError
 from randsvc.stack.programs import StackError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def check(
     with console.status("your work is being run"):
         try:
             grade = exercise.grade(folder.resolve())
-        except (NativeError, StackError) as error:
+        except (BuildError, StackError) as error:
             raise ConfigurationError(str(error)) from error
     for title in grade.passed:
         console.print(f"[green]✓[/green] {title}")
@@ -95,7 +95,7 @@ def run_(
         exercise.play(seed, partial(console.print, markup=False))
     except KeyboardInterrupt:
         return
-    except (NativeError, StackError) as error:
+    except (BuildError, StackError) as error:
         raise ConfigurationError(str(error)) from error
 
 

@@ -27,6 +27,17 @@ app.command(fault_app)
 app.command(
     "randsvc.cli.scenario:scenario_app", name="scenario", help="Run an incident, see its alert."
 )
+app.command(
+    "randsvc.cli.stack:stack_app",
+    name="stack",
+    help="""Run the whole chain without containers, until Ctrl-C.
+
+    It runs both services with simulated users, the Collector, Prometheus, Alertmanager, and an
+    inbox for notifications. RANDSVC_* and OTEL_* variables set up the services. In a terminal, type
+    `stop NAME` or `start NAME` to stop or start one of the programs.
+    """,
+)
+app.command("randsvc.cli.users:users_app", name="users", help="Send requests as simulated users.")
 app.command("randsvc.cli.exercise:exercise_app", name="exercise", help="Exercises of the course.")
 app.command("randsvc.cli.recover:recover_app", name="recover", help="Recover a distribution.")
 app.command("randsvc.cli.recover:baseline_app", name="baseline", help="Keep a distribution.")

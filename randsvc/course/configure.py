@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,12 +14,12 @@ import yaml
 
 from randsvc.course.exercise import Exercise, WorkError
 from randsvc.course.promql import Node, averages, misused, parsed, types, unknown
-from randsvc.course.stories import Asked, Told, told
+from randsvc.course.stories import Asked, Told, evaluate
 from randsvc.course.watched import PULLED, prometheus
-from randsvc.stack import native
-from randsvc.stack.programs import Program
-from randsvc.stack.programs import randsvc as randsvc_program
-from randsvc.stack.stack import Stack, free_addresses, started, wait_until
+from randsvc.stack.addresses import find_free_addresses
+from randsvc.stack.programs import Program, make_randsvc
+from randsvc.stack.promtool import run_promtool
+from randsvc.stack.supervisor import Stack, run_programs, wait_until
 
 __all__ = ("CONFIGURE",)
 
@@ -74,10 +73,10 @@ def _read(folder: Path) -> _Work:
     path = folder / "prometheus.yml"
     if not path.is_file():
         raise WorkError(f"there is no {path}")
-    done = _promtool("check", "config", str(path))
+    done = run_promtool("check", "config", path, timeout=60)
     if done.returncode:
-        # A heading a file, then FAILED: and what is wrong with it, on that line or the next.
-        said = done.stderr.partition("FAILED:")[2] or done.stderr
+        # A heading for each file; the error follows FAILED:, on the same line or the next.
+        said = done.stdout.partition("FAILED:")[2] or done.stdout
         raise WorkError(f"promtool check config: {' '.join(said.split())}")
     config = yaml.safe_load(path.read_text()) or {}
     files = [found for glob in config.get("rule_files") or () for found in folder.glob(glob)]
@@ -91,7 +90,7 @@ def _read(folder: Path) -> _Work:
 @contextmanager
 def _system(work: _Work) -> Iterator[Stack]:
     """Run the service with users, as `make run` does, on ports of its own."""
-    book = free_addresses()
+    book = find_free_addresses()
     # Some are slow, so that an average is no quantile.
     env = {
         **PULLED,
@@ -100,7 +99,7 @@ def _system(work: _Work) -> Iterator[Stack]:
     }
     with (
         tempfile.TemporaryDirectory() as folder,
-        started([randsvc_program(book, env=env)], book, Path(folder)) as stack,
+        run_programs([make_randsvc(book, env=env)], book, Path(folder)) as stack,
     ):
         yield stack
 
@@ -108,8 +107,8 @@ def _system(work: _Work) -> Iterator[Stack]:
 def _observe(work: _Work, system: Stack) -> _Seen:
     expressions = {str(rule["expr"]) for rule in work.rules}
     with tempfile.TemporaryDirectory() as folder:
-        book = {**free_addresses(), "randsvc:9464": system.book["randsvc:9464"]}
-        with started([_prometheus(work, book, Path(folder))], book, Path(folder)) as stack:
+        book = {**find_free_addresses(), "randsvc:9464": system.book["randsvc:9464"]}
+        with run_programs([_prometheus(work, book, Path(folder))], book, Path(folder)) as stack:
             trees = {expr: parsed(stack, expr) for expr in expressions}
             there = {rule.get("record") for rule in work.rules}
             asked = [record for record in RECORDS if record in there]
@@ -135,7 +134,7 @@ def _observe(work: _Work, system: Stack) -> _Seen:
         recorded={record: bool(series) for record, series in found.items()},
         trees=trees,
         types=known,
-        told=told(lambda *arguments: _promtool(*arguments).stderr, work.rule_files, ASKED),
+        told=evaluate(work.rule_files, ASKED),
         labels=labels,
     )
 
@@ -161,15 +160,6 @@ def _prometheus(work: _Work, book: Mapping[str, str], folder: Path) -> Program:
     for job in config.get("scrape_configs") or ():
         job.update({key: value for key, value in faster.items() if key in job})
     return prometheus(config, book, folder)
-
-
-def _promtool(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(  # noqa: S603
-        [f"{native.build()}/promtool", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
 
 
 def _scraped(seen: _Seen) -> str | None:

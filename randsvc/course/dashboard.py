@@ -12,8 +12,8 @@ from typing import Any
 from randsvc.course.exercise import Exercise, WorkError
 from randsvc.course.promql import Node, averages, misused, parsed, types, values
 from randsvc.course.watched import PULLED, set_fault, watched
-from randsvc.stack.programs import randsvc as randsvc_program
-from randsvc.stack.stack import Stack
+from randsvc.stack.programs import make_randsvc
+from randsvc.stack.supervisor import Stack
 from randsvc.telemetry.catalogue import ACTIVE_REQUESTS, CONCURRENCY_LIMIT, REQUEST_DURATION
 
 __all__ = ("DASHBOARD",)
@@ -116,7 +116,7 @@ def _system(work: Work) -> Iterator[_System]:
         # Of lasting tails a mean knows nothing.
         "RANDSVC_DELAY": "mixture(0.97*constant(value=0.01), 0.03*constant(value=0.4))",
     }
-    with watched(partial(randsvc_program, env=env)) as stack:
+    with watched(partial(make_randsvc, env=env)) as stack:
         time.sleep(SETTLED)
         healthy = time.time()
         # A third fails, a quarter takes two seconds, and these fill a third of the handlers.

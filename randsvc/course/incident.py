@@ -13,9 +13,10 @@ from typing import Any
 from randsvc.course.exercise import Exercise, Say, WorkError, read_answer
 from randsvc.course.promql import Node, misused, parsed, selected, types, unknown, values
 from randsvc.course.watched import PULLED, hold, set_fault, watched
-from randsvc.stack import native
-from randsvc.stack.programs import auth, randsvc, users
-from randsvc.stack.stack import AddressBook, Stack, well_known_addresses
+from randsvc.stack.addresses import WELL_KNOWN_ADDRESSES, AddressBook
+from randsvc.stack.build import find_cache
+from randsvc.stack.programs import make_auth, make_randsvc, make_users
+from randsvc.stack.supervisor import Stack
 
 __all__ = ("INCIDENT", "Fault", "fault_of", "record")
 
@@ -27,7 +28,7 @@ QUIET = (40, 80)
 """Seconds until something breaks."""
 USERS = 60
 """So many that a rare fault has shown before the check looks: of 4%, two dozen times."""
-RECORDS = native.cache().parent / "exercises"
+RECORDS = find_cache().parent / "exercises"
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,9 @@ def _moment(given: Any) -> datetime:
 def _running(book: AddressBook | None = None) -> Iterator[Stack]:
     """Run the services with users who log in, and Prometheus."""
     with watched(
-        partial(randsvc, env=PULLED),
-        partial(auth, env=PULLED),
-        partial(users, number=USERS),
+        partial(make_randsvc, env=PULLED),
+        partial(make_auth, env=PULLED),
+        partial(make_users, number=USERS),
         book=book,
     ) as stack:
         yield stack
@@ -166,7 +167,7 @@ def _break(stack: Stack, seed: int) -> None:
 def _play(seed: int, say: Say) -> None:
     """Run a healthy service, and break it after a while."""
     record(seed).unlink(missing_ok=True)
-    with _running(well_known_addresses()) as stack:
+    with _running(WELL_KNOWN_ADDRESSES) as stack:
         say(
             f"Two services have {USERS} users, and Prometheus is at {stack.url('prometheus:9090')}."
         )

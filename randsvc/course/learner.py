@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from randsvc.course.exercise import WorkError
-from randsvc.stack.stack import unused_ports, wait_until
+from randsvc.stack.addresses import find_unused_ports
+from randsvc.stack.supervisor import wait_until
 
 __all__ = ("Program", "running_program")
 
@@ -55,7 +56,7 @@ class Program:
 @contextmanager
 def running_program(path: Path) -> Iterator[Program]:
     """Run a Python file with PORT set to a free port; give it when it answers there."""
-    (port,) = unused_ports(1)
+    (port,) = find_unused_ports(1)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("wb") as output:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from randsvc.course.exercise import WorkError
-from randsvc.stack.stack import Stack
+from randsvc.stack.supervisor import Stack
 
 __all__ = ("Node", "averages", "misused", "parsed", "selected", "types", "unknown", "values")
 

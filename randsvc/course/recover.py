@@ -18,8 +18,9 @@ from randsvc.course.watched import PULLED, hold, watched
 from randsvc.distributions import Distribution, DistributionError, parse, parse_delay
 from randsvc.histograms import from_prometheus
 from randsvc.histograms.binned import Binned
-from randsvc.stack.programs import randsvc as randsvc_program
-from randsvc.stack.stack import wait_until, well_known_addresses
+from randsvc.stack.addresses import WELL_KNOWN_ADDRESSES
+from randsvc.stack.programs import make_randsvc
+from randsvc.stack.supervisor import wait_until
 from randsvc.telemetry.catalogue import DELAY, VALUE
 
 __all__ = ("RECOVER", "hidden")
@@ -88,7 +89,7 @@ def _env(seed: int) -> dict[str, str]:
 def _play(seed: int, say: Say) -> None:
     """Run the service of a seed, with users."""
     env = {**_env(seed), "RANDSVC_USERS": "40"}
-    with watched(partial(randsvc_program, env=env), book=well_known_addresses()) as stack:
+    with watched(partial(make_randsvc, env=env), book=WELL_KNOWN_ADDRESSES) as stack:
         say(f"A service of seed {seed}, 40 users, Prometheus at {stack.url('prometheus:9090')}.")
         say("Ctrl-C ends it. A minute tells a lot, five tell more.")
         hold(stack)
@@ -98,7 +99,7 @@ def _play(seed: int, say: Say) -> None:
 def _system(work: _Work) -> Iterator[Mapping[str, Binned]]:
     """Ask the service of the seed anew, and give what Prometheus has counted."""
     began = time.time()
-    with watched(partial(randsvc_program, env=_env(work.seed))) as stack:
+    with watched(partial(make_randsvc, env=_env(work.seed))) as stack:
         asyncio.run(_ask(stack.url("randsvc:8080", "/random")))
 
         def counted() -> dict[str, Binned]:

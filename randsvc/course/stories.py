@@ -1,16 +1,13 @@
 """Made-up traffic for rules, healthy and not, and what the rules make of it in promtool."""
 
 import re
-import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
+from randsvc.stack.promtool import run_rule_tests
 from randsvc.telemetry.catalogue import ACTIVE_REQUESTS, CONCURRENCY_LIMIT, REQUEST_DURATION
 
-__all__ = ("Asked", "Told", "told")
+__all__ = ("Asked", "Told", "evaluate")
 
 Asked = Mapping[str, tuple[str, str]]
 """Expressions, and the time of a story at which each is asked, such as 6m30s, by a name."""
@@ -104,15 +101,13 @@ STORIES: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def told(
-    promtool: Callable[[str, str, str], str], rule_files: Sequence[Path], asked: Asked
-) -> Told:
-    """Give what the rules of these files make of each story; ``promtool`` gives what it says."""
+def evaluate(rule_files: Sequence[Path], asked: Asked) -> Told:
+    """Evaluate the rules of these files over each story, in promtool."""
     tests = [
         {
             "interval": f"{STEP}s",
             "input_series": [{"series": name, "values": values} for name, values in series.items()],
-            # That nothing is expected makes promtool tell what there is.
+            # promtool prints the samples of an expression that is expected to have none.
             "promql_expr_test": [
                 {"expr": _of(story, expr), "eval_time": at, "exp_samples": []}
                 for expr, at in asked.values()
@@ -125,10 +120,7 @@ def told(
         "evaluation_interval": f"{STEP}s",
         "tests": tests,
     }
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "test.yml"
-        path.write_text(yaml.safe_dump(content, width=sys.maxsize))
-        said = promtool("test", "rules", str(path))
+    said = run_rule_tests(content).stdout
     found: dict[tuple[str, str], list[float]] = {}
     for expr, at, got in re.findall(r'expr: "(.*)", time: (\S+),\n.*\n\s+got: (.*)', said):
         values = re.findall(r"\} ([-+.\dE]+|NaN|[-+]Inf)(?=,|$)", got)

@@ -11,9 +11,10 @@ from pathlib import Path
 import yaml
 
 from randsvc.project import ROOT
-from randsvc.stack import native
-from randsvc.stack.programs import AddressBook, Program, Service
-from randsvc.stack.stack import Stack, free_addresses, started
+from randsvc.stack.addresses import AddressBook, find_free_addresses
+from randsvc.stack.build import build_programs
+from randsvc.stack.programs import Program, Service
+from randsvc.stack.supervisor import Stack, run_programs
 
 __all__ = ("PULLED", "hold", "prometheus", "set_fault", "watched")
 
@@ -31,7 +32,7 @@ def watched(
     It reads what is pulled, but for the faults that are on: whoever is to find one looks there.
     Our recording rules are there, our alerts are not.
     """
-    book = book or free_addresses()
+    book = book or find_free_addresses()
     with tempfile.TemporaryDirectory() as folder:
         programs = [service(book) for service in services]
         times = ("scrape_interval", "scrape_timeout", "evaluation_interval")
@@ -45,7 +46,7 @@ def watched(
             ],
         }
         last = prometheus(config, book, Path(folder))
-        with started([*programs, last], book, Path(folder)) as stack:
+        with run_programs([*programs, last], book, Path(folder)) as stack:
             yield stack
 
 
@@ -56,7 +57,7 @@ def prometheus(config: object, book: AddressBook, folder: Path) -> Program:
     return Program(
         name="prometheus",
         command=[
-            f"{native.build()}/prometheus",
+            f"{build_programs()}/prometheus",
             f"--config.file={target}",
             f"--storage.tsdb.path={folder}/data",
             f"--web.listen-address={book['prometheus:9090']}",

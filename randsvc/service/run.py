@@ -20,7 +20,7 @@ from randsvc.service.serving import served, termination
 from randsvc.service.tokens import SECRET_BYTES
 from randsvc.service.workers import supervised
 from randsvc.settings import AuthSettings, ServerSettings, Settings
-from randsvc.simulation.users import Login, simulated_users
+from randsvc.simulation.users import Login, simulate_users
 from randsvc.telemetry.catalogue import DELAY, VALUE
 
 __all__ = ("serve_auth", "serve_random")
@@ -53,7 +53,7 @@ async def serve_random(settings: Settings, auth: AuthSettings | None = None) -> 
         if auth:
             login_url = await stack.enter_async_context(_auth(auth, stop))
         login = Login(login_url, settings.auth_password) if login_url else None
-        await stack.enter_async_context(simulated_users(settings.users, service, login))
+        await stack.enter_async_context(simulate_users(settings.users, service, login))
         await _stopping(stop)
     _logger.info("stopped")
 

@@ -18,7 +18,7 @@ from randsvc.simulation.customers import (
 )
 from randsvc.simulation.daily_wave import rate_at
 
-__all__ = ("Login", "simulated_users")
+__all__ = ("Login", "simulate_users")
 
 REQUESTS_PER_SECOND = 1.0
 """Of one user, averaged over a day."""
@@ -42,7 +42,7 @@ class Login:
 
 
 @contextlib.asynccontextmanager
-async def simulated_users(
+async def simulate_users(
     number: int, service: str, login: Login | None = None
 ) -> AsyncIterator[None]:
     """Let ``number`` users ask for ``/random`` at the URL of ``service``, at random, in a wave.

@@ -1,7 +1,7 @@
-"""The programs of the chain as they run on one machine, without containers.
+"""The programs of the stack: command lines and configurations for one machine, no containers.
 
-They read what docker compose reads: the configurations, in which each address is replaced by one of
-this machine, and the command lines.
+Configurations and flags are those of docker compose; each address of the compose network is
+replaced by one of this machine.
 """
 
 import os
@@ -12,37 +12,18 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from randsvc.project import ROOT
-
-# Everything that listens, as docker-compose.yml addresses it. The ports are the well-known ones.
-ADDRESSES = {
-    "randsvc:8080": "Service: /random",
-    "randsvc:9464": "Service, management port: console /metrics /livez /readyz /faults",
-    "auth:8081": "Authorization: /login",
-    "auth:9465": "Authorization, management port: console /metrics /livez /readyz /faults",
-    "otel-collector:4318": "Collector: OTLP over HTTP",
-    "otel-collector:4317": "Collector: OTLP over gRPC",
-    "otel-collector:8889": "Collector: /metrics that were pushed to it",
-    "otel-collector:8888": "Collector: /metrics about itself",
-    "otel-collector:13133": "Collector: health",
-    "prometheus:9090": "Prometheus: HTTP API (no web page)",
-    "alertmanager:9093": "Alertmanager: web page, HTTP API",
-    "blackbox-exporter:9115": "Blackbox exporter: its latest probes",
-    "inbox:9095": "Inbox: what people were told",
-}
-AddressBook = Mapping[str, str]
-"""The address here of each address of the compose network."""
-
-TimeScale = Literal["demo", "production"]
+from randsvc.rules.time_scale import TimeScale
+from randsvc.stack.addresses import ADDRESSES, AddressBook
 
 BLACKBOX_PACKAGE = "prometheus-blackbox-exporter"
-"""Of Debian, and the name of its program; it is in no registry that programs here come from."""
+"""The name of the program and of its Debian package: no Go module of the project builds it."""
 
-# What the console links to.
+# The links on the console.
 _PAGES = {
     "Console of the service": "randsvc:9464",
     "Console of the login": "auth:9465",
@@ -50,21 +31,21 @@ _PAGES = {
     "Inbox": "inbox:9095",
 }
 
-# Known to the programs of this process alone, and new each time.
+# Only the programs of this process know it; it is new each time.
 _SECRET = secrets.token_urlsafe(32)
 
 
 class StackError(Exception):
-    """A program can't be started, or has stopped; the first line says which and why."""
+    """A program cannot be started, or has ended; the first line says which and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
     """One process.
 
-    ``listens`` holds addresses of the compose network; ``ready`` is one of them and a path that
-    answers 2xx once the program can be used, None where running is enough. ``env`` is all of its
-    environment.
+    ``listens`` holds addresses in the compose network. ``ready`` is one of them and a path that
+    answers 2xx once the program is ready; None if the program is ready as soon as it runs. ``env``
+    is its whole environment.
     """
 
     name: str
@@ -75,43 +56,45 @@ class Program:
 
 
 Service = Callable[[AddressBook], Program]
-"""Makes a program of the address book: one that is measured, uses what is, or probes it."""
+"""Makes a program from an address book: a service, its users, or a probe."""
 
 
-def randsvc(book: AddressBook, *, env: Mapping[str, str] | None = None) -> Program:
-    """Make the service; its ``RANDSVC_*`` and ``OTEL_*`` are those of ``env`` and no others.
+def make_randsvc(book: AddressBook, *, env: Mapping[str, str] | None = None) -> Program:
+    """Make the service; it gets the ``RANDSVC_*`` and ``OTEL_*`` variables of ``env`` only.
 
-    Where it listens is the address book's to say.
+    The address book decides where it listens.
     """
-    return _ours("randsvc", "serve", "RANDSVC_", ("randsvc:8080", "randsvc:9464"), book, env)
+    return _make_service(
+        "randsvc", "serve", "RANDSVC_", ("randsvc:8080", "randsvc:9464"), book, env
+    )
 
 
-def auth(book: AddressBook, *, env: Mapping[str, str] | None = None) -> Program:
-    """Make the authorization service, as ``randsvc``; what it signs is valid there."""
-    return _ours("auth", "auth", "RANDSVC_AUTH_", ("auth:8081", "auth:9465"), book, env)
+def make_auth(book: AddressBook, *, env: Mapping[str, str] | None = None) -> Program:
+    """Make the authorization service, like ``make_randsvc``, which accepts its tokens."""
+    return _make_service("auth", "auth", "RANDSVC_AUTH_", ("auth:8081", "auth:9465"), book, env)
 
 
-def users(book: AddressBook, *, number: int = 15) -> Program:
-    """Make simulated users of the service who log in; each sends a request every second or so."""
+def make_users(book: AddressBook, *, number: int = 15) -> Program:
+    """Make simulated users who log in; each sends about one request/s to the service."""
     return Program(
         name="users",
         command=[
-            *(sys.executable, "-m", "randsvc.stack.users", f"--number={number}"),
+            *(sys.executable, "-m", "randsvc", "users", f"--number={number}"),
             f"--service=http://{book['randsvc:8080']}",
             f"--auth=http://{book['auth:8081']}",
         ],
         listens=(),
         ready=None,
-        env=without_settings() | {"PYTHONPATH": str(ROOT)},
+        env=drop_settings() | {"PYTHONPATH": str(ROOT)},
     )
 
 
-def blackbox(book: AddressBook) -> Program:
+def make_blackbox_exporter(book: AddressBook) -> Program:
     """Make the exporter that probes the services as a user would."""
     program = shutil.which(BLACKBOX_PACKAGE)
     if program is None:
         raise StackError(
-            f"no program {BLACKBOX_PACKAGE} in PATH: on Debian it is the package of that name"
+            f"no program {BLACKBOX_PACKAGE} in PATH: install the Debian package of that name"
         )
     return Program(
         name="blackbox-exporter",
@@ -126,8 +109,8 @@ def blackbox(book: AddressBook) -> Program:
     )
 
 
-def inbox(book: AddressBook) -> Program:
-    """Make the sink of notifications."""
+def make_inbox(book: AddressBook) -> Program:
+    """Make the receiver of notifications."""
     host, port = book["inbox:9095"].split(":")
     return Program(
         name="inbox",
@@ -138,10 +121,10 @@ def inbox(book: AddressBook) -> Program:
     )
 
 
-def alertmanager(programs: Path, book: AddressBook, folder: Path) -> Program:
+def make_alertmanager(programs: Path, book: AddressBook, folder: Path) -> Program:
     """Make Alertmanager; its configuration and data are in ``folder``."""
     source = ROOT / "observability/alertmanager/alertmanager.yml"
-    config = _translated(yaml.safe_load(source.read_text()), book, source)
+    config = _translate(yaml.safe_load(source.read_text()), book, source)
     if "templates" in config:
         config["templates"] = [str(source.parent / pattern) for pattern in config["templates"]]
     target = folder / "alertmanager.yml"
@@ -161,7 +144,7 @@ def alertmanager(programs: Path, book: AddressBook, folder: Path) -> Program:
     )
 
 
-def collector(programs: Path, book: AddressBook) -> Program:
+def make_collector(programs: Path, book: AddressBook) -> Program:
     """Make the Collector."""
     host, port = book["otel-collector:8888"].split(":")
     return Program(
@@ -169,7 +152,7 @@ def collector(programs: Path, book: AddressBook) -> Program:
         command=[f"{programs}/otelcol", f"--config={ROOT}/otel/collector.yaml"],
         listens=[address for address in ADDRESSES if address.startswith("otel-collector:")],
         ready=("otel-collector:13133", "/"),
-        # No Jaeger is started here; who has one sets COLLECTOR_TRACES and COLLECTOR_JAEGER.
+        # The stack starts no Jaeger. COLLECTOR_TRACES and COLLECTOR_JAEGER name a running one.
         env={"COLLECTOR_TRACES": "nop"}
         | os.environ
         | {
@@ -183,7 +166,7 @@ def collector(programs: Path, book: AddressBook) -> Program:
     )
 
 
-def prometheus(
+def make_prometheus(
     programs: Path,
     book: AddressBook,
     folder: Path,
@@ -195,15 +178,15 @@ def prometheus(
 ) -> Program:
     """Make Prometheus; its configuration and data are in ``folder``.
 
-    ``without`` names the jobs that have nothing to scrape; the others are as for ``running``.
+    ``without`` names the jobs to leave out; the other parameters are those of ``run_stack``.
     """
     source = ROOT / "observability/prometheus/prometheus.yml"
     config = yaml.safe_load(source.read_text())
     jobs = [job for job in config["scrape_configs"] if job["job_name"] not in without]
-    config = _translated(config | {"scrape_configs": jobs}, book, source)
+    config = _translate(config | {"scrape_configs": jobs}, book, source)
     config["rule_files"] = [
-        # What is not of a time scale is left as it is.
-        str(source.parent / pattern.replace("rules/demo/", f"rules/{scale}/"))
+        # Only the folder of the time scale differs.
+        str(source.parent / pattern.replace("rules/demo/", f"rules/{scale.name}/"))
         for pattern in config["rule_files"]
     ]
     if interval is not None:
@@ -215,7 +198,7 @@ def prometheus(
         )
         job["job_name"] = "randsvc"
         del job["metric_relabel_configs"]
-        # So that rules and panels read the distributions as they read pushed ones.
+        # So that rules and panels query pulled distributions like pushed ones.
         job["convert_classic_histograms_to_nhcb"] = True
         job["always_scrape_classic_histograms"] = True
     target = folder / "prometheus.yml"
@@ -235,7 +218,7 @@ def prometheus(
     )
 
 
-def _ours(
+def _make_service(
     name: str,
     command: str,
     prefix: str,
@@ -248,7 +231,7 @@ def _ours(
     defaults = {
         "RANDSVC_AUTH_SECRET": _SECRET,
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{book['otel-collector:4318']}",
-        # In ms, as Prometheus scrapes.
+        # ms; the scrape interval of Prometheus.
         "OTEL_METRIC_EXPORT_INTERVAL": "2000",
         f"{prefix}PROMETHEUS_URL": f"http://{book['prometheus:9090']}",
         f"{prefix}LINKS": ",".join(f"{name}=http://{book[at]}" for name, at in _PAGES.items()),
@@ -264,12 +247,12 @@ def _ours(
         command=[sys.executable, "-m", "randsvc", command],
         listens=listens,
         ready=(listens[1], "/readyz"),
-        env=without_settings() | defaults | dict(env or {}) | places,
+        env=drop_settings() | defaults | dict(env or {}) | places,
     )
 
 
-def without_settings() -> dict[str, str]:
-    """Give this process's environment without what sets up a service."""
+def drop_settings() -> dict[str, str]:
+    """Return the environment of this process without the settings of a service."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -278,7 +261,7 @@ def without_settings() -> dict[str, str]:
 
 
 def _flags(service: str) -> list[str]:
-    """Give the flags of a service in docker-compose.yml, but for those that name a place."""
+    """Return the flags of a service in docker-compose.yml, except paths and addresses."""
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     places = ("--config.file=", "--storage.path=", "--storage.tsdb.path=", "--web.")
     command: list[str] = compose["services"][service]["command"]
@@ -288,12 +271,12 @@ def _flags(service: str) -> list[str]:
 _ADDRESS = re.compile(rf"\b({'|'.join(map(re.escape, ADDRESSES))})\b")
 
 
-def _translated(node: Any, book: AddressBook, source: Path, key: str = "") -> Any:
-    """Replace each address; a target that has none here is an error."""
+def _translate(node: Any, book: AddressBook, source: Path, key: str = "") -> Any:
+    """Replace each address; raise ``StackError`` for a target without one on this machine."""
     if isinstance(node, dict):
-        return {key: _translated(value, book, source, key) for key, value in node.items()}
+        return {key: _translate(value, book, source, key) for key, value in node.items()}
     if isinstance(node, list):
-        return [_translated(value, book, source, key) for value in node]
+        return [_translate(value, book, source, key) for value in node]
     if key == "targets" and not _ADDRESS.search(node):
         raise StackError(f"{source}: no program of the native stack listens at {node}")
     if isinstance(node, str):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from randsvc.course import EXERCISES
-from randsvc.stack.stack import Stack
+from randsvc.stack.supervisor import Stack
 from tests.support.exercises import Mistake, expect_passed, with_mistake
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs

@@ -11,7 +11,8 @@ import yaml
 
 from randsvc.course import EXERCISES, incident
 from randsvc.course.incident import FAULTS, fault_of, record
-from randsvc.stack.stack import Stack, free_addresses
+from randsvc.stack.addresses import find_free_addresses
+from randsvc.stack.supervisor import Stack
 from tests.support.exercises import Mistake, expect_passed, with_mistake
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
@@ -151,7 +152,7 @@ def test_what_is_run_breaks_after_a_while_and_the_time_is_kept(
         "QUIET": (0, 0),
         "RECORDS": tmp_path,
         "hold": look_and_end,
-        "well_known_addresses": free_addresses,
+        "WELL_KNOWN_ADDRESSES": find_free_addresses,
     }.items():
         monkeypatch.setattr(incident, name, value)
     said: list[str] = []

@@ -19,7 +19,8 @@ import yaml
 
 from randsvc.dashboards import queries
 from randsvc.project import ROOT
-from randsvc.stack.stack import unused_ports, wait_until
+from randsvc.stack.addresses import find_unused_ports
+from randsvc.stack.supervisor import wait_until
 from tests.support import native_programs
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
@@ -69,7 +70,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         ports = (8080, 9090, 4317, 4318, 8888, 8889, 13133)
-        self.ports = dict(zip(ports, unused_ports(len(ports)), strict=True))
+        self.ports = dict(zip(ports, find_unused_ports(len(ports)), strict=True))
         at = {port: f"127.0.0.1:{free}" for port, free in self.ports.items()}
         settings = ("OTEL_", "RANDSVC_", "COLLECTOR_", "PYTHON")
         env = {name: text for name, text in os.environ.items() if not name.startswith(settings)}

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,23 +134,21 @@ def mutants(name: str) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_mutation_of_an_alert_fails_a_case(name: str, tmp_path: Path) -> None:
+def test_every_mutation_of_an_alert_fails_a_case(name: str) -> None:
     noticed: Counter[str] = Counter()
 
-    def survives(numbered: tuple[int, tuple[str, str, list[dict[str, Any]]]]) -> str | None:
-        i, (level, does, rules) = numbered
-        folder = tmp_path / str(i)
-        folder.mkdir()
+    def survives(mutation: tuple[str, str, list[dict[str, Any]]]) -> str | None:
+        level, does, rules = mutation
         cases = [case for case in CASES if case.alert == name and case.level == level]
         # One case that notices is enough; who noticed most is asked first.
         for case in sorted(cases, key=lambda case: -noticed[case.name]):
-            if run(folder, rules, [case]).returncode:
+            if run(rules, [case]).returncode:
                 noticed[case.name] += 1
                 return None
         return does
 
     with ThreadPoolExecutor(2) as pool:
-        survivors = [does for does in pool.map(survives, enumerate(mutants(name))) if does]
+        survivors = [does for does in pool.map(survives, mutants(name)) if does]
     assert not survivors, "\n".join(survivors)
 
 

@@ -38,8 +38,8 @@ every_scale = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_alert_fires_when_it_should_and_only_then(name: str, tmp_path: Path) -> None:
-    done = run(tmp_path, rules_of(name), [case for case in CASES if case.alert == name])
+def test_an_alert_fires_when_it_should_and_only_then(name: str) -> None:
+    done = run(rules_of(name), [case for case in CASES if case.alert == name])
     assert done.returncode == 0, done.stdout
 
 
@@ -92,7 +92,7 @@ OUTAGES: dict[str, tuple[str, str, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("name", OUTAGES)
-def test_a_full_outage_is_critical_within_2_minutes(name: str, tmp_path: Path) -> None:
+def test_a_full_outage_is_critical_within_2_minutes(name: str) -> None:
     alert, service, changes = OUTAGES[name]
     case = Case(
         name=name,
@@ -103,7 +103,7 @@ def test_a_full_outage_is_critical_within_2_minutes(name: str, tmp_path: Path) -
         series=world(40, changes),
         on={19: [], 20 + 120 // 15: [service]},
     )
-    done = run(tmp_path, rules_of(alert), [case])
+    done = run(rules_of(alert), [case])
     assert done.returncode == 0, done.stdout
 
 

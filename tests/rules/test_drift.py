@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -288,12 +287,12 @@ WORLDS = {
 
 
 @pytest.mark.parametrize("name", WORLDS)
-def test_rules_give_what_numpy_gives_from_the_same_buckets(name: str, tmp_path: Path) -> None:
-    assert not run_world(WORLDS[name], tmp_path)
+def test_rules_give_what_numpy_gives_from_the_same_buckets(name: str) -> None:
+    assert not run_world(WORLDS[name])
 
 
-def test_each_number_has_a_test_that_fails_where_its_rule_is_broken(tmp_path: Path) -> None:
-    assert not broken(WORLDS.values(), tmp_path)
+def test_each_number_has_a_test_that_fails_where_its_rule_is_broken() -> None:
+    assert not broken(WORLDS.values())
 
 
 def test_both_time_scales_have_the_same_rules_but_for_times() -> None:

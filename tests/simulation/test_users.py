@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from randsvc.model.features import features
-from randsvc.simulation.users import Login, simulated_users
+from randsvc.simulation.users import Login, simulate_users
 from tests.support.serving import serving
 
 
@@ -63,12 +63,12 @@ async def services(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Services]:
 
 
 async def let_one_user(services: Services, seconds: float = 0.3) -> None:
-    async with simulated_users(1, services.url, Login(services.url, "known")):
+    async with simulate_users(1, services.url, Login(services.url, "known")):
         await asyncio.sleep(seconds)
 
 
 async def test_users_ask_until_they_are_sent_home(services: Services) -> None:
-    async with simulated_users(5, services.url):
+    async with simulate_users(5, services.url):
         await asyncio.sleep(0.3)
     assert services.asked > 5
     seen = services.asked
@@ -79,7 +79,7 @@ async def test_users_ask_until_they_are_sent_home(services: Services) -> None:
 
 async def test_users_keep_trying_where_nobody_listens() -> None:
     nobody = "http://127.0.0.1:1"
-    async with simulated_users(50, nobody, Login(nobody, "known")):
+    async with simulate_users(50, nobody, Login(nobody, "known")):
         await asyncio.sleep(0.2)
 
 

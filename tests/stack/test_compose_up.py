@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from randsvc.project import ROOT
-from randsvc.stack.stack import unused_ports
+from randsvc.stack.addresses import find_unused_ports
 
 STANDINS = os.environ.get("STANDINS")
 WITHOUT_STANDIN = ("grafana", "jaeger")
@@ -57,7 +57,7 @@ def compose_program() -> list[str]:
     if STANDINS:
         if os.geteuid() != 0:
             pytest.skip("stand-ins for images are built as root only")
-        programs = run(sys.executable, "-m", "randsvc.stack.native").splitlines()[-1]
+        programs = run(sys.executable, "-m", "randsvc.stack.build").splitlines()[-1]
         return [run(STANDINS, ROOT / "docker-compose.yml", programs).split()[-1]]
     if not works("docker", "info"):
         pytest.skip("no Docker daemon answers, and STANDINS is not set")
@@ -93,7 +93,7 @@ def as_pip_is_set_up_here(folder: Path) -> Path:
 def ports() -> dict[str, str]:
     """Take free ports for all that .env names one for."""
     names = re.findall(r"^(\w+_PORT)=", (ROOT / ".env").read_text(), re.MULTILINE)
-    return dict(zip(names, map(str, unused_ports(len(names))), strict=True))
+    return dict(zip(names, map(str, find_unused_ports(len(names))), strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from randsvc.stack.stack import auth, randsvc, running, users, wait_until
+from randsvc.stack.programs import make_auth, make_randsvc, make_users
+from randsvc.stack.run import run_stack
+from randsvc.stack.supervisor import wait_until
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -16,7 +18,7 @@ FIRES_WITHIN = 40
 
 @pytest.mark.usefixtures("programs")
 def test_the_console_shows_what_prometheus_says_and_links_to_what_runs() -> None:
-    with running(services=[randsvc, auth, users], free_ports=True) as stack:
+    with run_stack(services=[make_randsvc, make_auth, make_users], free_ports=True) as stack:
 
         def ask(path: str, of: str = "randsvc:9464") -> Any:
             return json.loads(stack.get(of, f"/console/{path}"))

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from randsvc.stack.stack import AddressBook, Program, Service, Stack, randsvc, running, wait_until
+from randsvc.stack.addresses import AddressBook
+from randsvc.stack.programs import Program, Service, make_randsvc
+from randsvc.stack.run import run_stack
+from randsvc.stack.supervisor import Stack, wait_until
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 
@@ -107,21 +110,21 @@ def service(*variables: dict[str, str]) -> Service:
         env: dict[str, str] = {}
         for each in variables:
             env |= each
-        return randsvc(book, env=env)
+        return make_randsvc(book, env=env)
 
     return program
 
 
 @pytest.fixture(scope="module")
 def pushing(programs: Path) -> Iterator[Stack]:
-    with running(services=[service(FAST, PUSH)], free_ports=True, interval="500ms") as stack:
+    with run_stack(services=[service(FAST, PUSH)], free_ports=True, interval="500ms") as stack:
         expect_exactly_what_was_sent(stack)
         yield stack
 
 
 @pytest.fixture(scope="module")
 def pulled(programs: Path) -> Iterator[Stack]:
-    with running(
+    with run_stack(
         services=[service(FAST, PULL)], free_ports=True, interval="500ms", pull=True
     ) as stack:
         expect_exactly_what_was_sent(stack)
@@ -160,7 +163,7 @@ def test_workers_add_up_exactly_and_each_is_an_instance(programs: Path) -> None:
                 assert response.status == 200
 
     count = 'http_server_request_duration_seconds_count{job="randsvc"}'
-    with running(services=[service(workers, PUSH)], free_ports=True, interval="500ms") as stack:
+    with run_stack(services=[service(workers, PUSH)], free_ports=True, interval="500ms") as stack:
         asyncio.run(ask(stack.url("randsvc:8080", "/random")))
         wait_until(lambda: stack.number(f"sum({count})") == requests, within=15)
         assert stack.number(f"count(count by (instance) ({count}))") == 2
@@ -177,7 +180,7 @@ def test_what_is_counted_at_the_end_is_not_lost(programs: Path) -> None:
                 async with session.get(url) as response:
                     assert response.status == 200
 
-    with running(services=[service(rare)], free_ports=True, interval="500ms") as stack:
+    with run_stack(services=[service(rare)], free_ports=True, interval="500ms") as stack:
         asyncio.run(ask(stack.url("randsvc:8080", "/random")))
         stack.stop("randsvc")
         name = 'http_server_request_duration_seconds_count{job="randsvc"}'

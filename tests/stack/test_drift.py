@@ -19,16 +19,10 @@ from aiohttp import ClientError, ClientSession
 from randsvc.model.baselines import LEVELS, Described, baselines
 from randsvc.rules.drift import BIN_ERROR, COUNT, PER_SD, SAMPLE, distance, floor
 from randsvc.settings import Settings
-from randsvc.stack.stack import (
-    AddressBook,
-    Program,
-    Service,
-    Stack,
-    randsvc,
-    running,
-    unused_ports,
-    wait_until,
-)
+from randsvc.stack.addresses import AddressBook, find_unused_ports
+from randsvc.stack.programs import Program, Service, make_randsvc
+from randsvc.stack.run import run_stack
+from randsvc.stack.supervisor import Stack, wait_until
 from tests.support.drift_reference import Array, Buckets, distances, floors, shares, wasserstein
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
@@ -68,7 +62,7 @@ BASELINE: Described = baselines(Settings())["value"]
 def replica(book: AddressBook, *, env: Mapping[str, str], serving: int, managing: int) -> Program:
     """Another service of the same name on these ports, which pushes where the first one does."""
     at = {"randsvc:8080": f"127.0.0.1:{serving}", "randsvc:9464": f"127.0.0.1:{managing}"}
-    program = randsvc({**book, **at}, env=env)
+    program = make_randsvc({**book, **at}, env=env)
     return replace(program, name=f"replica-{serving}", listens=(), ready=None)
 
 
@@ -128,13 +122,13 @@ class Asked:
 @pytest.fixture(scope="module", params=KINDS)
 def asked(request: pytest.FixtureRequest, programs: Path) -> Iterator[Asked]:
     kind = KINDS[request.param]
-    services: list[Service] = [partial(randsvc, env=kind.env)]
+    services: list[Service] = [partial(make_randsvc, env=kind.env)]
     others: list[str] = []
     for _ in range(kind.replicas - 1):
-        serving, managing = unused_ports(2)
+        serving, managing = find_unused_ports(2)
         services.append(partial(replica, env=kind.env, serving=serving, managing=managing))
         others.append(f"http://127.0.0.1:{serving}")
-    with running(services=services, free_ports=True, interval="1s", pull=kind.pulled) as stack:
+    with run_stack(services=services, free_ports=True, interval="1s", pull=kind.pulled) as stack:
         for url in others:
             wait_until(partial(answers, url), within=30)
         yield Asked(stack, kind, [stack.url("randsvc:8080"), *others])

@@ -7,7 +7,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from randsvc.stack.stack import AddressBook, Program, Service, Stack, randsvc, running, wait_until
+from randsvc.stack.addresses import AddressBook
+from randsvc.stack.programs import Program, Service, make_randsvc
+from randsvc.stack.run import run_stack
+from randsvc.stack.supervisor import Stack, wait_until
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 
@@ -25,7 +28,7 @@ def pushing(**variables: str) -> Service:
         }
         grpc = "otel-collector:4317"
         env |= {name: value.replace(grpc, book[grpc]) for name, value in variables.items()}
-        return randsvc(book, env=env)
+        return make_randsvc(book, env=env)
 
     return program
 
@@ -41,7 +44,7 @@ def test_grpc_delivers_what_http_does(programs: Path) -> None:
         OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
         OTEL_EXPORTER_OTLP_ENDPOINT="http://otel-collector:4317",
     )
-    with running(services=[service], free_ports=True, interval="500ms") as stack:
+    with run_stack(services=[service], free_ports=True, interval="500ms") as stack:
         for _ in range(3):
             ask(stack)
         assert wait_until(lambda: stack.number(f'{COUNT}{{job="randsvc"}}'), within=15) == 3
@@ -52,7 +55,7 @@ def test_the_name_and_the_instance_of_the_service_are_job_and_instance(programs:
         OTEL_SERVICE_NAME="checkout",
         OTEL_RESOURCE_ATTRIBUTES="service.instance.id=first,deployment.environment.name=test",
     )
-    with running(services=[service], free_ports=True, interval="500ms") as stack:
+    with run_stack(services=[service], free_ports=True, interval="500ms") as stack:
         ask(stack)
         (series,) = wait_until(lambda: stack.query(COUNT), within=15)
         assert (series["metric"]["job"], series["metric"]["instance"]) == ("checkout", "first")
@@ -62,7 +65,7 @@ def test_the_name_and_the_instance_of_the_service_are_job_and_instance(programs:
 
 def test_the_trace_of_a_request_is_an_exemplar_of_its_duration(programs: Path) -> None:
     trace_id = "0af7651916cd43dd8448eb211c80319c"
-    with running(
+    with run_stack(
         services=[pushing(OTEL_TRACES_EXPORTER="otlp")], free_ports=True, interval="500ms"
     ) as stack:
         ask(stack, traceparent=f"00-{trace_id}-b7ad6b7169203331-01")
@@ -86,7 +89,7 @@ def test_the_trace_of_a_request_is_an_exemplar_of_its_duration(programs: Path) -
 
 def test_a_collector_that_comes_back_gets_all_that_was_counted_meanwhile(programs: Path) -> None:
     service = pushing(OTEL_EXPORTER_OTLP_TIMEOUT="1")
-    with running(services=[service], free_ports=True, interval="500ms") as stack:
+    with run_stack(services=[service], free_ports=True, interval="500ms") as stack:
         ask(stack)
         stack.kill("otel-collector")
         for _ in range(6):

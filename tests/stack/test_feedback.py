@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from randsvc.stack.stack import AddressBook, Program, Stack, randsvc, running, wait_until
+from randsvc.stack.addresses import AddressBook
+from randsvc.stack.programs import Program, make_randsvc
+from randsvc.stack.run import run_stack
+from randsvc.stack.supervisor import Stack, wait_until
 from tests.support import feedback_mix
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
@@ -24,7 +27,7 @@ ENVIRONMENT = {
 
 
 def two_workers(book: AddressBook) -> Program:
-    return randsvc(book, env=ENVIRONMENT)
+    return make_randsvc(book, env=ENVIRONMENT)
 
 
 def counted(stack: Stack) -> dict[str, int]:
@@ -35,7 +38,7 @@ def counted(stack: Stack) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def stack(programs: Path) -> Iterator[Stack]:
-    with running(services=[two_workers], free_ports=True, interval="500ms") as stack:
+    with run_stack(services=[two_workers], free_ports=True, interval="500ms") as stack:
         url = stack.url("randsvc:8080", "/feedback")
         assert asyncio.run(feedback_mix.send(url)) == feedback_mix.MIX
         try:

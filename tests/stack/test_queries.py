@@ -9,7 +9,9 @@ import pytest
 
 from randsvc.dashboards import Query, queries
 from randsvc.rules.feedback import ERROR_NOW, WORTH
-from randsvc.stack.stack import Stack, randsvc, running, wait_until
+from randsvc.stack.programs import make_randsvc
+from randsvc.stack.run import run_stack
+from randsvc.stack.supervisor import Stack, wait_until
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 
@@ -31,8 +33,8 @@ def used(programs: Path) -> Iterator[Stack]:
         "OTEL_METRIC_EXPORT_INTERVAL": "1000",
         "OTEL_TRACES_EXPORTER": "otlp",
     }
-    with running(
-        services=[lambda book: randsvc(book, env=env)], free_ports=True, interval="1s"
+    with run_stack(
+        services=[lambda book: make_randsvc(book, env=env)], free_ports=True, interval="1s"
     ) as stack:
         time.sleep(SECONDS)
         yield stack

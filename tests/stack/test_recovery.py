@@ -17,7 +17,10 @@ from randsvc.distributions import Distribution, parse
 from randsvc.histograms import from_prometheus
 from randsvc.histograms.binned import Binned
 from randsvc.prometheus_api import PrometheusError
-from randsvc.stack.stack import AddressBook, Program, Stack, randsvc, running, wait_until
+from randsvc.stack.addresses import AddressBook
+from randsvc.stack.programs import Program, make_randsvc
+from randsvc.stack.run import run_stack
+from randsvc.stack.supervisor import Stack, wait_until
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 
@@ -50,7 +53,7 @@ DELAYS: Mapping[str, Drawn] = {
 
 def serving(value: str, delay: str, **more: str) -> Callable[[AddressBook], Program]:
     variables = {"RANDSVC_VALUE": value, "RANDSVC_DELAY": delay, **FAST, **more}
-    return lambda book: randsvc(book, env=variables)
+    return lambda book: make_randsvc(book, env=variables)
 
 
 async def ask(url: str, requests: int) -> None:
@@ -127,7 +130,7 @@ def test_what_was_drawn_at_random_is_recovered(programs: Path) -> None:
     value_family, delay_family = rng.choice(list(VALUES)), rng.choice(list(DELAYS))
     value, delay = VALUES[value_family](rng), DELAYS[delay_family](rng)
     print(f"seed {seed}: value {value}, delay {delay}")  # noqa: T201 - to repeat a failure
-    with running(services=[serving(value, delay)], free_ports=True, interval="500ms") as stack:
+    with run_stack(services=[serving(value, delay)], free_ports=True, interval="500ms") as stack:
         send(stack, REQUESTS, REQUESTS)
         expect_the_truth(parse(value), value_family, recovered(stack, "value"))
         expect_the_truth(parse(delay), delay_family, recovered(stack, "delay"))
@@ -144,7 +147,7 @@ def test_a_restart_and_replicas_add_up_and_the_bins_of_two_scales_merge(programs
     workers = {"RANDSVC_WORKERS": "2"}
     no_delay = "constant(value=0)"
     program = serving(narrow, no_delay, **workers)
-    with running(services=[program], free_ports=True, interval="500ms") as stack:
+    with run_stack(services=[program], free_ports=True, interval="500ms") as stack:
         send(stack, 400, 400)
         begun = time.time()
         stack.stop("randsvc")
@@ -159,7 +162,7 @@ def test_a_restart_and_replicas_add_up_and_the_bins_of_two_scales_merge(programs
 def test_a_restart_of_what_is_pulled_loses_nothing_that_was_scraped(programs: Path) -> None:
     pulled = {"OTEL_METRICS_EXPORTER": "prometheus"}
     program = serving("uniform(low=0, high=100)", "constant(value=0)", **pulled)
-    with running(services=[program], free_ports=True, interval="500ms", pull=True) as stack:
+    with run_stack(services=[program], free_ports=True, interval="500ms", pull=True) as stack:
         send(stack, 400, 400)
         stack.stop("randsvc")
         stack.start("randsvc")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from randsvc.stack.programs import Program
-from randsvc.stack.stack import Stack
+from randsvc.stack.supervisor import Stack
 from randsvc.telemetry.catalogue import VALUE
 from tests.support.quarter import (
     AUTH_DOWN,

@@ -22,8 +22,15 @@ from rich.console import Console
 from randsvc.incidents import run as scenario_run
 from randsvc.incidents import scenario as scenarios
 from randsvc.incidents.run import Addresses, Verdict
-from randsvc.stack.programs import BLACKBOX_PACKAGE
-from randsvc.stack.stack import Stack, auth, blackbox, randsvc, running, users
+from randsvc.stack.programs import (
+    BLACKBOX_PACKAGE,
+    make_auth,
+    make_blackbox_exporter,
+    make_randsvc,
+    make_users,
+)
+from randsvc.stack.run import run_stack
+from randsvc.stack.supervisor import Stack
 from tests.support.tables import TABLE_ROW
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
@@ -34,9 +41,9 @@ RECEIVERS = {"critical": "pager", "major": "ticket", "minor": "digest"}
 # So few at once that an overload is no burden.
 FAST = {"OTEL_METRIC_EXPORT_INTERVAL": "1000", "RANDSVC_MAX_CONCURRENCY": "40"}
 SERVICES = (
-    partial(randsvc, env=FAST),
-    partial(auth, env=FAST),
-    blackbox,
+    partial(make_randsvc, env=FAST),
+    partial(make_auth, env=FAST),
+    make_blackbox_exporter,
 )
 
 
@@ -139,9 +146,9 @@ def run_all(
         with ExitStack() as cleanup:
             # One after the other, and no user waits because the machine is busy with that.
             with starting:
-                stack = cleanup.enter_context(running(services=SERVICES, free_ports=True))
+                stack = cleanup.enter_context(run_stack(services=SERVICES, free_ports=True))
             all_started.wait()
-            stack.programs["users"] = users(stack.book, number=25)
+            stack.programs["users"] = make_users(stack.book, number=25)
             stack.start("users")
             time.sleep(10)  # some measurements, so that a beginning is no incident
             for run in lane:

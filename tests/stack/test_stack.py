@@ -21,17 +21,13 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from randsvc.project import ROOT
+from randsvc.rules.time_scale import SCALES, TimeScale
 from randsvc.stack import programs as described
-from randsvc.stack import stack as observed
-from randsvc.stack.stack import (
-    Program,
-    Stack,
-    StackError,
-    randsvc,
-    running,
-    unused_ports,
-    wait_until,
-)
+from randsvc.stack import supervisor
+from randsvc.stack.addresses import ADDRESSES, find_unused_ports
+from randsvc.stack.programs import Program, StackError, make_randsvc
+from randsvc.stack.run import run_stack
+from randsvc.stack.supervisor import Stack, wait_until
 
 PUSHED = {
     "wait": [0.004, 0.03, 0.03, 7.0],
@@ -45,7 +41,7 @@ pytestmark = pytest.mark.timeout(900)
 @pytest.fixture(scope="module")
 def chain(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
-    with running(services=(), free_ports=True, interval="1s", folder=folder) as stack:
+    with run_stack(services=(), free_ports=True, interval="1s", folder=folder) as stack:
         yield stack
 
 
@@ -89,13 +85,13 @@ def http_server(book: dict[str, str], *before: str) -> Program:
 
 @pytest.fixture
 def book() -> dict[str, str]:
-    (port,) = unused_ports(1)
+    (port,) = find_unused_ports(1)
     return {"randsvc:8080": f"127.0.0.1:{port}"}
 
 
 def test_free_ports_are_none_that_the_kernel_gives_a_client() -> None:
     lowest = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]
-    ports = unused_ports(20)
+    ports = find_unused_ports(20)
     assert max(ports) < int(lowest)
     assert len(set(ports)) == 20
 
@@ -233,7 +229,8 @@ def test_a_taken_port_is_one_line_that_names_it(chain: Stack) -> None:
         chain.start("alertmanager")
     chain.start("alertmanager")
     assert str(refused.value) == (
-        f"alertmanager can't listen on {address}: Address already in use; stop what listens there"
+        f"alertmanager cannot listen on {address}: Address already in use; stop the program that "
+        "listens there"
     )
 
 
@@ -241,14 +238,14 @@ def test_a_program_that_stops_is_named_with_its_last_lines(
     book: dict[str, str], tmp_path: Path
 ) -> None:
     stack = Stack([http_server(book, "print('no luck')", "raise SystemExit(3)")], book, tmp_path)
-    with pytest.raises(StackError, match=r"^server stopped by itself with exit code 3\nno luck$"):
+    with pytest.raises(StackError, match=r"^server ended by itself with exit code 3\nno luck$"):
         stack.start("server")
 
 
 def test_a_program_that_is_not_ready_in_time_is_named_with_its_last_lines(
     book: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observed, "START_WITHIN", 1.0)
+    monkeypatch.setattr(supervisor, "START_WITHIN", 1.0)
     wait = "print('waiting', flush=True); import time; time.sleep(60)"
     stack = Stack([http_server(book, wait)], book, tmp_path)
     with pytest.raises(StackError, match=r"^server is not ready after 1 s: http://.*/\nwaiting$"):
@@ -257,10 +254,10 @@ def test_a_program_that_is_not_ready_in_time_is_named_with_its_last_lines(
 
 
 def test_no_program_outlives_a_killed_parent(book: dict[str, str], tmp_path: Path) -> None:
-    if not observed._dies_with_us():
+    if not supervisor._end_with_parent():
         pytest.skip("that no program outlives a killed parent is not tested: there is no setpriv")
     script = (
-        "import time; from pathlib import Path; from randsvc.stack.stack import Stack;"
+        "import time; from pathlib import Path; from randsvc.stack.supervisor import Stack;"
         "from tests.stack.test_stack import http_server;"
         f"book = {book}; stack = Stack([http_server(book)], book, Path({str(tmp_path)!r}));"
         "stack.start('server'); print('started', flush=True); time.sleep(60)"
@@ -284,7 +281,7 @@ def test_a_target_without_an_address_here_is_refused(tmp_path: Path) -> None:
     config = yaml.safe_load("scrape_configs: [{static_configs: [{targets: ['nowhere:1']}]}]")
     source = tmp_path / "prometheus.yml"
     with pytest.raises(StackError) as refused:
-        described._translated(config, {}, source)
+        described._translate(config, {}, source)
     assert str(refused.value) == f"{source}: no program of the native stack listens at nowhere:1"
 
 
@@ -293,8 +290,8 @@ def test_addresses_are_replaced_wherever_they_are_named(tmp_path: Path) -> None:
         "{targets: ['http://randsvc:8080/random'], url: 'http://inbox:9095/pager',"
         " replacement: 'blackbox-exporter:9115', other: 'http://localhost:3000', number: 8080}"
     )
-    book = {address: f"127.0.0.1:{index}" for index, address in enumerate(described.ADDRESSES)}
-    assert described._translated(config, book, tmp_path) == {
+    book = {address: f"127.0.0.1:{index}" for index, address in enumerate(ADDRESSES)}
+    assert described._translate(config, book, tmp_path) == {
         "targets": [f"http://{book['randsvc:8080']}/random"],
         "url": f"http://{book['inbox:9095']}/pager",
         "replacement": book["blackbox-exporter:9115"],
@@ -303,18 +300,16 @@ def test_addresses_are_replaced_wherever_they_are_named(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("scale", ["demo", "production"])
-def test_the_time_scale_of_the_rules_can_be_chosen(
-    scale: described.TimeScale, tmp_path: Path
-) -> None:
-    book = {address: f"127.0.0.1:{index}" for index, address in enumerate(described.ADDRESSES)}
-    described.prometheus(
+@pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
+def test_the_time_scale_of_the_rules_can_be_chosen(scale: TimeScale, tmp_path: Path) -> None:
+    book = {address: f"127.0.0.1:{index}" for index, address in enumerate(ADDRESSES)}
+    described.make_prometheus(
         Path("bin"), book, tmp_path, interval=None, pull=False, scale=scale, without=["blackbox"]
     )
     config = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
     rules = ROOT / "observability/prometheus/rules"
-    assert config["rule_files"] == [f"{rules}/*.yml", f"{rules}/{scale}/*.yml"]
-    assert list((rules / scale).glob("*.yml"))
+    assert config["rule_files"] == [f"{rules}/*.yml", f"{rules}/{scale.name}/*.yml"]
+    assert list((rules / scale.name).glob("*.yml"))
     assert "blackbox" not in {job["job_name"] for job in config["scrape_configs"]}
 
 
@@ -323,13 +318,13 @@ def test_a_missing_blackbox_exporter_is_one_line_that_names_the_package(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(StackError, match=r"^no program prometheus-blackbox-exporter in PATH: .*$"):
-        described.blackbox({})
+        described.make_blackbox_exporter({})
 
 
 def test_the_service_gets_no_setting_that_nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANDSVC_DELAY", "constant(9)")
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    book = {address: f"127.0.0.1:{index}" for index, address in enumerate(described.ADDRESSES)}
-    env = randsvc(book, env={"RANDSVC_SEED": "1"}).env
+    book = {address: f"127.0.0.1:{index}" for index, address in enumerate(ADDRESSES)}
+    env = make_randsvc(book, env={"RANDSVC_SEED": "1"}).env
     assert {"RANDSVC_DELAY", "OTEL_SDK_DISABLED"} & env.keys() == set()
     assert env["RANDSVC_SEED"] == "1"

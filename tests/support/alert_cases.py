@@ -8,7 +8,6 @@ routes of the services, in which everything is as bad as can be. Who forgets a m
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,11 +16,9 @@ from benchmarks.month.replay import needed
 from randsvc.generate import alert_files
 from randsvc.rules.slo import SLOS, Slo
 from randsvc.rules.time_scale import PRODUCTION, Burn
+from randsvc.stack.promtool import RULE_FILE, run_rule_tests
 from randsvc.times import seconds
-from tests.support.promtool import promtool
-
-Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-"""Ten times as fast where there is libyaml."""
+from tests.support import native_programs
 
 Phases = Sequence[tuple[int, float]]
 """How many steps, and the gauge's value then, or what the counter gains in each."""
@@ -536,23 +533,20 @@ def rules_of(name: str) -> list[dict[str, Any]]:
     return [rule for rule in found if rule.get("labels", {}).get("slo") in slos] + own
 
 
-def run(
-    folder: Path, rules: list[dict[str, Any]], cases: Sequence[Case]
-) -> subprocess.CompletedProcess[str]:
-    """Let promtool run the cases, which have one alert; evaluations are where samples are.
+def run(rules: list[dict[str, Any]], cases: Sequence[Case]) -> "subprocess.CompletedProcess[str]":
+    """Run the cases of one alert in promtool, which evaluates at the times of the samples.
 
-    A case is about one level, so it is run with that and what it reads, which takes a third of the
-    time that all rules of the alert take.
+    A case is about one level, so it is run with the rules of that level and the rules that these
+    read. All rules of the alert would take three times as long.
     """
+    native_programs.folder()
     records = [rule for rule in rules if "record" in rule]
     for step, level in sorted({(case.step, case.level) for case in cases}):
         some = [case.test() for case in cases if (case.step, case.level) == (step, level)]
         own = [rule for rule in rules if rule["labels"].get("level") == level]
         groups = [{"name": "checked", "rules": [*needed(own, records), *own]}]
-        tests = {"rule_files": ["rules.yml"], "evaluation_interval": f"{step}s", "tests": some}
-        (folder / "rules.yml").write_text(yaml.dump({"groups": groups}, Dumper=Dumper))
-        (folder / "test.yml").write_text(yaml.dump(tests, Dumper=Dumper, width=2**16))
-        done = promtool("test", "rules", folder / "test.yml")
+        tests = {"rule_files": [RULE_FILE], "evaluation_interval": f"{step}s", "tests": some}
+        done = run_rule_tests(tests, {"groups": groups})
         if done.returncode:
             break
     return done

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from randsvc.project import ROOT
-from randsvc.stack.programs import without_settings
+from randsvc.stack.programs import drop_settings
 from tests.support import native_programs
 
 __all__ = ("FENCE", "ROOT", "follow", "make_clone", "started")
@@ -67,7 +67,7 @@ def follow(script: str, clone: Path) -> str:
     done = subprocess.run(
         [*ISOLATED, "sh", "-c", f'{sys.executable} -c "{LOOPBACK_UP}" && exec bash .script'],
         cwd=clone,
-        env=without_settings() | {"PYTHONPATH": str(clone)},
+        env=drop_settings() | {"PYTHONPATH": str(clone)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

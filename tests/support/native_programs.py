@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from randsvc.stack import native
+from randsvc.stack.build import build_programs
 
 
 @cache
@@ -14,4 +14,4 @@ def folder() -> Path:
     """Where the programs are; the first build takes some minutes, so give such tests the time."""
     if shutil.which("go") is None:
         pytest.skip("Prometheus, Alertmanager and the Collector are not run: no Go to build them")
-    return native.build()
+    return build_programs()

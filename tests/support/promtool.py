@@ -1,4 +1,4 @@
-"""Run promtool, which knows PromQL as Prometheus does."""
+"""promtool for tests, which are skipped where it cannot be built."""
 
 import subprocess
 from pathlib import Path
@@ -6,21 +6,18 @@ from typing import Any
 
 import yaml
 
+from randsvc.stack.promtool import run_promtool
 from tests.support import native_programs
 
 
-def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run it, and give what it said on both streams as ``stdout``."""
-    return subprocess.run(
-        [native_programs.folder() / "promtool", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def promtool(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run promtool; ``stdout`` of the result holds both output streams."""
+    native_programs.folder()
+    return run_promtool(*arguments)
 
 
-def check_rules(folder: Path, rules: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
-    """Let it read a file with these rules."""
+def check_rules(folder: Path, rules: list[dict[str, Any]]) -> "subprocess.CompletedProcess[str]":
+    """Run ``promtool check rules`` on a file with these rules."""
     path = folder / "rules.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "checked", "rules": rules}]}))
     return promtool("check", "rules", path)

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from randsvc.generate import alert_files
 from randsvc.rules.time_scale import DEMO
-from tests.support.promtool import promtool
+from randsvc.stack.promtool import RULE_FILE, run_rule_tests
+from tests.support import native_programs
 
 __all__ = ("GAINS", "STEP", "WINDOW", "World", "broken", "recordings", "run_world")
 
@@ -30,14 +30,15 @@ class World:
     absent: tuple[str, ...] = ()
 
 
-def run_world(world: World, folder: Path, rules: list[dict[str, Any]] | None = None) -> str:
-    """Let promtool run the rules, all unless told which; what fails, or nothing."""
+def run_world(world: World, rules: list[dict[str, Any]] | None = None) -> str:
+    """Run the rules, by default all, in promtool; return its failures, empty without any."""
+    native_programs.folder()
     near = {
         f"abs({series} - {float(value)!r}) < bool {1e-9 * max(1, abs(value)):g}": 1
         for series, value in world.expected.items()
     }
     test = {
-        "rule_files": ["rules.yml"],
+        "rule_files": [RULE_FILE],
         "evaluation_interval": f"{WINDOW}s",
         "tests": [
             {
@@ -59,9 +60,7 @@ def run_world(world: World, folder: Path, rules: list[dict[str, Any]] | None = N
         ],
     }
     group = {"name": "checked", "rules": rules or recordings()}
-    (folder / "rules.yml").write_text(yaml.safe_dump({"groups": [group]}, width=2**16))
-    (folder / "test.yml").write_text(yaml.safe_dump(test, width=2**16))
-    done = promtool("test", "rules", folder / "test.yml")
+    done = run_rule_tests(test, {"groups": [group]})
     return done.stdout if done.returncode else ""
 
 
@@ -70,7 +69,7 @@ def recordings() -> list[dict[str, Any]]:
     return [rule for rule in yaml.safe_load(text)["groups"][0]["rules"] if "record" in rule]
 
 
-def broken(worlds: Collection[World], folder: Path) -> list[str]:
+def broken(worlds: Collection[World]) -> list[str]:
     """Break the rule of each number by a thousandth; give those that no world notices."""
     checked = {re.split(r"[{ ]", s)[0] for world in worlds for s in world.expected}
     unnoticed = []
@@ -83,6 +82,6 @@ def broken(worlds: Collection[World], folder: Path) -> list[str]:
         def largest(world: World, record: str = record) -> float:
             return max((x for s, x in world.expected.items() if record in s), default=0.0)
 
-        if record not in run_world(max(worlds, key=largest), folder, rules):
+        if record not in run_world(max(worlds, key=largest), rules):
             unnoticed.append(record)
     return unnoticed

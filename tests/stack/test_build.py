@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from randsvc.project import ROOT
-from randsvc.stack import native
-from randsvc.stack.native import Module, NativeError, build
+from randsvc.stack.build import BuildError, GoModule, build_programs, find_cache, list_modules, main
 
 COLLECTOR = ROOT / "otel/build/collector"
 
@@ -30,19 +29,19 @@ def go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def module(tmp_path: Path) -> Module:
+def module(tmp_path: Path) -> GoModule:
     folder = tmp_path / "hello"
     folder.mkdir()
     (folder / "go.mod").write_text("module example/hello\n\ngo 1.21\n")
     (folder / "main.go").write_text(
         "package main\n\nvar version string\n\nfunc main() { print(version) }\n"
     )
-    return Module(folder, {"greet": "."}, "1.2.3", "main.version")
+    return GoModule(folder, {"greet": "."}, "1.2.3", "main.version")
 
 
 def test_the_releases_are_those_that_the_images_have() -> None:
     env = dict(re.findall(r"^(\w+)_VERSION=v?(\S+)$", (ROOT / ".env").read_text(), re.MULTILINE))
-    releases = {next(iter(built.packages)): built.release for built in native.modules()}
+    releases = {next(iter(built.packages)): built.release for built in list_modules()}
     assert releases == {
         "alertmanager": env["ALERTMANAGER"],
         "otelcol": env["COLLECTOR"],
@@ -69,32 +68,34 @@ def test_the_generator_of_the_collector_has_the_version_of_its_components() -> N
 
 
 @pytest.mark.usefixtures("go")
-def test_a_program_is_built_and_says_its_release(module: Module) -> None:
-    program = build([module]) / "greet"
+def test_a_program_is_built_and_says_its_release(module: GoModule) -> None:
+    program = build_programs([module]) / "greet"
     said = subprocess.run([program], check=True, capture_output=True, text=True)
     assert said.stderr == "1.2.3"
 
 
 @pytest.mark.usefixtures("go")
-def test_what_was_built_is_used_again(module: Module) -> None:
-    first = (build([module]) / "greet").stat()
-    again = (build([module]) / "greet").stat()
+def test_what_was_built_is_used_again(module: GoModule) -> None:
+    first = (build_programs([module]) / "greet").stat()
+    again = (build_programs([module]) / "greet").stat()
     assert (again.st_ino, again.st_mtime_ns) == (first.st_ino, first.st_mtime_ns)
 
 
 @pytest.mark.usefixtures("go")
 @pytest.mark.parametrize("name", ["go.mod", "main.go"])
-def test_a_changed_source_is_built_anew(module: Module, name: str) -> None:
-    before = build([module])
+def test_a_changed_source_is_built_anew(module: GoModule, name: str) -> None:
+    before = build_programs([module])
     with (module.folder / name).open("a") as file:
         file.write("// changed\n")
-    assert build([module]) != before
+    assert build_programs([module]) != before
 
 
 @pytest.mark.usefixtures("go")
-def test_builds_at_the_same_time_give_one_result(module: Module) -> None:
+def test_builds_at_the_same_time_give_one_result(module: GoModule) -> None:
     found: list[Path] = []
-    threads = [threading.Thread(target=lambda: found.append(build([module]))) for _ in range(3)]
+    threads = [
+        threading.Thread(target=lambda: found.append(build_programs([module]))) for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -105,26 +106,26 @@ def test_builds_at_the_same_time_give_one_result(module: Module) -> None:
 
 
 @pytest.mark.usefixtures("go")
-def test_a_build_that_fails_says_why_in_one_line_and_leaves_nothing(module: Module) -> None:
+def test_a_build_that_fails_says_why_in_one_line_and_leaves_nothing(module: GoModule) -> None:
     (module.folder / "main.go").write_text("package main\n\nfunc main() { nonsense }\n")
-    with pytest.raises(NativeError, match=r"^go build failed in .*undefined: nonsense$"):
-        build([module])
-    assert [path.name for path in native.cache().iterdir()] == ["lock"]
+    with pytest.raises(BuildError, match=r"^go build failed in .*undefined: nonsense$"):
+        build_programs([module])
+    assert [path.name for path in find_cache().iterdir()] == ["lock"]
 
 
 @pytest.mark.usefixtures("go")
 def test_flags_set_for_the_machine_do_not_count(
-    module: Module, monkeypatch: pytest.MonkeyPatch
+    module: GoModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOFLAGS", "-nonsense")
-    assert (build([module]) / "greet").is_file()
+    assert (build_programs([module]) / "greet").is_file()
 
 
 def test_without_go_one_line_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert native.main() == 1
+    assert main() == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "no program `go` in PATH: install Go 1.26 or newer, https://go.dev/dl/\n"

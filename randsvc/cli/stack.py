@@ -1,0 +1,102 @@
+"""``randsvc stack``: run the whole chain natively, on loopback."""
+
+import os
+import select
+import shutil
+import signal
+import sys
+import time
+from functools import partial
+
+from cyclopts import App
+from rich.console import Console
+from rich.table import Table
+
+from randsvc.stack.addresses import ADDRESSES
+from randsvc.stack.build import BuildError
+from randsvc.stack.programs import (
+    BLACKBOX_PACKAGE,
+    Service,
+    StackError,
+    make_auth,
+    make_blackbox_exporter,
+    make_randsvc,
+    make_users,
+)
+from randsvc.stack.run import run_stack
+from randsvc.stack.supervisor import Stack
+from randsvc.telemetry.environment import ConfigurationError
+
+__all__ = ("stack_app",)
+
+stack_app = App(name="stack", help_format="plaintext", config=())
+
+
+@stack_app.default
+def run() -> None:
+    """Run the chain until Ctrl-C, and obey `stop NAME` and `start NAME` from a terminal."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    env = {
+        name: value for name, value in os.environ.items() if name.startswith(("RANDSVC_", "OTEL_"))
+    }
+    services: list[Service] = [
+        partial(make_randsvc, env=env),
+        partial(make_auth, env=env),
+        make_users,
+    ]
+    if shutil.which(BLACKBOX_PACKAGE):
+        services.append(make_blackbox_exporter)
+    else:
+        console.print(
+            f"Prometheus probes no service from outside: there is no program {BLACKBOX_PACKAGE} in "
+            "PATH. On Debian, install the package of that name."
+        )
+    try:
+        with run_stack(services=services) as stack:
+            console.print(_draw_table(stack))
+            console.print(
+                f"Logs and data are in {stack.folder} until the stack stops. Press Ctrl-C to stop."
+            )
+            if sys.stdin.isatty():
+                names = ", ".join(stack.programs)
+                console.print(f"Type `stop NAME` or `start NAME`; NAME is one of {names}.")
+            while True:
+                _obey(stack, console)
+                stack.check()
+    except KeyboardInterrupt:
+        return
+    except (StackError, BuildError) as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _obey(stack: Stack, console: Console) -> None:
+    """Wait a second for a line from the terminal, and do what it says."""
+    if not sys.stdin.isatty():
+        time.sleep(1)
+        return
+    if not select.select([sys.stdin], [], [], 1)[0]:
+        return
+    match sys.stdin.readline().split():
+        case ["stop", name] if name in stack.running:
+            stack.stop(name)
+            console.print(f"{name} is stopped")
+        case ["start", name] if name in stack.programs and name not in stack.running:
+            stack.start(name)
+            console.print(f"{name} is running")
+        case []:
+            pass
+        case _:
+            running = ", ".join(sorted(stack.running))
+            stopped = ", ".join(sorted(stack.programs.keys() - stack.running)) or "none"
+            console.print(
+                "expected `stop NAME` or `start NAME`; "
+                f"running programs: {running}; stopped programs: {stopped}"
+            )
+
+
+def _draw_table(stack: Stack) -> Table:
+    table = Table("Program", "URL")
+    for address, description in ADDRESSES.items():
+        table.add_row(description, stack.url(address))
+    return table

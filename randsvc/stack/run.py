@@ -1,0 +1,66 @@
+"""Runs the whole chain without containers: service, Collector, Prometheus, Alertmanager."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from randsvc.rules.time_scale import DEMO, TimeScale
+from randsvc.stack.addresses import WELL_KNOWN_ADDRESSES, find_free_addresses
+from randsvc.stack.build import build_programs
+from randsvc.stack.programs import (
+    Service,
+    make_alertmanager,
+    make_collector,
+    make_inbox,
+    make_prometheus,
+    make_randsvc,
+)
+from randsvc.stack.supervisor import Stack, run_programs
+
+__all__ = ("run_stack",)
+
+
+@contextmanager
+def run_stack(
+    *,
+    services: Sequence[Service] = (make_randsvc,),
+    free_ports: bool = False,
+    interval: str | None = None,
+    pull: bool = False,
+    scale: TimeScale = DEMO,
+    folder: Path | None = None,
+) -> Iterator[Stack]:
+    """Run the chain in a ``with`` block, which begins when every program is ready.
+
+    ``interval`` replaces the scrape and evaluation interval (a Prometheus duration). With ``pull``
+    Prometheus keeps what it scrapes from the service itself, as prometheus.yml describes. ``scale``
+    is the time scale of the rules. Prometheus probes nothing unless the blackbox exporter is among
+    ``services``. ``folder`` receives configurations, data and logs; without one they are in a
+    temporary folder. Raises ``StackError`` or ``BuildError``. The thread that enters the block must
+    live until its end, as the kernel ends the programs with that thread.
+    """
+    with ExitStack() as cleanup:
+        programs = build_programs()
+        folder = folder or Path(cleanup.enter_context(tempfile.TemporaryDirectory()))
+        book = find_free_addresses() if free_ports else WELL_KNOWN_ADDRESSES
+        chosen = [service(book) for service in services]
+        probed = any("blackbox-exporter:9115" in program.listens for program in chosen)
+        # Prometheus starts last, so that it finds every target, and stops first.
+        prometheus = make_prometheus(
+            programs,
+            book,
+            folder,
+            interval=interval,
+            pull=pull,
+            scale=scale,
+            without=() if probed else ("blackbox",),
+        )
+        chain = (
+            make_inbox(book),
+            make_alertmanager(programs, book, folder),
+            make_collector(programs, book),
+            *chosen,
+            prometheus,
+        )
+        yield cleanup.enter_context(run_programs(chain, book, folder))
