@@ -12,6 +12,7 @@ from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
+from randsvc.errors import ConfigurationError
 from randsvc.stack.addresses import ADDRESSES
 from randsvc.stack.build import BuildError
 from randsvc.stack.programs import (
@@ -25,7 +26,6 @@ from randsvc.stack.programs import (
 )
 from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import Stack
-from randsvc.telemetry.environment import ConfigurationError
 
 __all__ = ("stack_app",)
 
