@@ -2,7 +2,9 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
-VENV := .venv
+# `make test PYTHON=python3.13` has an environment of its own: .venv-3.13.
+VERSION := $(patsubst python%,%,$(filter python3.%,$(notdir $(PYTHON))))
+VENV := .venv$(VERSION:%=-%)
 BIN := $(VENV)/bin
 
 .PHONY: help
@@ -26,11 +28,11 @@ tools: $(VENV)/dev.stamp  ## build the native programs, and print their folder
 
 # --------------------------------------------------------------------------------------------- work on it
 
-# Programs that come from the system; what stays missing, the tests name.
+# Programs that come from the system, in packages of the same names; what stays missing, the tests name.
 PACKAGES := chromium prometheus-blackbox-exporter
 .PHONY: packages
 packages:
-	@missing=$$(for name in $(PACKAGES); do dpkg -s $$name >/dev/null 2>&1 || echo $$name; done); \
+	@missing=$$(for name in $(PACKAGES); do command -v $$name >/dev/null || echo $$name; done); \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
@@ -48,7 +50,7 @@ coverage: $(VENV)/dev.stamp  ## run the tests, and list the lines of ours that n
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: check
-check: $(VENV)/dev.stamp  ## lint, format, types, layers, dead code, dependencies, and whether what is generated is up to date
+check: $(VENV)/dev.stamp  ## lint, format, types, layers, dead code, dependencies, workflows, and whether what is generated is up to date
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -57,6 +59,9 @@ check: $(VENV)/dev.stamp  ## lint, format, types, layers, dead code, dependencie
 	$(BIN)/deptry randsvc --known-first-party randsvc --ignore DEP002 --non-dev-dependency-groups generate,course
 	$(BIN)/vulture
 	$(BIN)/vulture randsvc benchmarks scenarios course tests
+	$(BIN)/zizmor --offline --quiet .github
+	@if command -v go >/dev/null; then go -C .ci/actionlint tool actionlint; \
+	else echo "The workflows are not checked by actionlint: no Go to build it"; fi
 	$(BIN)/python -m randsvc.generate --check
 
 .PHONY: generate
@@ -93,11 +98,12 @@ lock:  ## pin the dependencies of pyproject.toml again, with hashes
 # ------------------------------------------------------------------------------------------------- set it up
 
 $(VENV)/%.stamp: requirements/%.txt pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# pyenv starts only the version that it is set to.
+	@test -x $(BIN)/python || $(if $(VERSION),PYENV_VERSION=$$(pyenv latest $(VERSION) 2>/dev/null)) $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 .PHONY: clean
 clean:  ## remove what was installed and built here
-	rm -rf $(VENV) .cache *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv* .cache *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

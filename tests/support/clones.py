@@ -67,7 +67,8 @@ def follow(script: str, clone: Path) -> str:
     done = subprocess.run(
         [*ISOLATED, "sh", "-c", f'{sys.executable} -c "{LOOPBACK_UP}" && exec bash .script'],
         cwd=clone,
-        env=drop_settings() | {"PYTHONPATH": str(clone)},
+        # A `make` that runs the tests sets variables for itself, not for the page's `make`.
+        env=drop_settings() | {"PYTHONPATH": str(clone), "MAKEFLAGS": "", "PYTHON": "python3"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
