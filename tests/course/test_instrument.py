@@ -28,13 +28,13 @@ HANDLED = "        response = await handler(request)\n"
 BOUNDS = "buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10),"
 DURATION_BLOCK = f"""{HISTOGRAM}
     "shop_request_duration_seconds",
-    "How long requests took.",
+    "Request durations.",
     ["route"],
-    # Those of the OpenTelemetry semantic conventions.
+    # The buckets of the OpenTelemetry semantic conventions.
     {BOUNDS}
 )"""
 SIMPLER = DURATION_BLOCK.replace(
-    "    # Those of the OpenTelemetry semantic conventions.\n", ""
+    "    # The buckets of the OpenTelemetry semantic conventions.\n", ""
 ).replace(f"    {BOUNDS}\n", "")
 
 MISTAKES = {

@@ -1,9 +1,10 @@
 """The course as a learner follows it: every command of every lesson, word for word, in a clone.
 
-What a fence ``bash`` holds is run, block by block in one shell a lesson. ``bash background TEXT``
-is a terminal of its own: it goes on, and the next block waits until it has said TEXT. What a fence
-``output`` holds is exactly what the block before it says. Each lesson has a network of its own, so
-that the well-known ports are free whatever runs on this machine.
+A ``bash`` fence is run, block by block in one shell a lesson. ``bash background TEXT`` is a second
+terminal: the command keeps running, and the next block waits until it has printed TEXT. An
+``output`` fence is exactly the output of the block before it. A ``text`` fence is that output too,
+apart from what differs between runs. Each lesson has its own network, so that the well-known ports
+are free.
 """
 
 import re
@@ -13,6 +14,7 @@ import pytest
 
 from randsvc.course.exercise import COURSE
 from tests.support.clones import FENCE, follow, make_clone, started
+from tests.support.printed import prints
 
 pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 
@@ -25,12 +27,17 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def script(lesson: Path) -> str:
-    """What a learner types, as one script that ends at the first thing that does not work."""
+    """What a learner types, as one script that ends at the first command that fails.
+
+    The output of a block with a ``text`` fence is left in ``.printed-NUMBER``, the fence's number.
+    """
     lines = ["set -euo pipefail"]
     for number, found in enumerate(FENCE.finditer(lesson.read_text())):
         language, how, block = found.groups()
         if language == "output":
             lines.append(f"diff .block - <<'OUTPUT'\n{block}OUTPUT")
+        elif language == "text":
+            lines.append(f"cp .block .printed-{number}")
         elif language == "bash" and how.startswith("background"):
             until = how.removeprefix("background").strip()
             lines.append(started(block.strip(), f".terminal-{number}", until))
@@ -42,6 +49,13 @@ def script(lesson: Path) -> str:
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
 def test_every_command_of_a_lesson_works_word_for_word(lesson: Path, clone: Path) -> None:
     follow(script(lesson), clone)
+    for number, found in enumerate(FENCE.finditer(lesson.read_text())):
+        language, _, shown = found.groups()
+        if language == "text":
+            printed = (clone / f".printed-{number}").read_text()
+            assert prints(shown, printed), (
+                f"{lesson.name} shows\n{shown}\nbut this was printed\n{printed}"
+            )
 
 
 PAGES = [*COURSE.glob("*.md"), *COURSE.glob("exercises/*/README.md")]

@@ -1,4 +1,4 @@
-"""A small shop that nobody can see into: make its golden signals visible at /metrics.
+"""A small shop without metrics: add its golden signals at /metrics.
 
 PORT=8000 python app.py
 curl localhost:8000/items/tea
@@ -15,7 +15,7 @@ PRICES = {"tea": 4, "coffee": 6, "truffle": 90}
 
 
 async def get_item(request: web.Request) -> web.Response:
-    """Answer the price of an item; truffles have to be found first."""
+    """Return the price of an item. Truffles take longer, because they must be found first."""
     name = request.match_info["name"]
     if name not in PRICES:
         raise web.HTTPNotFound(text=f"no item {name}\n")
@@ -24,11 +24,11 @@ async def get_item(request: web.Request) -> web.Response:
 
 
 async def post_order(request: web.Request) -> web.Response:
-    """Answer what an order costs; there is a bug in here, which monitoring has to show."""
+    """Return the price of an order. This function has a bug, which monitoring must show."""
     try:
         order = json.loads(await request.text())
     except json.JSONDecodeError:
-        raise web.HTTPBadRequest(text="the order is no JSON\n") from None
+        raise web.HTTPBadRequest(text="the order is not JSON\n") from None
     return web.json_response({"price": PRICES[order["item"]] * order["number"]})
 
 

@@ -1,4 +1,4 @@
-"""A small shop whose golden signals are at /metrics.
+"""A small shop that serves its golden signals at /metrics.
 
 PORT=8000 python app.py
 curl localhost:8000/items/tea
@@ -16,33 +16,31 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, ge
 
 PRICES = {"tea": 4, "coffee": 6, "truffle": 90}
 
-REQUESTS = Counter(
-    "shop_requests", "Requests that were answered, by route and status.", ["route", "status"]
-)
+REQUESTS = Counter("shop_requests", "Requests by route and status.", ["route", "status"])
 DURATION = Histogram(
     "shop_request_duration_seconds",
-    "How long requests took.",
+    "Request durations.",
     ["route"],
-    # Those of the OpenTelemetry semantic conventions.
+    # The buckets of the OpenTelemetry semantic conventions.
     buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10),
 )
-IN_PROGRESS = Gauge("shop_requests_in_progress", "Requests that are being served now.")
+IN_PROGRESS = Gauge("shop_requests_in_progress", "Requests in progress.")
 
 
 @web.middleware
-async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Measure a request, however it ends."""
     resource = request.match_info.route.resource
-    # The template, never the path: anybody can invent paths, and each would be a series for ever.
+    # The route template, never the path: clients can invent paths, and each would be a new series.
     route = resource.canonical if resource else "none"
-    status = 500  # what aiohttp answers where a handler raises
+    status = 500  # what aiohttp sends when a handler raises
     started = perf_counter()
     try:
         with IN_PROGRESS.track_inprogress():
             response = await handler(request)
         status = response.status
         return response
-    except web.HTTPException as exception:  # an answer, though it is raised
+    except web.HTTPException as exception:  # a response that is raised
         status = exception.status
         raise
     finally:
@@ -51,12 +49,12 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 async def get_metrics(request: web.Request) -> web.Response:
-    """Answer the metrics in the Prometheus text format."""
+    """Return the metrics in the Prometheus text format."""
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def get_item(request: web.Request) -> web.Response:
-    """Answer the price of an item; truffles have to be found first."""
+    """Return the price of an item. Truffles take longer, because they must be found first."""
     name = request.match_info["name"]
     if name not in PRICES:
         raise web.HTTPNotFound(text=f"no item {name}\n")
@@ -65,17 +63,17 @@ async def get_item(request: web.Request) -> web.Response:
 
 
 async def post_order(request: web.Request) -> web.Response:
-    """Answer what an order costs; there is a bug in here, which monitoring has to show."""
+    """Return the price of an order. This function has a bug, which monitoring must show."""
     try:
         order = json.loads(await request.text())
     except json.JSONDecodeError:
-        raise web.HTTPBadRequest(text="the order is no JSON\n") from None
+        raise web.HTTPBadRequest(text="the order is not JSON\n") from None
     return web.json_response({"price": PRICES[order["item"]] * order["number"]})
 
 
 def make_app() -> web.Application:
     """Make the application."""
-    app = web.Application(middlewares=[measured])
+    app = web.Application(middlewares=[measure])
     app.router.add_get("/items/{name}", get_item)
     app.router.add_post("/orders", post_order)
     app.router.add_get("/metrics", get_metrics)
