@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS
 from randsvc.project import ROOT
 from randsvc.rules.alerts import RUNBOOKS, Alert, alerts
 from randsvc.rules.time_scale import PRODUCTION
@@ -30,15 +31,15 @@ def test_there_is_no_runbook_without_an_alert() -> None:
 
 
 @every_name
-def test_a_runbook_says_what_it_means_how_to_confirm_how_to_mend_and_what_causes_it(
+def test_a_runbook_says_what_it_means_how_to_confirm_how_to_fix_it_and_how_to_cause_it(
     name: str,
 ) -> None:
     assert re.findall(r"^#+ .*", text(name), re.MULTILINE) == [
         f"# {name}",
         "## What it means for users",
         "## How to confirm",
-        "## How to mend",
-        "## What causes it on purpose",
+        "## How to fix it",
+        "## How to cause it on purpose",
     ]
 
 
@@ -51,6 +52,14 @@ def test_every_query_of_a_runbook_is_valid(name: str, tmp_path: Path) -> None:
     rules = [{"record": f"query:{i}", "expr": expr} for i, expr in enumerate(found)]
     done = check_rules(tmp_path, rules)
     assert done.returncode == 0, done.stdout
+
+
+@every_name
+def test_every_fault_and_scenario_of_a_runbook_exists(name: str) -> None:
+    _, _, cause = text(name).partition("## How to cause it on purpose")
+    scenarios = {path.stem for path in (ROOT / "scenarios").glob("*.yaml")}
+    faults = {fault.name for fault in (*RANDOM_FAULTS, *AUTH_FAULTS)}
+    assert set(re.findall(r"`([a-z-]+)`", cause)) <= faults | scenarios
 
 
 @every_name

@@ -16,7 +16,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, ge
 
 PRICES = {"tea": 4, "coffee": 6, "truffle": 90}
 
-REQUESTS = Counter("shop_requests", "Requests by route and status.", ["route", "status"])
+REQUESTS = Counter(
+    "shop_requests", "Requests by route and status, however they ended.", ["route", "status"]
+)
 DURATION = Histogram(
     "shop_request_duration_seconds",
     "Request durations.",
