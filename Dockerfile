@@ -1,16 +1,16 @@
-# Images from one file: `service` (randsvc), `users` (Locust), `inbox` and `scenario`. Only features that BuildKit 0.8 (Docker 20.10)
-# has built in, and no `# syntax=` line, so that nothing but the base image is downloaded to read this file.
+# Builds four images: `service` (randsvc), `users` (Locust), `inbox` and `scenario`. The file uses only features that are built
+# into BuildKit 0.8 (Docker 20.10). It has no `# syntax=` line, so that Docker downloads nothing but the base image.
 
-# The one image name is written out here, not passed as an argument: tools that update or check pins read it.
+# The base image is written out, not passed as an argument, because tools that update or check pins read this line.
 FROM python:3.11.15-slim-trixie AS base
-# Nothing is byte-compiled at run time, as the root file system is read-only; logs leave the process at once.
+# The root file system is read-only, so Python must not write bytecode. Unbuffered output makes logs appear at once.
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PATH=/venv/bin:$PATH
 WORKDIR /app
 
-# pip stays outside the environment it fills, so that the final images copy packages and nothing that installs them.
-# Wheels only: a package that would need a compiler is an error here instead of a larger image.
-# Behind a proxy or a mirror, `--secret id=pip.conf,src=...` and `--secret id=ca.pem,src=...` configure pip (which then
-# finds the authorities at /run/secrets/ca.pem); both are optional and leave no trace in the images.
+# pip is not installed in the environment, so the final images contain no installer.
+# Only wheels are allowed: a package that needs a compiler is an error here.
+# Behind a proxy or a mirror, configure pip with `--secret id=pip.conf,src=...` and `--secret id=ca.pem,src=...`. pip then reads
+# the certificates from /run/secrets/ca.pem. Both secrets are optional and are not stored in the images.
 FROM base AS packages
 RUN python -m venv --without-pip /venv
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ONLY_BINARY=:all: PIP_REQUIRE_HASHES=1
@@ -31,20 +31,20 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM base AS users
 COPY --from=users-packages /venv /venv
-# The Locust file imports what needs none of the service's dependencies, which are not in this image.
+# The Locust file imports only modules that need none of the service's dependencies. They are not in this image.
 COPY randsvc/ randsvc/
 COPY scenarios/locustfile.py scenarios/
-# Numeric, so that Kubernetes' runAsNonRoot can check it.
+# A numeric user id, so that Kubernetes' runAsNonRoot can check it.
 USER 10001:10001
-# The Locust file touches its heartbeat at each answered request; older than this, the users are stuck or unanswered.
+# The Locust file touches the heartbeat file at each response. An old file means that the users are stuck or get no response.
 ENV PYTHONPATH=/app USERS_HEARTBEAT=/tmp/heartbeat
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-c", \
     "import os, sys, time; sys.exit(time.time() - os.stat(os.environ['USERS_HEARTBEAT']).st_mtime > 15)"]
-# Without the table every two seconds and three lines for each user who comes or goes.
+# These options suppress the table that Locust prints every two seconds and its log lines for each user.
 ENTRYPOINT ["locust", "--locustfile", "scenarios/locustfile.py", "--headless", "--only-summary", \
     "--loglevel", "WARNING"]
 
-# What Alertmanager sends, to look at.
+# Shows the notifications that Alertmanager sends.
 FROM base AS inbox
 COPY --from=service-packages /venv /venv
 COPY randsvc/ randsvc/
@@ -54,7 +54,7 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["pyth
     "from urllib.request import urlopen; urlopen('http://127.0.0.1:9095/notifications', timeout=2)"]
 ENTRYPOINT ["python", "-m", "randsvc.stack.inbox", "--host", "0.0.0.0"]
 
-# Incidents to run: a command that ends, so it has no health.
+# Runs scenarios. It is a command that ends, so it has no health check.
 FROM base AS scenario
 COPY --from=service-packages /venv /venv
 COPY randsvc/ randsvc/
@@ -63,14 +63,14 @@ USER 10001:10001
 ENTRYPOINT ["python", "-m", "randsvc", "scenario"]
 CMD ["list"]
 
-# Last, so that a plain `docker build .` makes the service.
+# This target is the last one, so that a plain `docker build .` builds the service.
 FROM base AS service
 COPY --from=service-packages /venv /venv
 COPY randsvc/ randsvc/
 USER 10001:10001
 # 8080 is the public port, 9464 the management port.
 EXPOSE 8080 9464
-# There is no curl in a slim image. A container's health is its readiness: without it no traffic should come.
+# A slim image has no curl. The health check asks for readiness, because an unready container should get no traffic.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-c", \
     "from urllib.request import urlopen; urlopen('http://127.0.0.1:9464/readyz', timeout=2)"]
 # The exec form makes Python process 1, so SIGTERM reaches it and the service drains.
