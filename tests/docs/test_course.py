@@ -7,7 +7,6 @@ apart from what differs between runs. Each lesson has its own network, so that t
 are free.
 """
 
-import re
 from pathlib import Path
 
 import pytest
@@ -56,16 +55,6 @@ def test_every_command_of_a_lesson_works_word_for_word(lesson: Path, clone: Path
             assert prints(shown, printed), (
                 f"{lesson.name} shows\n{shown}\nbut this was printed\n{printed}"
             )
-
-
-PAGES = [*COURSE.glob("*.md"), *COURSE.glob("exercises/*/README.md")]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(COURSE)))
-def test_every_link_of_the_course_leads_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
-    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
-    assert not missing
 
 
 def test_every_lesson_and_every_exercise_is_in_the_index() -> None:

@@ -60,9 +60,3 @@ def test_every_fault_and_scenario_of_a_runbook_exists(name: str) -> None:
     scenarios = {path.stem for path in (ROOT / "scenarios").glob("*.yaml")}
     faults = {fault.name for fault in (*RANDOM_FAULTS, *AUTH_FAULTS)}
     assert set(re.findall(r"`([a-z-]+)`", cause)) <= faults | scenarios
-
-
-@every_name
-def test_every_link_of_a_runbook_leads_somewhere(name: str) -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", text(name)):
-        assert (ROOT / RUNBOOKS / target).is_file()
