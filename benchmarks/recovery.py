@@ -32,9 +32,10 @@ from scipy import stats
 
 from benchmarks.recovery_report import Section, markdown, table
 from randsvc.distributions import Distribution, parse
+from randsvc.errors import RecoveryError
 from randsvc.histograms import from_prometheus
 from randsvc.histograms.binned import Bin, Binned
-from randsvc.prometheus_api import PrometheusError
+from randsvc.prometheus_api import NativeHistogram, Prometheus, PrometheusError
 from randsvc.recovery.families import FAMILIES, Family, cut
 from randsvc.recovery.fit import Fit, fit, ranked, refitted
 from randsvc.recovery.goodness import goodness
@@ -109,14 +110,14 @@ def draws(distribution: Distribution, number: int, seed: int) -> list[float]:
 
 
 def accumulated(values: Sequence[float]) -> Binned:
-    """Sorted values through the accumulator and the parser, without the network."""
+    """Sorted values through the accumulator, without the network."""
     aggregate = ExponentialAggregate()
     aggregate.fold(values)
-    return from_prometheus.histogram(as_api(aggregate.point({}, 0, 1)))
+    return from_prometheus.to_binned(as_native(aggregate.point({}, 0, 1)))
 
 
-def as_api(point: ExponentialHistogramDataPoint) -> Mapping[str, object]:
-    """A data point as the HTTP API of Prometheus writes it."""
+def as_native(point: ExponentialHistogramDataPoint) -> NativeHistogram:
+    """A data point as Prometheus gives it."""
     scale = min(point.scale, MOST_SCHEMA)
     shift = point.scale - scale
     buckets: dict[tuple[float, float], int] = {}
@@ -128,8 +129,8 @@ def as_api(point: ExponentialHistogramDataPoint) -> Mapping[str, object]:
             buckets[key] = buckets.get(key, 0) + count
     if point.zero_count:
         buckets[-1e-128, 1e-128] = point.zero_count
-    listed = [[0, str(low), str(high), str(count)] for (low, high), count in buckets.items()]
-    return {"count": str(point.count), "sum": str(point.sum), "buckets": listed}
+    listed = sorted((low, high, float(count)) for (low, high), count in buckets.items())
+    return NativeHistogram(point.sum, tuple(listed))
 
 
 def from_raw(values: Sequence[float], sd: float, near: Fit) -> Fit:
@@ -164,13 +165,13 @@ def through_everything(samples: Mapping[str, Sequence[float]]) -> dict[str, Binn
             for value in values:
                 series.observe(value)
         provider.shutdown()
-        url = stack.url("prometheus:9090")
+        server = Prometheus(stack.url("prometheus:9090"))
 
         def there() -> dict[str, Binned] | None:
             try:
                 return {
                     name: from_prometheus.read(
-                        url,
+                        server,
                         VALUE.prometheus_name,
                         {"job": "randsvc", CASE: name},
                         end=time.time(),
@@ -178,7 +179,7 @@ def through_everything(samples: Mapping[str, Sequence[float]]) -> dict[str, Binn
                     )
                     for name in samples
                 }
-            except (PrometheusError, from_prometheus.RecoveryError):
+            except (PrometheusError, RecoveryError):
                 return None
 
         return wait_until(there, within=60, every=1) or {}

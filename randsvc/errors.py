@@ -2,4 +2,8 @@
 
 from randsvc.telemetry.errors import ConfigurationError
 
-__all__ = ("ConfigurationError",)
+__all__ = ("ConfigurationError", "RecoveryError")
+
+
+class RecoveryError(Exception):
+    """A distribution cannot be recovered, kept or drawn; the message is one line that says why."""

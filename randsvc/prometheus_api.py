@@ -1,67 +1,281 @@
-"""The HTTP API of Prometheus: https://prometheus.io/docs/prometheus/latest/querying/api/.
+"""The one client of the HTTP API of Prometheus.
 
-Prometheus gives at most 11,000 points of a series in one answer, holds at most 50 million samples
-for it, and takes at most 2 minutes. ``range`` asks for a long time in pieces, and for a piece that
-is too large for that, or for the memory here, in halves.
+https://prometheus.io/docs/prometheus/latest/querying/api/
+
+``AsyncPrometheus`` is for callers with an event loop, ``Prometheus`` for all others. Both send the
+same requests and parse the answers once, into ``Series`` and ``Alert``. Whatever the server does
+(no answer, HTML, a redirect, missing fields), the caller gets a result or a ``PrometheusError``.
+
+Prometheus returns at most 11,000 points of a series in one answer, loads at most 50 million samples
+for it, and evaluates a query for at most 2 minutes. ``Prometheus.range`` therefore asks for a long
+time in pieces, and halves a piece that exceeds one of these limits or ``ANSWER_LIMIT``.
 """
 
+import asyncio
+import base64
 import json
 import math
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
-from http.client import HTTPException
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
-__all__ = ("Prometheus", "PrometheusError", "Result", "duration", "values")
+import aiohttp
+from yarl import URL
 
-POINTS = 10_000
-"""Of a series in one answer; Prometheus allows 11,000."""
-PIECE = 30 * 86_400.0
-"""Seconds that are asked for at once: few enough for progress to be seen."""
-ANSWER = 64 * 2**20
+__all__ = (
+    "Alert",
+    "AsyncPrometheus",
+    "NativeHistogram",
+    "Prometheus",
+    "PrometheusError",
+    "Series",
+    "format_duration",
+    "parse_headers",
+    "redact_url",
+)
+
+POINT_LIMIT = 10_000
+"""Points of a series in one answer; Prometheus allows 11,000."""
+PIECE_SECONDS = 30 * 86_400.0
+"""Longest time that one request covers: short enough for a progress bar to move."""
+ANSWER_LIMIT = 64 * 2**20
 """Bytes of one answer."""
+ERROR_LIMIT = 500
+"""Characters of a server's error message that are shown."""
 TIMEOUT = 150.0
-"""Seconds that one query may take; Prometheus itself gives up after 120."""
-
-Result = list[dict[str, Any]]
-"""Series as the API writes them: ``metric`` and ``value``, ``values``, ``histogram`` ..."""
-
-# As aiohttp does by default: variables of proxies are not followed.
-_http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Seconds that one query may take; Prometheus itself stops after 120."""
+CHECK_TIMEOUT = 10.0
+"""Seconds for connecting, and for the answer to ``check``, which takes no work to compute."""
 
 
 class PrometheusError(Exception):
-    """There is no answer, or none of use; the message is one line that says why."""
+    """There is no usable answer; the message is one line that says why, without any secret."""
 
 
-class _TooMuchError(PrometheusError):
-    """An answer is too large, or takes too long."""
+class _TooLargeError(PrometheusError):
+    """A query or its answer exceeds a limit: a shorter time may work."""
 
 
 @dataclass(frozen=True)
-class Prometheus:
-    """A server. All times are Unix seconds; every method raises ``PrometheusError``."""
+class NativeHistogram:
+    """A native histogram; ``buckets`` are lower bound, upper bound and count, ascending.
 
-    url: str
+    ``sum`` is the sum of the observations, None where it is no finite number.
+    https://prometheus.io/docs/prometheus/latest/querying/api/#native-histograms
+    """
 
-    def query(self, promql: str, at: float) -> Result:
-        """What a query gives at a moment."""
-        return self._ask("query", query=promql, time=f"{at:.3f}")
+    sum: float | None
+    buckets: tuple[tuple[float, float, float], ...]
 
-    def range(self, promql: str, start: float, end: float, step: float) -> Iterator[Result]:
-        """What it gives every ``step`` from ``start`` to ``end``, both included, in pieces."""
-        most = max(1, min(POINTS, math.floor(PIECE / step)))
+
+@dataclass(frozen=True)
+class Series:
+    """A series with at least one sample; times are Unix seconds, ascending.
+
+    ``labels`` hold the metric's name as ``__name__`` where the query keeps it. ``values`` are the
+    samples that are finite numbers, ``histograms`` those that are native histograms.
+    """
+
+    labels: Mapping[str, str]
+    values: Sequence[tuple[float, float]] = ()
+    histograms: Sequence[tuple[float, NativeHistogram]] = ()
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert that is ``pending`` or ``firing``, since ``active_at`` (RFC 3339).
+
+    https://prometheus.io/docs/prometheus/latest/querying/api/#alerts
+    """
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    state: str
+    active_at: str
+
+
+@dataclass(frozen=True)
+class _Server:
+    """A Prometheus server, and how to log in there.
+
+    ``url`` may hold ``user:password@`` and a query string, which are sent with every request.
+    ``token`` is sent as ``Authorization: Bearer``. ``timeout`` is the seconds that a request may
+    take. No secret appears in an error, in ``repr`` or in ``shown_url``. Redirects are not
+    followed, so that credentials reach no other server, and proxy variables are not read.
+    """
+
+    url: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = TIMEOUT
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without its secrets, for messages and reports."""
+        return redact_url(self.url)
+
+
+@dataclass(frozen=True)
+class AsyncPrometheus(_Server):
+    """The client for callers with an event loop; every method raises ``PrometheusError``."""
+
+    async def query(self, promql: str, at: float | None = None) -> list[Series]:
+        """Evaluate a query at a Unix time, or now."""
+        time = {} if at is None else {"time": f"{at:.3f}"}
+        return _parse_result(self, await self._data("query", {"query": promql, **time}))
+
+    async def query_range(self, promql: str, start: float, end: float, step: float) -> list[Series]:
+        """Evaluate a query every ``step`` seconds from ``start`` to ``end``, both included."""
+        times = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+        return _parse_result(self, await self._data("query_range", {"query": promql, **times}))
+
+    async def alerts(self) -> list[Alert]:
+        """Give the alerts that are pending or firing now."""
+        data = await self._data("alerts", {})
+        try:
+            return [_parse_alert(alert) for alert in data["alerts"]]
+        except _MALFORMED:
+            raise self._no_prometheus() from None
+
+    async def check(self) -> None:
+        """Raise ``PrometheusError`` unless the server evaluates a trivial query promptly."""
+        prompt = replace(self, timeout=min(self.timeout, CHECK_TIMEOUT))
+        await prompt.query("vector(1)")
+
+    async def _data(self, endpoint: str, parameters: Mapping[str, str]) -> Any:
+        """The ``data`` of an answer, as the endpoint defines it."""
+        url, headers = self._request()
+        query = parameters.get("query", endpoint)
+        address = (url / "api/v1" / endpoint).with_query([*url.query.items(), *parameters.items()])
+        limits = aiohttp.ClientTimeout(
+            total=self.timeout, sock_connect=min(self.timeout, CHECK_TIMEOUT)
+        )
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=limits, headers=headers) as session,
+                session.get(address, allow_redirects=False) as response,
+            ):
+                status, reason = response.status, response.reason or ""
+                location = response.headers.get("Location", "")
+                body = await _read_body(response)
+        except TimeoutError:
+            raise self._error(
+                f"Prometheus at {self.shown_url} gives no answer within {self.timeout:g} s"
+            ) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            said = str(error) or type(error).__name__
+            raise self._error(f"cannot reach Prometheus at {self.shown_url}: {said}") from None
+        if len(body) > ANSWER_LIMIT:
+            limit = f"{ANSWER_LIMIT // 2**20} MiB"
+            raise self._too_large(query, f"the answer is larger than {limit}")
+        if 300 <= status < 400:
+            target = redact_url(location) or "another URL"
+            raise self._error(
+                f"Prometheus at {self.shown_url} redirects to {target}: use the URL at which "
+                "Prometheus itself answers"
+            )
+        try:
+            answer = json.loads(body)
+            if answer["status"] == "error":
+                raise self._refused(query, answer)
+            return answer["data"]
+        except _MALFORMED:
+            if status == 200:
+                raise self._no_prometheus() from None
+            hint = _CREDENTIALS_HINT if status in (401, 403) else ""
+            raise self._error(
+                f"Prometheus at {self.shown_url} answers {status} {reason}{hint}"
+            ) from None
+
+    def _request(self) -> tuple[URL, dict[str, str]]:
+        """The base URL without credentials, and the headers of every request."""
+        try:
+            url = URL(self.url)
+        except ValueError:
+            url = URL()
+        if url.scheme not in ("http", "https") or not url.host:
+            raise self._error(f"{self.shown_url} is not a URL such as http://127.0.0.1:9090")
+        headers = {"Accept": "application/json", **self.headers}
+        authorizations = [
+            value for name, value in headers.items() if name.title() == "Authorization"
+        ]
+        if self.token is not None:
+            authorizations.append(f"Bearer {self.token}")
+        if url.user is not None or url.password is not None:
+            pair = f"{url.user or ''}:{url.password or ''}".encode()
+            authorizations.append(f"Basic {base64.b64encode(pair).decode()}")
+        if len(authorizations) > 1:
+            raise self._error(
+                f"two ways to log in to Prometheus at {self.shown_url} are set: expected one of "
+                "user:password@ in the URL, a token, and an Authorization header"
+            )
+        for value in (*headers.values(), *headers, *authorizations):
+            if not (value.isascii() and value.isprintable()):
+                raise self._error(
+                    f"a token or header for Prometheus at {self.shown_url} has a character that "
+                    "HTTP headers cannot hold: expected printable ASCII"
+                )
+        if authorizations:
+            headers["Authorization"] = authorizations[0]
+        return url.with_user(None).with_fragment(None), headers
+
+    def _refused(self, query: str, answer: Mapping[str, Any]) -> PrometheusError:
+        message = str(answer["error"])
+        # https://prometheus.io/docs/prometheus/latest/querying/api/#format-overview
+        if answer.get("errorType") == "timeout" or "too many samples" in message:
+            return self._too_large(query, message)
+        return self._error(f"Prometheus at {self.shown_url} refuses the query: {message}")
+
+    def _no_prometheus(self) -> PrometheusError:
+        return self._error(f"{self.shown_url} does not answer as Prometheus does")
+
+    def _too_large(self, query: str, reason: str) -> _TooLargeError:
+        return _TooLargeError(
+            self._one_line(f"Prometheus at {self.shown_url} cannot answer {query}: {reason}")
+        )
+
+    def _error(self, message: str) -> PrometheusError:
+        return PrometheusError(self._one_line(message))
+
+    def _one_line(self, message: str) -> str:
+        """A message without secrets, which a server may repeat, and without control characters."""
+        for secret in self._secrets():
+            message = message.replace(secret, _HIDDEN)
+        line = "".join(c if c.isprintable() else " " for c in message)
+        line = " ".join(line.split())
+        return line if len(line) <= ERROR_LIMIT else f"{line[:ERROR_LIMIT]}..."
+
+    def _secrets(self) -> list[str]:
+        secrets = [self.token, *self.headers.values()]
+        try:
+            url = URL(self.url)
+            secrets += [url.user, url.password, *url.query.values()]
+        except ValueError:
+            pass
+        # Longest first: one may be a part of another. A letter or two is no secret but a word.
+        plain = {each for each in secrets if each and len(each) > 2}
+        return sorted(plain | {quote(each, safe="") for each in plain}, key=len, reverse=True)
+
+
+@dataclass(frozen=True)
+class Prometheus(_Server):
+    """The client for callers without an event loop; every method raises ``PrometheusError``."""
+
+    def query(self, promql: str, at: float | None = None) -> list[Series]:
+        """Evaluate a query at a Unix time, or now."""
+        return asyncio.run(self._client.query(promql, at))
+
+    def range(self, promql: str, start: float, end: float, step: float) -> Iterator[list[Series]]:
+        """Evaluate a query every ``step`` seconds from ``start`` to ``end``, in pieces of time."""
+        most = max(1, min(POINT_LIMIT, math.floor(PIECE_SECONDS / step)))
         first, last = 0, math.floor((end - start) / step + 1e-6)
         while first <= last:
             count = min(most, last - first + 1)
             ends = (start + first * step, start + (first + count - 1) * step)
-            times = {"start": f"{ends[0]:.3f}", "end": f"{ends[1]:.3f}", "step": f"{step:.3f}"}
             try:
-                found = self._ask("query_range", query=promql, **times)
-            except _TooMuchError:
+                found = self._query_piece(promql, *ends, step)
+            except _TooLargeError:
                 if count == 1:
                     raise
                 most = count // 2
@@ -69,55 +283,131 @@ class Prometheus:
             yield found
             first += count
 
-    def _ask(self, endpoint: str, **parameters: str) -> Result:
-        if urllib.parse.urlsplit(self.url).scheme not in ("http", "https"):
-            raise PrometheusError(f"{self.url} is no URL such as http://127.0.0.1:9090")
-        address = f"{self.url.rstrip('/')}/api/v1/{endpoint}?{urllib.parse.urlencode(parameters)}"
-        try:
-            with _http.open(address, timeout=TIMEOUT) as response:
-                body = response.read(ANSWER + 1)
-        except urllib.error.HTTPError as error:
-            with error:
-                body = error.read(ANSWER)
-        except TimeoutError:
-            raise self._too_much(parameters, f"it takes longer than {TIMEOUT:g} s") from None
-        except (OSError, HTTPException, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
-            raise PrometheusError(f"cannot reach Prometheus at {self.url}: {reason}") from None
-        if len(body) > ANSWER:
-            raise self._too_much(parameters, f"the answer is larger than {ANSWER // 2**20} MiB")
-        try:
-            answer = json.loads(body)
-            if answer["status"] == "error":
-                raise self._refused(parameters, answer)
-            result: Result = answer["data"]["result"]
-        except (ValueError, KeyError, TypeError):
-            raise PrometheusError(f"{self.url} does not answer as Prometheus does") from None
-        return result
+    def check(self) -> None:
+        """Raise ``PrometheusError`` unless the server evaluates a trivial query promptly."""
+        asyncio.run(self._client.check())
 
-    def _refused(self, parameters: dict[str, str], answer: dict[str, Any]) -> PrometheusError:
-        message = " ".join(str(answer["error"]).split())
-        # https://prometheus.io/docs/prometheus/latest/querying/api/#format-overview
-        if answer.get("errorType") == "timeout" or "too many samples" in message:
-            return self._too_much(parameters, message)
-        return PrometheusError(f"Prometheus at {self.url} refuses: {message}")
+    def _query_piece(self, promql: str, start: float, end: float, step: float) -> list[Series]:
+        return asyncio.run(self._client.query_range(promql, start, end, step))
 
-    def _too_much(self, parameters: dict[str, str], reason: str) -> _TooMuchError:
-        query = parameters["query"]
-        return _TooMuchError(f"Prometheus at {self.url} cannot answer {query}: {reason}")
+    @property
+    def _client(self) -> AsyncPrometheus:
+        return AsyncPrometheus(self.url, self.token, self.headers, self.timeout)
 
 
-def values(series: dict[str, Any]) -> list[tuple[float, float]]:
-    """The times and numbers of a series; what is no finite number is left out."""
-    pairs = series.get("values") or [series["value"]]
-    points = ((float(time), float(value)) for time, value in pairs)
-    return [(time, value) for time, value in points if math.isfinite(value)]
+def format_duration(seconds: float) -> str:
+    """Write a length of time as PromQL has it.
 
-
-def duration(seconds: float) -> str:
-    """A length of time as PromQL has it.
-
-    >>> duration(1.5)
+    >>> format_duration(1.5)
     '1500ms'
     """
     return f"{max(round(seconds * 1000), 1)}ms"
+
+
+def parse_headers(lines: Iterable[str]) -> dict[str, str]:
+    """Headers from texts such as ``X-Scope-OrgID: shop``.
+
+    Raises ``ValueError`` whose message does not repeat the text, as it may hold a secret.
+
+    >>> parse_headers(["X-Scope-OrgID: shop"])
+    {'X-Scope-OrgID': 'shop'}
+    """
+    headers = {}
+    for number, line in enumerate(filter(str.strip, lines), start=1):
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip() or " " in name.strip():
+            raise ValueError(
+                f'header {number} (not shown, as it may be secret) is not "Name: value"'
+            )
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def redact_url(text: str) -> str:
+    """Hide what may be secret in a URL, also in one that is malformed.
+
+    >>> redact_url("https://me:secret@metrics.example/prom?apikey=1")
+    'https://***@metrics.example/prom?***'
+    """
+    scheme, separator, rest = text.rpartition("://") if "://" in text else ("", "", text)
+    rest = f"{_HIDDEN}@{rest.rpartition('@')[2]}" if "@" in rest else rest
+    rest, question, _ = rest.partition("?")
+    return f"{scheme}{separator}{rest}{question and f'?{_HIDDEN}'}"
+
+
+_HIDDEN = "***"
+_CREDENTIALS_HINT = (
+    ": expected credentials that it accepts, as user:password@ in the URL, in PROMETHEUS_TOKEN or "
+    "in PROMETHEUS_HEADERS"
+)
+_MALFORMED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+)
+"""What parsing an answer raises that is not as the API documents it."""
+
+
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(2**16):
+        body += chunk
+        if len(body) > ANSWER_LIMIT:
+            break
+    return bytes(body)
+
+
+def _parse_result(server: AsyncPrometheus, data: Any) -> list[Series]:
+    try:
+        found = [_parse_series(each) for each in data["result"]]
+    except _MALFORMED:
+        raise server._no_prometheus() from None
+    return [series for series in found if series.values or series.histograms]
+
+
+def _parse_series(node: Any) -> Series:
+    values = node["values"] if "values" in node else [node["value"]] if "value" in node else []
+    histograms = node.get("histograms", [node["histogram"]] if "histogram" in node else [])
+    pairs = ((_parse_finite(time), float(value)) for time, value in values)
+    return Series(
+        labels=_parse_texts(node["metric"]),
+        values=tuple((time, value) for time, value in pairs if math.isfinite(value)),
+        histograms=tuple(
+            (_parse_finite(time), _parse_histogram(each)) for time, each in histograms
+        ),
+    )
+
+
+def _parse_histogram(node: Any) -> NativeHistogram:
+    total = float(node["sum"])
+    buckets = [
+        (float(lower), float(upper), _parse_finite(count))
+        for _, lower, upper, count in node.get("buckets") or ()
+    ]
+    if not all(lower <= upper and count >= 0 for lower, upper, count in buckets):
+        raise ValueError("a bucket that cannot be")
+    return NativeHistogram(total if math.isfinite(total) else None, tuple(sorted(buckets)))
+
+
+def _parse_alert(node: Any) -> Alert:
+    return Alert(
+        labels={"alertname": node["labels"]["alertname"], **_parse_texts(node["labels"])},
+        annotations=_parse_texts(node["annotations"]),
+        state=str(node["state"]),
+        active_at=str(node["activeAt"]),
+    )
+
+
+def _parse_texts(node: Any) -> dict[str, str]:
+    return {str(name): str(value) for name, value in node.items()}
+
+
+def _parse_finite(x: Any) -> float:
+    number = float(x)
+    if not math.isfinite(number):
+        raise ValueError("expected a finite number")
+    return number

@@ -19,6 +19,7 @@ from cyclopts.validators import Number
 from yarl import URL
 
 from randsvc.distributions import Distribution, parse, parse_delay
+from randsvc.prometheus_api import AsyncPrometheus, parse_headers
 
 __all__ = ("AuthSettings", "ServerSettings", "Settings", "unknown_variable")
 
@@ -52,6 +53,10 @@ def _links(_type: type, tokens: Sequence[Token]) -> Mapping[str, str]:
             raise ValueError(f"{part!r}: expected NAME=URL, such as Grafana=http://localhost:3000")
         links[name.strip()] = url
     return links
+
+
+def _headers(type_: type, tokens: Sequence[Token]) -> Mapping[str, str]:
+    return parse_headers(tokens[0].value.splitlines())
 
 
 PASSWORD = "random"  # noqa: S105 - it is known to everybody, and guards random numbers
@@ -96,7 +101,17 @@ class ServerSettings:
     loopback. Better a variable than an option, which other users of the machine can see."""
 
     prometheus_url: Annotated[str | None, Parameter(validator=_http_url)] = None
-    """Where the console asks what is firing, such as http://localhost:9090; unset, it does not."""
+    """Prometheus whose alerts the console shows, such as http://localhost:9090; unset, it shows
+    none."""
+
+    prometheus_token: str | None = None
+    """Bearer token for that Prometheus. Better a variable than an option, which other users of the
+    machine can see."""
+
+    prometheus_headers: Annotated[Mapping[str, str], Parameter(converter=_headers, **_ONE)] = field(
+        default_factory=dict
+    )
+    """Headers for that Prometheus, one "Name: value" a line. Better a variable, as above."""
 
     links: Annotated[Mapping[str, str], Parameter(converter=_links, **_ONE)] = field(
         default_factory=dict
@@ -112,6 +127,13 @@ class ServerSettings:
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Events below this level are not logged."""
+
+    @property
+    def prometheus(self) -> AsyncPrometheus | None:
+        """The Prometheus whose alerts the console shows."""
+        if self.prometheus_url is None:
+            return None
+        return AsyncPrometheus(self.prometheus_url, self.prometheus_token, self.prometheus_headers)
 
 
 @Parameter(name="*")

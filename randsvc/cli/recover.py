@@ -15,11 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from randsvc import times
-from randsvc.errors import ConfigurationError
+from randsvc.errors import ConfigurationError, RecoveryError
 from randsvc.histograms import baseline_file, from_prometheus
 from randsvc.histograms.binned import Binned
-from randsvc.histograms.from_prometheus import RecoveryError
-from randsvc.prometheus_api import PrometheusError
+from randsvc.prometheus_api import Prometheus, PrometheusError
 from randsvc.telemetry.catalogue import DELAY, REQUEST_DURATION, VALUE, Metric
 
 __all__ = ("baseline_app", "recover_app")
@@ -78,7 +77,7 @@ class Source:
         end, window = _end(self.at), _window(self.window)
         metric = QUANTITIES[what].metric.prometheus_name
         binned = from_prometheus.read(
-            self.prometheus, metric, self.matchers(what), end=end, window=window
+            Prometheus(self.prometheus), metric, self.matchers(what), end=end, window=window
         )
         return binned, end, window
 

@@ -95,9 +95,9 @@ def _write(server: Prometheus, begin: float, end: float, at: float, output: Sequ
         step("writing")
         said = report.sections(read)
         makers: dict[str, Callable[[], str]] = {
-            ".html": lambda: report.as_html(read, said, server.url, at),
-            ".md": lambda: report.as_markdown(read, said, server.url, at),
-            ".json": lambda: _json(report.as_json(read, said, server.url)),
+            ".html": lambda: report.as_html(read, said, server.shown_url, at),
+            ".md": lambda: report.as_markdown(read, said, server.shown_url, at),
+            ".json": lambda: _json(report.as_json(read, said, server.shown_url)),
         }
         for file in output:
             _save(file, makers[file.suffix]())
@@ -132,7 +132,7 @@ def _expect_data(server: Prometheus, begin: float, end: float) -> None:
     found = server.range(f"count(count_over_time({either}[{steps}s]))", begin + steps, end, steps)
     if not any(piece for piece in found):
         raise ConfigurationError(
-            f"{server.url} has no series {name} from {iso(begin)} to {iso(end)} UTC: does it "
+            f"{server.shown_url} has no series {name} from {iso(begin)} to {iso(end)} UTC: does it "
             "scrape the service, and does it keep data for so long?"
         )
 

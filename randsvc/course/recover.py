@@ -16,8 +16,10 @@ import aiohttp
 from randsvc.course.exercise import Exercise, Say, WorkError, read_answer
 from randsvc.course.watched import PULLED, hold, watched
 from randsvc.distributions import Distribution, DistributionError, parse, parse_delay
+from randsvc.errors import RecoveryError
 from randsvc.histograms import from_prometheus
 from randsvc.histograms.binned import Binned
+from randsvc.prometheus_api import Prometheus
 from randsvc.stack.addresses import WELL_KNOWN_ADDRESSES
 from randsvc.stack.programs import make_randsvc
 from randsvc.stack.supervisor import wait_until
@@ -106,7 +108,7 @@ def _system(work: _Work) -> Iterator[Mapping[str, Binned]]:
             try:
                 found = {
                     what: from_prometheus.read(
-                        stack.url("prometheus:9090"),
+                        Prometheus(stack.url("prometheus:9090")),
                         metric.prometheus_name,
                         {"job": "randsvc"},
                         end=time.time(),
@@ -114,7 +116,7 @@ def _system(work: _Work) -> Iterator[Mapping[str, Binned]]:
                     )
                     for what, metric in METRICS.items()
                 }
-            except from_prometheus.RecoveryError:
+            except RecoveryError:
                 return {}
             return found if all(each.count >= REQUESTS for each in found.values()) else {}
 

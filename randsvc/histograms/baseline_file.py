@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from randsvc.errors import RecoveryError
 from randsvc.histograms.binned import Bin, Binned, equiprobable
-from randsvc.histograms.from_prometheus import RecoveryError
 
 __all__ = ("Baseline", "load", "made", "save", "text")
 

@@ -11,12 +11,19 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Protocol
+from typing import Protocol
 
+from randsvc.errors import RecoveryError
 from randsvc.histograms.binned import EMPTY, Bin, Binned
-from randsvc.prometheus_api import Prometheus, duration
+from randsvc.prometheus_api import (
+    NativeHistogram,
+    Prometheus,
+    PrometheusError,
+    Series,
+    format_duration,
+)
 
-__all__ = ("RecoveryError", "histogram", "read")
+__all__ = ("read", "to_binned")
 
 LOOKBACK = 3600.0
 """Seconds before the window in which the last sample before it is looked for."""
@@ -28,12 +35,8 @@ _ZERO = 1e-30
 Labels = frozenset[tuple[str, str]]
 
 
-class RecoveryError(Exception):
-    """Nothing can be recovered; the message is one line that says why."""
-
-
 def read(
-    url: str, metric: str, matchers: Mapping[str, str], *, end: float, window: float
+    server: Prometheus, metric: str, matchers: Mapping[str, str], *, end: float, window: float
 ) -> Binned:
     """What the series of a histogram counted in ``window`` seconds up to ``end`` (Unix seconds).
 
@@ -43,31 +46,22 @@ def read(
     no answer.
     """
     selector = ", ".join(f"{name}=~{json.dumps(value)}" for name, value in matchers.items())
-    server = Prometheus(url)
     for source in (_Native(server, metric, selector), _Classic(server, metric, selector)):
         latest = source.last(end, window)
         if latest:
             grown = _increases(source, latest, end - window, end)
             return reduce(Binned.__add__, grown, EMPTY)
     raise RecoveryError(
-        f"{url} has no series {metric}{{{selector}}} within {window:g} s: is the service up, is "
-        "it the right job, and does Prometheus scrape it?"
+        f"{server.shown_url} has no series {metric}{{{selector}}} within {window:g} s: is "
+        "the service up, is it the right job, and does Prometheus scrape it?"
     )
 
 
-def histogram(data: Mapping[str, Any]) -> Binned:
-    """A native histogram as the HTTP API writes it.
-
-    https://prometheus.io/docs/prometheus/latest/querying/api/#native-histograms
-    """
-    bins = (
-        Bin(float(lower), float(upper), float(count))
-        for _, lower, upper, count in data.get("buckets", ())
-    )
-    total = float(data["sum"])
-    # The bucket of zeros is a little wide for other numbers' sake; what we count there is zero.
+def to_binned(histogram: NativeHistogram) -> Binned:
+    """A native histogram as bins."""
+    bins = (Bin(*bucket) for bucket in histogram.buckets)
     filled = tuple(sorted(_bounded(bin_) for bin_ in bins if bin_.count))
-    return Binned(filled, total if math.isfinite(total) else None)
+    return Binned(filled, histogram.sum)
 
 
 class _Source(Protocol):
@@ -115,21 +109,21 @@ class _Native:
     selector: str
 
     def last(self, at: float, within: float) -> dict[Labels, Binned]:
-        promql = f"last_over_time({self.metric}{{{self.selector}}}[{duration(within)}])"
+        promql = f"last_over_time({self.metric}{{{self.selector}}}[{format_duration(within)}])"
         return {
-            _labels(series): histogram(series["histogram"][1])
+            _labels(series): to_binned(series.histograms[-1][1])
             for series in self.server.query(promql, at)
-            if "histogram" in series
+            if series.histograms
         }
 
     def restarted(self, at: float, within: float) -> set[Labels]:
         return _restarted(self.server, self.metric, self.selector, at, within)
 
     def samples(self, labels: Labels, at: float, within: float) -> Iterator[Binned]:
-        promql = f"{self.metric}{{{_exactly(labels)}}}[{duration(within)}]"
+        promql = f"{self.metric}{{{_exactly(labels)}}}[{format_duration(within)}]"
         for series in self.server.query(promql, at):
             if _labels(series) == labels:
-                yield from (histogram(data) for _, data in series.get("histograms", ()))
+                yield from (to_binned(each) for _, each in series.histograms)
 
 
 @dataclass(frozen=True)
@@ -143,9 +137,9 @@ class _Classic:
         names = json.dumps(f"{self.metric}_(bucket|sum)")
         selector = f"__name__=~{names}, {self.selector}".rstrip(", ")
         # last_over_time keeps the name, by which a sum is told from a bucket.
-        found = self.server.query(f"last_over_time({{{selector}}}[{duration(within)}])", at)
+        found = self.server.query(f"last_over_time({{{selector}}}[{format_duration(within)}])", at)
         return {
-            labels: _explicit({le: float(s["value"][1]) for le, s in parts.items()})
+            labels: _explicit({le: s.values[-1][1] for le, s in parts.items()})
             for labels, parts in self._parts(found).items()
         }
 
@@ -155,20 +149,21 @@ class _Classic:
     def samples(self, labels: Labels, at: float, within: float) -> Iterator[Binned]:
         names = json.dumps(f"{self.metric}_(bucket|sum)")
         found = self.server.query(
-            f"{{__name__=~{names}, {_exactly(labels)}}}[{duration(within)}]", at
+            f"{{__name__=~{names}, {_exactly(labels)}}}[{format_duration(within)}]", at
         )
         moments: dict[float, dict[str, float]] = {}
         for le, series in self._parts(found).get(labels, {}).items():
-            for time, value in series["values"]:
-                moments.setdefault(time, {})[le] = float(value)
+            for time, value in series.values:
+                moments.setdefault(time, {})[le] = value
         for _, parts in sorted(moments.items()):
             yield _explicit(parts)
 
-    def _parts(self, found: Sequence[dict[str, Any]]) -> dict[Labels, dict[str, dict[str, Any]]]:
+    def _parts(self, found: Sequence[Series]) -> dict[Labels, dict[str, Series]]:
         """Series by the labels of their histogram, then by ``le``, which is empty for the sum."""
-        parts: dict[Labels, dict[str, dict[str, Any]]] = {}
+        parts: dict[Labels, dict[str, Series]] = {}
         for series in found:
-            parts.setdefault(_labels(series), {})[series["metric"].get("le", "")] = series
+            if series.values:
+                parts.setdefault(_labels(series), {})[series.labels.get("le", "")] = series
         return {labels: each for labels, each in parts.items() if set(each) - {""}}
 
 
@@ -176,18 +171,28 @@ def _restarted(
     server: Prometheus, name: str, selector: str, at: float, within: float
 ) -> set[Labels]:
     """The series of ``name`` whose counts went back."""
-    found = server.query(f"resets({name}{{{selector}}}[{duration(within)}]) > 0", at)
+    found = server.query(f"resets({name}{{{selector}}}[{format_duration(within)}]) > 0", at)
     return {_labels(series) for series in found}
 
 
 def _explicit(parts: Mapping[str, float]) -> Binned:
     """Explicit buckets, cumulative by ``le``, and the sum by the empty text."""
     bins, lower, below = [], -math.inf, 0.0
-    for upper, upto in sorted((float(le), upto) for le, upto in parts.items() if le):
+    for upper, upto in sorted((_bound(le), upto) for le, upto in parts.items() if le):
         if upto > below:
             bins.append(_bounded(Bin(lower, upper, upto - below)))
         lower, below = upper, upto
     return Binned(tuple(bins), parts.get(""))
+
+
+def _bound(le: str) -> float:
+    try:
+        bound = float(le)
+    except ValueError:
+        bound = math.nan
+    if math.isnan(bound):
+        raise PrometheusError(f"a bucket has le={le!r}: expected its upper bound, a number")
+    return bound
 
 
 def _bounded(bin_: Bin) -> Bin:
@@ -200,9 +205,9 @@ def _bounded(bin_: Bin) -> Bin:
     return Bin(0.0, 0.0, bin_.count) if max(-bin_.lower, bin_.upper) < _ZERO else bin_
 
 
-def _labels(series: Mapping[str, Any]) -> Labels:
+def _labels(series: Series) -> Labels:
     return frozenset(
-        (name, value) for name, value in series["metric"].items() if name not in ("__name__", "le")
+        (name, value) for name, value in series.labels.items() if name not in ("__name__", "le")
     )
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-from randsvc.errors import ConfigurationError
+from randsvc.errors import ConfigurationError, RecoveryError
 from randsvc.histograms.baseline_file import Baseline, load
 from randsvc.histograms.binned import Bin, Binned, equiprobable
-from randsvc.histograms.from_prometheus import RecoveryError
 from randsvc.model.features import SEGMENTS
 from randsvc.settings import Settings
 from randsvc.telemetry.pipeline import Telemetry

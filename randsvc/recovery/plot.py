@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from rich.text import Text
 
+from randsvc.errors import RecoveryError
 from randsvc.histograms.binned import Bin, Binned
-from randsvc.histograms.from_prometheus import RecoveryError
 from randsvc.recovery.families import Array
 from randsvc.recovery.fit import Fit
 from randsvc.recovery.recover import Recovered

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from randsvc.prometheus_api import duration, values
+from randsvc.prometheus_api import format_duration
 from randsvc.review.source import Labels, Source, labels
 from randsvc.review.spans import Span, cut
 
@@ -60,8 +60,8 @@ def read(source: Source, selector: str, windows: Sequence[Span]) -> Counts:
     A series without a sample in the day before the first window began in the windows: all counts.
     """
     begin = windows[0].start
-    found = source.server.query(f"last_over_time({selector}[{duration(LOOKBACK)}])", begin)
-    before = {labels(series["metric"]): values(series)[-1][1] for series in found}
+    found = source.server.query(f"last_over_time({selector}[{format_duration(LOOKBACK)}])", begin)
+    before = {labels(series): series.values[-1][1] for series in found if series.values}
     return Counts(tuple(windows), _grown(source, selector, windows, before))
 
 
@@ -102,10 +102,10 @@ def _step_by_step(
         parts = cut(window, max(window.seconds / PARTS, FEW))
         grown = _grown(quiet, selector, parts, before)
         return {key: float(each.sum()) for key, each in grown.items()}
-    found = source.server.query(f"{selector}[{duration(window.seconds)}]", window.end)
+    found = source.server.query(f"{selector}[{format_duration(window.seconds)}]", window.end)
     return {
-        key: sum(_steps(before.get(key, 0.0), [value for _, value in values(series)]))
-        for key, series in ((labels(each["metric"]), each) for each in found)
+        key: sum(_steps(before.get(key, 0.0), [value for _, value in series.values]))
+        for key, series in ((labels(each), each) for each in found)
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from randsvc.histograms.binned import EMPTY, Bin, Binned
-from randsvc.histograms.from_prometheus import histogram
+from randsvc.histograms.from_prometheus import to_binned
 from randsvc.objectives import SLOS
 from randsvc.prometheus_api import Prometheus
 from randsvc.review import counts, incidents
@@ -261,8 +261,11 @@ def _values(source: Source, windows: Sequence[Span]) -> list[Binned]:
     """How the values lie by window: native histograms, or else explicit buckets."""
     name = VALUE.prometheus_name
     found = [EMPTY] * len(windows)
-    for answer in source.each(lambda w: f"sum (increase({name}{{{_RANDOM}}}[{w}]))", windows):
-        found[answer.window] = histogram(answer.value)
+    increases = source.each_histogram(
+        lambda window: f"sum (increase({name}{{{_RANDOM}}}[{window}]))", windows
+    )
+    for index, histogram in increases:
+        found[index] = to_binned(histogram)
     if any(each.bins for each in found):
         source.read(sum(window.seconds for window in windows))
         return found

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
-from randsvc.prometheus_api import duration, values
-from randsvc.review.source import Labels, Source, labels
+from randsvc.prometheus_api import format_duration
+from randsvc.review.source import Labels, Source
 from randsvc.review.spans import Span, cut
 
 __all__ = ("resolution", "runs")
@@ -93,9 +93,9 @@ class _Edges:
 
     def _times(self, bin_: Span) -> dict[Labels, list[float]]:
         found: dict[Labels, list[float]] = {}
-        promql = f"{self.selector}[{duration(bin_.seconds)}]"
+        promql = f"{self.selector}[{format_duration(bin_.seconds)}]"
         for series in self.source.server.query(promql, bin_.end):
-            kept = {name: value for name, value in series["metric"].items() if name in self.by}
-            times = [time for time, value in values(series) if value >= self.least]
-            found.setdefault(labels(kept), []).extend(times)
+            kept = {name: value for name, value in series.labels.items() if name in self.by}
+            times = [time for time, value in series.values if value >= self.least]
+            found.setdefault(frozenset(kept.items()), []).extend(times)
         return found

@@ -1,11 +1,11 @@
 """Prometheus, asked once for each window of a long time."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from randsvc.prometheus_api import Prometheus, duration
+from randsvc.prometheus_api import NativeHistogram, Prometheus, Series, format_duration
 from randsvc.review.spans import Span
 
 __all__ = ("Answer", "Labels", "Source", "labels")
@@ -18,8 +18,7 @@ class Answer(NamedTuple):
 
     window: int
     labels: Labels
-    value: Any
-    """A number, or a native histogram as the API writes it."""
+    value: float
 
 
 @dataclass(frozen=True)
@@ -35,29 +34,38 @@ class Source:
         Windows follow one another; those of one length are asked for together, so answers are in
         time order by series, not over all of them.
         """
+        for series, index in self._series(promql, windows):
+            for time, value in series.values:
+                yield Answer(index(time), labels(series), value)
+
+    def each_histogram(
+        self, promql: Callable[[str], str], windows: Sequence[Span]
+    ) -> Iterator[tuple[int, NativeHistogram]]:
+        """As ``each``, of a query that gives native histograms: by the index of the window."""
+        for series, index in self._series(promql, windows):
+            for time, histogram in series.histograms:
+                yield index(time), histogram
+
+    def _series(
+        self, promql: Callable[[str], str], windows: Sequence[Span]
+    ) -> Iterator[tuple[Series, Callable[[float], int]]]:
         first = 0
         for length, group in groupby(windows, key=lambda window: round(window.seconds, 3)):
             same = list(group)
-            pieces = self.server.range(promql(duration(length)), same[0].end, same[-1].end, length)
-            for found in pieces:
+            begin, end = same[0].end, same[-1].end
+
+            def index(
+                time: float, begin: float = begin, length: float = length, first: int = first
+            ) -> int:
+                return first + round((time - begin) / length)
+
+            for found in self.server.range(promql(format_duration(length)), begin, end, length):
                 for series in found:
-                    for time, value in _samples(series):
-                        index = round((time - same[0].end) / length)
-                        yield Answer(first + index, labels(series["metric"]), value)
+                    yield series, index
             self.read(length * len(same))
             first += len(same)
 
 
-def labels(metric: Mapping[str, str]) -> Labels:
+def labels(series: Series) -> Labels:
     """The labels of a series, without its name."""
-    return frozenset((name, value) for name, value in metric.items() if name != "__name__")
-
-
-def _samples(series: Mapping[str, Any]) -> Iterator[tuple[float, Any]]:
-    for time, value in series.get("values", ()):
-        number = float(value)
-        # What was divided by nothing is no number, and no statement.
-        if number == number:
-            yield float(time), number
-    for time, histogram in series.get("histograms", ()):
-        yield float(time), histogram
+    return frozenset((name, value) for name, value in series.labels.items() if name != "__name__")

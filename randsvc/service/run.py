@@ -37,10 +37,13 @@ async def serve_random(settings: Settings, auth: AuthSettings | None = None) -> 
                 "name; run randsvc auth by itself"
             )
         secret = settings.auth_secret or auth.secret or secrets.token_urlsafe(SECRET_BYTES)
+        asked: ServerSettings = auth if auth.prometheus_url else settings
         auth = replace(
             auth,
             secret=secret,
-            prometheus_url=auth.prometheus_url or settings.prometheus_url,
+            prometheus_url=asked.prometheus_url,
+            prometheus_token=asked.prometheus_token,
+            prometheus_headers=asked.prometheus_headers,
             links={**_console("service", settings), **(auth.links or settings.links)},
         )
         settings = replace(

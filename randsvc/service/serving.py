@@ -88,7 +88,7 @@ async def served(
             service=settings.service,
             view=telemetry.view,
             truths=truths,
-            prometheus_url=settings.prometheus_url,
+            prometheus=settings.prometheus,
             links=settings.links,
         )
         app = make_app(telemetry, faults)

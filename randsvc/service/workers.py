@@ -102,7 +102,7 @@ def _console(settings: Settings) -> Console:
             "numbers: look in Prometheus or Grafana for their sum. Faults set here are felt in all "
             "of them. With RANDSVC_WORKERS=1 this page shows the numbers itself."
         ),
-        prometheus_url=settings.prometheus_url,
+        prometheus=settings.prometheus,
         links=settings.links,
     )
 

@@ -3,43 +3,14 @@
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from randsvc.model.baselines import baselines
 from randsvc.settings import Settings
-
-Answer = Callable[[str], tuple[int, str]]
-
-
-@contextmanager
-def answering(answer: Answer) -> Iterator[str]:
-    """A server that answers each query so; gives its URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            (query,) = parse_qs(urlsplit(self.path).query).get("query", [""])
-            status, body = answer(query)
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, format: str, *_: object) -> None:  # noqa: A002
-            """Nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
+from tests.support.prometheus_stub import Answer, answering, series
 
 
 def run(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
@@ -55,10 +26,6 @@ def refusal(*arguments: str, code: str = "") -> str:
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     return line
-
-
-def series(result: Sequence[Mapping[str, object]]) -> tuple[int, str]:
-    return 200, json.dumps({"status": "success", "data": {"result": result}})
 
 
 def native(total: str = "1200", **labels: str) -> dict[str, object]:
@@ -85,7 +52,7 @@ def test_an_unreachable_prometheus_is_named() -> None:
 
 def test_what_is_no_url_is_named() -> None:
     line = refusal("recover", "value", "--prometheus", "localhost:9090")
-    assert line == "randsvc: localhost:9090 is no URL such as http://127.0.0.1:9090"
+    assert line == "randsvc: localhost:9090 is not a URL such as http://127.0.0.1:9090"
 
 
 def test_what_was_saved_is_a_baseline_that_the_service_takes(tmp_path: Path) -> None:
@@ -114,7 +81,7 @@ def test_what_prometheus_refuses_is_passed_on() -> None:
     body = json.dumps({"status": "error", "error": "no such function"})
     with answering(lambda _: (400, body)) as url:
         line = refusal("recover", "value", "--prometheus", url)
-    assert line.endswith("refuses: no such function")
+    assert line.endswith("refuses the query: no such function")
 
 
 def test_a_metric_without_series_is_named() -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_recover import answering, refusal, series
+from tests.cli.test_recover import refusal
+from tests.support.prometheus_stub import answering, series
 
 
 def matrix(_: str) -> tuple[int, str]:
@@ -18,7 +19,7 @@ def test_an_unreachable_prometheus_is_named() -> None:
 
 def test_what_is_no_url_is_named() -> None:
     line = refusal("review", "--from", "-7d", "--prometheus", "localhost:9090")
-    assert line == "randsvc: localhost:9090 is no URL such as http://127.0.0.1:9090"
+    assert line == "randsvc: localhost:9090 is not a URL such as http://127.0.0.1:9090"
 
 
 def test_what_is_no_prometheus_is_named() -> None:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from benchmarks.recovery import CASES, CUT_CASES, Case, accumulated
 from randsvc.distributions import parse
+from randsvc.errors import RecoveryError
 from randsvc.histograms import baseline_file
 from randsvc.histograms.binned import EMPTY, Bin, Binned, equiprobable
-from randsvc.histograms.from_prometheus import RecoveryError
 from randsvc.recovery import plot, report
 from randsvc.recovery.families import CUTTABLE, FAMILIES
 from randsvc.recovery.fit import fit, ranked

@@ -1,5 +1,6 @@
 """Incidents, by what the alerts said."""
 
+from randsvc.prometheus_api import Series
 from randsvc.review import incidents
 from randsvc.review.incidents import Incident
 from randsvc.review.source import Source
@@ -31,7 +32,7 @@ class Alerts:
         from tests.support.recorded import Recorded
 
         class ByState(Recorded):
-            def query(self, promql: str, at: float) -> list[dict[str, object]]:
+            def query(self, promql: str, at: float | None = None) -> list[Series]:
                 for state in ("firing", "pending"):
                     selector = f'ALERTS{{alertstate="{state}",level=~"critical|major|minor"}}'
                     promql = promql.replace(selector, f"ALERTS_{state}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from randsvc.prometheus_api import Prometheus, Result
+from randsvc.prometheus_api import NativeHistogram, Prometheus, Series
 from randsvc.review import readings
 from randsvc.review.source import Source
 from randsvc.review.spans import Span, cut
@@ -15,21 +15,20 @@ WINDOWS = cut(Span(0, 200), 100)
 class Native(Prometheus):
     """Its values are native histograms."""
 
-    def range(self, promql: str, start: float, end: float, step: float) -> Iterator[Result]:
+    def range(self, promql: str, start: float, end: float, step: float) -> Iterator[list[Series]]:
         assert promql == 'sum (increase(randsvc_value{job="randsvc"}[100000ms]))'
-        histogram = {"count": "5", "sum": "60", "buckets": [[0, "10", "20", "5"]]}
-        yield [{"metric": {}, "histograms": [[100.0, histogram]]}]
+        yield [Series({}, histograms=[(100.0, NativeHistogram(60.0, ((10.0, 20.0, 5.0),)))])]
 
 
 class Classic(Prometheus):
     """Its values are counted in explicit buckets."""
 
-    def range(self, promql: str, start: float, end: float, step: float) -> Iterator[Result]:
+    def range(self, promql: str, start: float, end: float, step: float) -> Iterator[list[Series]]:
         if "_bucket" not in promql:
             yield []
             return
-        for le, count in (("10", "2"), ("20", "5"), ("+Inf", "5")):
-            yield [{"metric": {"le": le}, "values": [[200.0, count]]}]
+        for le, count in (("10", 2.0), ("20", 5.0), ("+Inf", 5.0)):
+            yield [Series({"le": le}, [(200.0, count)])]
 
 
 def test_native_histograms_are_read_by_window() -> None:

@@ -14,9 +14,10 @@ import pytest
 from aiohttp import ClientSession
 
 from randsvc.distributions import Distribution, parse
+from randsvc.errors import RecoveryError
 from randsvc.histograms import from_prometheus
 from randsvc.histograms.binned import Binned
-from randsvc.prometheus_api import PrometheusError
+from randsvc.prometheus_api import Prometheus, PrometheusError
 from randsvc.stack.addresses import AddressBook
 from randsvc.stack.programs import Program, make_randsvc
 from randsvc.stack.run import run_stack
@@ -71,9 +72,11 @@ async def ask(url: str, requests: int) -> None:
 def counted(stack: Stack, metric: str = "randsvc_value", window: float = 300) -> Binned:
     """What is read of a metric now."""
     try:
-        url = stack.url("prometheus:9090")
-        return from_prometheus.read(url, metric, {"job": "randsvc"}, end=time.time(), window=window)
-    except (PrometheusError, from_prometheus.RecoveryError):
+        server = Prometheus(stack.url("prometheus:9090"))
+        return from_prometheus.read(
+            server, metric, {"job": "randsvc"}, end=time.time(), window=window
+        )
+    except (PrometheusError, RecoveryError):
         return Binned()
 
 

@@ -7,9 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-from randsvc.prometheus_api import Prometheus, Result
+from randsvc.prometheus_api import Prometheus, Series
 
 __all__ = ("Recorded", "Samples")
 
@@ -42,8 +41,9 @@ class Recorded(Prometheus):
     url: str = "http://recorded"
     series: Sequence[tuple[Mapping[str, str], Samples]] = ()
 
-    def query(self, promql: str, at: float) -> Result:
+    def query(self, promql: str, at: float | None = None) -> list[Series]:
         """As of the real one."""
+        assert at is not None
         found = _QUERY.fullmatch(promql)
         assert found, promql
         begin = at - int(found["window"]) / 1000
@@ -54,7 +54,7 @@ class Recorded(Prometheus):
         ]
         filled = [(labels, samples) for labels, samples in windows if samples]
         if found["function"] is None:
-            return [{"metric": dict(labels), "values": samples} for labels, samples in filled]
+            return [Series(labels, samples) for labels, samples in filled]
         values = [
             (labels, _FUNCTIONS[found["function"]]([v for _, v in samples]))
             for labels, samples in filled
@@ -68,14 +68,12 @@ class Recorded(Prometheus):
             values = [(dict(key), value) for key, value in groups.items()]
         least = float(found["least"] or "-inf")
         return [
-            {"metric": dict(labels), "value": (at, value)}
+            Series(labels, [(at, value)])
             for labels, value in values
             if (value > least if found["sign"] == ">" else value >= least)
         ]
 
-    def range(self, promql: str, start: float, end: float, step: float) -> Iterator[Result]:
+    def range(self, promql: str, start: float, end: float, step: float) -> Iterator[list[Series]]:
         """As of the real one, a moment at a time."""
         for number in range(round((end - start) / step) + 1):
-            at = start + number * step
-            answer: list[dict[str, Any]] = self.query(promql, at)
-            yield [{"metric": s["metric"], "values": [s["value"]]} for s in answer]
+            yield self.query(promql, start + number * step)

@@ -1,49 +1,31 @@
-"""What is firing, as Prometheus says: no threshold is known here."""
+"""The alerts of a Prometheus, for the page: no threshold is known here."""
 
 from typing import Any
 
-import aiohttp
+from randsvc.prometheus_api import Alert, AsyncPrometheus
 
-__all__ = ("AlertsError", "fetch_alerts")
+__all__ = ("TIMEOUT", "fetch_alerts")
 
-PATIENCE = 3.0
+TIMEOUT = 3.0
 """Seconds that Prometheus has for an answer."""
 
 
-class AlertsError(Exception):
-    """Prometheus gave no alerts: one line that says where and why."""
+async def fetch_alerts(prometheus: AsyncPrometheus) -> list[dict[str, Any]]:
+    """The pending and firing alerts as JSON, the latest first.
 
-
-async def fetch_alerts(session: aiohttp.ClientSession, url: str) -> list[dict[str, Any]]:
-    """The alerts of the Prometheus at ``url``, pending ones too, the latest first; as JSON.
-
-    Raises ``AlertsError``. https://prometheus.io/docs/prometheus/latest/querying/api/#alerts
+    Raises ``PrometheusError``.
     """
-    api = f"{url.rstrip('/')}/api/v1/alerts"
-    try:
-        async with session.get(api, timeout=aiohttp.ClientTimeout(total=PATIENCE)) as response:
-            response.raise_for_status()
-            body = await response.json()
-        alerts = [_described(alert) for alert in body["data"]["alerts"]]
-    except TimeoutError as error:
-        raise AlertsError(f"{api}: no answer within {PATIENCE:g} s") from error
-    except aiohttp.ClientResponseError as error:
-        raise AlertsError(f"{api}: {error.status} {error.message}") from error
-    except aiohttp.ClientError as error:
-        raise AlertsError(f"{api}: {error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AlertsError(f"{api}: the answer is not that of a Prometheus") from error
-    return sorted(alerts, key=lambda alert: str(alert["since"]), reverse=True)
+    alerts = sorted(await prometheus.alerts(), key=lambda alert: alert.active_at, reverse=True)
+    return [_describe(alert) for alert in alerts]
 
 
-def _described(alert: dict[str, Any]) -> dict[str, Any]:
-    labels, annotations = alert["labels"], alert["annotations"]
+def _describe(alert: Alert) -> dict[str, Any]:
     return {
-        "name": labels["alertname"],
-        "level": labels.get("level"),
-        "service": labels.get("service"),
-        "state": alert["state"],
-        "since": alert["activeAt"],
-        "summary": annotations.get("summary", ""),
-        "runbook": annotations.get("runbook_url"),
+        "name": alert.labels["alertname"],
+        "level": alert.labels.get("level"),
+        "service": alert.labels.get("service"),
+        "state": alert.state,
+        "since": alert.active_at,
+        "summary": alert.annotations.get("summary", ""),
+        "runbook": alert.annotations.get("runbook_url"),
     }

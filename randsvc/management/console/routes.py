@@ -12,21 +12,21 @@ All of it is read only; what changes something is ``/faults``.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from randsvc import __version__
 from randsvc.distributions import Distribution
 from randsvc.faults.faults import Faults
-from randsvc.management.console.alerts import AlertsError, fetch_alerts
+from randsvc.management.console.alerts import TIMEOUT, fetch_alerts
 from randsvc.management.console.density import true_density
 from randsvc.management.console.history import RECENT, WINDOW, History
 from randsvc.management.console.incidents import described_faults, described_scenarios
+from randsvc.prometheus_api import AsyncPrometheus, PrometheusError
 from randsvc.telemetry.catalogue import Metric
 from randsvc.telemetry.snapshot import Snapshot
 from randsvc.web.cross_origin import refuse_foreign_host
@@ -78,7 +78,7 @@ class Console:
     view: Callable[[], Snapshot | None] = lambda: None
     unmeasured: str = "Nothing is measured: OTEL_SDK_DISABLED is true."
     truths: Mapping[Metric, Distribution] = field(default_factory=dict)
-    prometheus_url: str | None = None
+    prometheus: AsyncPrometheus | None = None
     links: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -91,7 +91,7 @@ def add_console(
     that are not of the loopback are refused.
     """
     history = History(console.view, console.truths)
-    alerts = _alerts(console.prometheus_url)
+    alerts = _alerts(console.prometheus)
 
     def page(handler: Handler) -> Handler:
         async def answered(request: web.Request) -> web.StreamResponse:
@@ -128,7 +128,7 @@ def add_console(
             "recent": RECENT,
             "token": token,
             "closed": not local and not token,
-            "prometheus": console.prometheus_url,
+            "prometheus": console.prometheus and console.prometheus.shown_url,
             "links": [{"name": name, "url": url} for name, url in console.links.items()],
             "truths": {
                 metric.name: {"text": str(truth), "mean": truth.mean, **true_density(truth)}
@@ -178,24 +178,23 @@ async def _file(path: Path) -> web.Response:
     return web.Response(body=body, content_type=_TYPES[path.suffix], charset="utf-8")
 
 
-def _alerts(url: str | None) -> Callable[[], Awaitable[dict[str, Any]]]:
+def _alerts(prometheus: AsyncPrometheus | None) -> Callable[[], Awaitable[dict[str, Any]]]:
     """What asks Prometheus at most every ``ALERTS_FRESH`` seconds, however many want to know."""
     asking = asyncio.Lock()
-    answer: dict[str, Any] = {"configured": url is not None, "alerts": None, "error": None}
+    answer: dict[str, Any] = {"configured": prometheus is not None, "alerts": None, "error": None}
     asked = float("-inf")
 
     async def ask() -> dict[str, Any]:
         nonlocal answer, asked
-        if url is None:
+        if prometheus is None:
             return answer
         async with asking:
             now = asyncio.get_running_loop().time()
             if now - asked >= ALERTS_FRESH:
                 alerts, problem = None, None
                 try:
-                    async with aiohttp.ClientSession() as session:
-                        alerts = await fetch_alerts(session, url)
-                except AlertsError as error:
+                    alerts = await fetch_alerts(replace(prometheus, timeout=TIMEOUT))
+                except PrometheusError as error:
                     problem = str(error)
                 answer = {"configured": True, "alerts": alerts, "error": problem}
                 asked = asyncio.get_running_loop().time()

@@ -9,6 +9,7 @@ from yarl import URL
 from randsvc.distributions import parse
 from randsvc.management.app import make_management_app
 from randsvc.management.console import Console
+from randsvc.prometheus_api import AsyncPrometheus
 from randsvc.telemetry.catalogue import DELAY, VALUE
 from randsvc.telemetry.pipeline import Telemetry
 from tests.management.console.test_alerts import FIRING, prometheus
@@ -164,7 +165,7 @@ async def test_without_a_prometheus_the_page_is_told_so(url: URL) -> None:
 
 async def test_what_fires_is_asked_once_for_all_who_look() -> None:
     asked = 0
-    app = prometheus({"data": {"alerts": [FIRING]}})
+    app = prometheus({"status": "success", "data": {"alerts": [FIRING]}})
 
     async def count(request: web.Request, response: web.StreamResponse) -> None:
         nonlocal asked
@@ -172,7 +173,7 @@ async def test_what_fires_is_asked_once_for_all_who_look() -> None:
 
     app.on_response_prepare.append(count)
     async with serving(app) as prometheus_url:
-        console = Console(service="randsvc", prometheus_url=str(prometheus_url))
+        console = Console(service="randsvc", prometheus=AsyncPrometheus(str(prometheus_url)))
         async with served(console) as url:
             for _ in range(3):
                 _, answer = await get(url, "console/alerts")
@@ -181,7 +182,9 @@ async def test_what_fires_is_asked_once_for_all_who_look() -> None:
 
 
 async def test_a_prometheus_that_is_down_is_said() -> None:
-    async with served(Console(service="randsvc", prometheus_url="http://127.0.0.1:1")) as url:
+    async with served(
+        Console(service="randsvc", prometheus=AsyncPrometheus("http://me:secret@127.0.0.1:1"))
+    ) as url:
         _, answer = await get(url, "console/alerts")
     assert answer["configured"] is True
-    assert "http://127.0.0.1:1/api/v1/alerts" in answer["error"]
+    assert answer["error"].startswith("cannot reach Prometheus at http://***@127.0.0.1:1: ")
