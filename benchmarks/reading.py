@@ -17,8 +17,8 @@ from benchmarks.wrk import load
 
 __all__ = ("measure", "steps")
 
-SERIES = (12, 200)
-"""Histogram series of the service: few routes, and as many as the cap of one metric."""
+SERIES = (12, 150)
+"""Histogram series of the service: few routes, and as many as successful requests can make."""
 OTHERS = 3
 """Of which are not requests': value, delay and event-loop lag."""
 NOBODY, SCRAPED, PUSHED = "nobody reads", "scraped every second", "pushed every second"

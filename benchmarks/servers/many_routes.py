@@ -6,7 +6,6 @@ Run it with PORT, the management port and ROUTES: the routes are /random/0, /ran
 import asyncio
 import json
 import sys
-from typing import Any
 
 import uvloop
 from aiohttp import web
@@ -31,17 +30,17 @@ async def serve(port: int, management_port: int, routes: int) -> None:
         return web.Response(body=await telemetry.render())
 
     app, management = web.Application(), web.Application()
-    handler = telemetry.server.around(get_random)
-    app.router.add_routes([web.get(f"/random/{i}", handler) for i in range(routes)])
+    app.router.add_routes([web.get(f"/random/{i}", get_random) for i in range(routes)])
     management.router.add_get("/metrics", get_metrics)
+    telemetry.install(app)
     async with telemetry.running():
-        await _serve(app, port, access_log_class=telemetry.server.access_log_class())
-        await _serve(management, management_port, access_log=None)
+        await _serve(app, port)
+        await _serve(management, management_port)
         await asyncio.Event().wait()
 
 
-async def _serve(app: web.Application, port: int, **options: Any) -> None:
-    runner = web.AppRunner(app, **options)
+async def _serve(app: web.Application, port: int) -> None:
+    runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
 

@@ -44,9 +44,9 @@ def make_auth_app(settings: AuthSettings, telemetry: Telemetry, faults: Faults) 
         answer = {"token": tokens.issue(user), "expires_in": settings.lifetime}
         return web.Response(text=json.dumps(answer), content_type="application/json")
 
-    app = web.Application(middlewares=telemetry.middlewares(), client_max_size=LARGEST_BODY)
-    around = telemetry.server.around
-    app.router.add_post("/login", around(guarded(limited(login, settings.max_concurrency))))
-    app.router.add_get(PATH, around(guarded(document_handler(AUTH))))
+    app = web.Application(client_max_size=LARGEST_BODY)
+    app.router.add_post("/login", guarded(limited(login, settings.max_concurrency)))
+    app.router.add_get(PATH, guarded(document_handler(AUTH)))
     add_catch_all(app.router)
+    telemetry.install(app)
     return app

@@ -132,12 +132,12 @@ def make_app(
     async def close(app: web.Application) -> None:
         seen.close()
 
-    app = web.Application(middlewares=telemetry.middlewares(), client_max_size=LARGEST_BODY)
-    around = telemetry.server.around
-    app.router.add_get("/random", around(guarded(limited(get_random, limit))))
-    app.router.add_get("/features", around(guarded(get_features)))
-    app.router.add_post("/feedback", around(guarded(take_feedback)))
-    app.router.add_get(PATH, around(guarded(document_handler(SERVICE))))
+    app = web.Application(client_max_size=LARGEST_BODY)
+    app.router.add_get("/random", guarded(limited(get_random, limit)))
+    app.router.add_get("/features", guarded(get_features))
+    app.router.add_post("/feedback", guarded(take_feedback))
+    app.router.add_get(PATH, guarded(document_handler(SERVICE)))
     app.on_cleanup.append(close)
     add_catch_all(app.router)
+    telemetry.install(app)
     return app

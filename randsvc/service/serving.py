@@ -110,11 +110,7 @@ async def listening(
     ``grace`` is the seconds that those in flight have.
     """
     async with telemetry.running():
-        runner = web.AppRunner(
-            app,
-            access_log_class=telemetry.server.access_log_class(),
-            shutdown_timeout=grace,
-        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace)
         async with _site(runner, public):
             yield
 

@@ -1,180 +1,419 @@
-"""The HTTP server's metrics, taken without a middleware.
+"""The HTTP server's metrics: one observation a request, however it ends and whoever runs it.
 
-An empty aiohttp middleware alone costs 15% of a small request. The duration, the status and the
-error are seen by aiohttp's access logger instead, which is called for every response, 404, 405 and
-malformed requests included. What is in a handler now is counted around the handlers, at
-registration.
+``HttpServerMetrics.install(app)`` hooks the one place that every runner passes, the making of the
+application's ``web.Server``, and gives its connections a class of their own. aiohttp calls that for
+every request, also for one that is malformed, that no route matches, whose response cannot be
+written, or whose client leaves. A middleware sees less, and an empty one alone costs 15% of a small
+request; an access logger is not called where a response fails after its headers.
+
+- The status is the one that the client was sent; none where it was sent none.
+- ``error.type`` is set where the service failed: the type of the exception, or the status as text
+  where the application made the response itself. A client that left before it was served is
+  ``ClientConnectionResetError``, which is no failure of the service.
+- The duration ends when the response is written. A WebSocket (101) and a response of an endless
+  media type, such as server-sent events, end it with their headers: how long somebody listens is
+  no latency. They are counted when they end, as that may be an error, and are active until then.
 """
 
 import asyncio
+import logging
 import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
 from time import perf_counter
+from typing import Any
 
-from aiohttp import HttpVersion, web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.abc import AbstractAccessLogger
-from aiohttp.typedefs import Handler, Middleware
-from opentelemetry import trace
+from aiohttp.payload import Payload
 from opentelemetry.trace import SpanContext
 
-from randsvc.telemetry.accumulator import Histogram, Series
+from randsvc.telemetry.accumulator import CARDINALITY_LIMIT, OVERFLOW, Histogram, Series
+from randsvc.telemetry.tracing import ServerTracing
 
-__all__ = ("ERROR_TYPE", "UNMATCHED", "HttpServerMetrics")
+__all__ = ("CLIENT_LEFT", "ERROR_TYPE", "UNMATCHED", "HttpServerMetrics")
 
-ERROR_TYPE = web.ResponseKey("randsvc.error_type", str)
+ERROR_TYPE = web.ResponseKey("error_type", str)
 """Where a response made from an exception says which one it was."""
 UNMATCHED = "/{unmatched}"
 """The resource of a catch-all for what no route matched: such a request has no ``http.route``."""
+CLIENT_LEFT = "ClientConnectionResetError"
+"""The ``error.type`` of a request whose client left before it was served."""
 
+OTHER = "_OTHER"
+"""Stands for every value that a client can invent, so that it cannot invent series."""
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/#http-request-method
 _METHODS = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
 )
+_VERSIONS = {HttpVersion10: "1.0", HttpVersion11: "1.1"}
+_ENDLESS = frozenset(("text/event-stream", "multipart/x-mixed-replace"))
+_WHEN_CLIENTS_LEAVE = (ConnectionError, asyncio.CancelledError)
+"""What a handler raises when its client has left; with the client there it is a failure."""
 
-_Key = tuple[str, str, web.AbstractResource | None, int, str, HttpVersion]
+RESERVED_SERIES = 50
+"""Series that only failures of known routes get, of all that a histogram may have."""
+RESERVED_PER_ROUTE = 4
+"""How many of them one route gets: a route whose status a client may choose takes not all."""
+
+CHECK_SECONDS = 1.0
+"""Time between looks whether an application is served itself, until it has started."""
+
+_logger = logging.getLogger(__name__)
+_handle_request = web.RequestHandler._handle_request
+
+Key = tuple[str, str, str, int, str, str]
+"""Method, scheme, route, status (0 for none), error type and protocol version."""
 
 
-class _Gauge:
-    __slots__ = ("value",)
+class _Method:
+    """The requests of one method: how many are active, and where the usual ones are recorded.
 
-    def __init__(self) -> None:
-        self.value = 0
-
-
-class _Recorder(AbstractAccessLogger):
-    """One connection's access logger; requests on a connection come one after the other."""
-
-    started = 0.0
-    """When the handler was entered (``perf_counter``); 0 where none was.
-
-    aiohttp's own time is of no use: uvloop's clock stands still while a callback runs and counts
-    whole milliseconds, so a handler that blocks the loop would seem to take no time.
+    Usual is a response to HTTP/1.1 that was sent as a whole and without an error.
     """
-    span: SpanContext | None = None
-    scheme = ""
+
+    __slots__ = ("active", "name", "scheme", "usual")
+
+    def __init__(self, name: str, scheme: str) -> None:
+        self.name = name
+        self.scheme = scheme
+        self.active = 0
+        self.usual: dict[web.AbstractRoute, dict[int, Callable[[float], None]]] = {}
+
+
+class _Methods(dict[str, _Method]):
+    """The methods that were seen by their names; those that are not known are one."""
+
+    def __init__(self, scheme: str) -> None:
+        self._scheme = scheme
+
+    def __missing__(self, name: str) -> _Method:
+        if name not in _METHODS:
+            name = OTHER
+            if other := self.get(name):
+                return other
+        method = self[name] = _Method(name, self._scheme)
+        return method
 
 
 class HttpServerMetrics:
     """Fills ``http.server.request.duration`` and counts ``http.server.active_requests``.
 
-    ``traced`` keeps the trace of a sampled request as an exemplar of its duration.
+    ``tracing`` makes spans of the requests that it samples; the trace of such a request is kept as
+    an exemplar of its duration.
     """
 
-    def __init__(self, duration: Histogram, *, traced: bool = False) -> None:
-        self._active: dict[tuple[str, str], _Gauge] = {}
+    def __init__(self, duration: Histogram, *, tracing: ServerTracing | None = None) -> None:
+        self.tracing = tracing
         self._duration = duration
-        self._traced = traced
-        self._series: dict[_Key, Series] = {}
-        self._recorders = self._recorder_class()
+        self._methods = {scheme: _Methods(scheme) for scheme in ("http", "https")}
+        self._series: dict[Key, Series] = {}
+        self._reserved: dict[Key, Series] = {}
+
+    def install(self, app: web.Application) -> None:
+        """Measure each request to ``app`` and its sub-applications, whoever runs it.
+
+        Call it once, before the application is started. Raises ``RuntimeError`` where that is too
+        late, where it was done, and for an application that is part of another.
+        """
+        if isinstance(getattr(app._make_handler, "__self__", None), _Installation):
+            raise RuntimeError("telemetry is installed in this application already")
+        if app.pre_frozen:
+            raise RuntimeError(
+                "this application was started, or added to another: install telemetry in the "
+                "outermost application, before it is started"
+            )
+        installation = _Installation(self, app)
+        # By __dict__, as aiohttp's debug mode warns of attributes that are set otherwise.
+        app.__dict__["_make_handler"] = installation.make_server
+        app.on_startup.append(installation.expect_server)
 
     def active(self) -> dict[tuple[str, str], int]:
-        """Requests in a handler now, by method and scheme."""
-        return {key: gauge.value for key, gauge in list(self._active.items())}
-
-    def around(self, handler: Handler) -> Handler:
-        """Time a handler's requests, count them while they are in it, record cancelled ones.
-
-        Every other outcome is recorded by the access logger, which aiohttp calls later, but not on
-        cancellation. Run the application with ``access_log_class``, or nothing is.
-        """
-        active, traced, recorders = self._active, self._traced, self._recorders
-
-        async def measured(request: web.Request) -> web.StreamResponse:
-            recorder = request.protocol.access_logger
-            if type(recorder) is not recorders:  # isinstance of an abstract class is slow
-                return await handler(request)
-            if traced:
-                span = trace.get_current_span().get_span_context()
-                recorder.span = span if span.trace_flags.sampled else None
-            key = request.method, recorder.scheme or self._scheme(recorder, request)
-            gauge = active.get(key) or active.setdefault(key, _Gauge())
-            gauge.value += 1
-            recorder.started = perf_counter()
-            try:
-                return await handler(request)
-            except asyncio.CancelledError:
-                series = self._find(request, recorder.scheme, 0, "CancelledError")
-                series.observe(perf_counter() - recorder.started)
-                raise
-            finally:
-                gauge.value -= 1
-
-        return measured
-
-    def middleware(self) -> Middleware:
-        """Go ``around`` every handler of an application, however it was registered.
-
-        That is one line instead of one a handler, and dearer by what any middleware costs.
-        """
-
-        @web.middleware
-        async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
-            return await self.around(handler)(request)
-
-        return measured
+        """Requests that are under way, by method and scheme."""
+        return {
+            (method.name, scheme): method.active
+            for scheme, methods in self._methods.items()
+            for method in list(methods.values())
+        }
 
     def access_log_class(self) -> type[AbstractAccessLogger]:
-        """The class to run the server with: ``AppRunner(app, access_log_class=...)``.
+        """A logger that writes nothing, for who wants no access log beside the metrics."""
+        return NoAccessLog
 
-        aiohttp makes one object of it for each connection, and calls it while the exception that
-        made the response, or cut it off, is being handled.
-        """
-        return self._recorders
+    def methods(self, scheme: str) -> _Methods:
+        """The methods of the requests to one scheme."""
+        return self._methods[scheme]
 
-    def _recorder_class(self) -> type[_Recorder]:
-        find, traced = self._find, self._traced
+    def find(self, request: web.BaseRequest, method: _Method, status: int, error: str) -> Series:
+        """The series of a request that ended so."""
+        route = _route(request)
+        resource = route.resource if route else None
+        canonical = resource.canonical if resource else ""
+        path = "" if canonical == UNMATCHED else canonical
+        version = _VERSIONS.get(request.version, OTHER)
+        key = (method.name, method.scheme, path, status, error, version)
+        if series := self._series.get(key):
+            return series
+        if len(self._series) < CARDINALITY_LIMIT - 1 - RESERVED_SERIES:
+            return self._series.setdefault(key, self._duration.series(_attributes(key)))
+        if route and path and error not in ("", CLIENT_LEFT):
+            # Without what a client can vary on its own.
+            name = OTHER if route.method == "*" else method.name
+            return self._reserve((name, method.scheme, path, status, error, OTHER))
+        return self._duration.series(OVERFLOW)
 
-        class Recorder(_Recorder):
-            def log(
-                self, request: web.BaseRequest, response: web.StreamResponse, time: float
-            ) -> None:
-                status = response.status
-                error = ""
-                if exception := sys.exception():
-                    if isinstance(exception, ConnectionError):
-                        status, error = 0, type(exception).__qualname__
-                    elif not isinstance(exception, web.HTTPException):
-                        error = type(exception).__qualname__
-                if status >= 500 and not error:
-                    error = response.get(ERROR_TYPE) or str(status)
-                if self.started:
-                    time = perf_counter() - self.started
-                    self.started = 0.0
-                scheme = self.scheme or HttpServerMetrics._scheme(self, request)
-                series = find(request, scheme, status, error)
-                series.observe(time)
-                if traced and self.span:
-                    series.offer_exemplar(time, self.span)
-                    self.span = None
+    def _reserve(self, key: Key) -> Series:
+        if series := self._reserved.get(key):
+            return series
+        of_route = sum(reserved[2] == key[2] for reserved in self._reserved)
+        if of_route >= RESERVED_PER_ROUTE or len(self._reserved) >= RESERVED_SERIES:
+            return self._duration.series(OVERFLOW)
+        return self._reserved.setdefault(key, self._duration.series(_attributes(key)))
 
-        return Recorder
 
-    @staticmethod
-    def _scheme(recorder: _Recorder, request: web.BaseRequest) -> str:
-        recorder.scheme = request.scheme
-        return recorder.scheme
+class NoAccessLog(AbstractAccessLogger):
+    """Writes nothing, but that telemetry is not installed where it is not."""
 
-    def _find(self, request: web.BaseRequest, scheme: str, status: int, error: str) -> Series:
+    _warned = False
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        if not NoAccessLog._warned:
+            NoAccessLog._warned = True
+            _logger.warning(
+                "requests are not measured: the access log class is telemetry's, but the "
+                "application is not; call install(app) before it is started"
+            )
+
+
+class _Server(web.Server):
+    """An application's server, whose connections measure."""
+
+    def __init__(self, metrics: HttpServerMetrics, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.metrics = metrics
+
+    def __call__(self) -> web.RequestHandler:
         try:
-            resource = request.match_info.route.resource  # type: ignore[attr-defined]
-        except (AssertionError, AttributeError):
-            resource = None  # what could not be parsed was never routed
-        key = (request.method, scheme, resource, status, error, request.version)
-        return self._series.get(key) or self._add(key)
+            return _Connection(self, loop=self._loop, **self._kwargs)
+        except TypeError:
+            super().__call__()  # warns of handler arguments that are unknown, and leaves them out
+            known = {k: v for k, v in self._kwargs.items() if k in ("debug", "access_log_class")}
+            return _Connection(self, loop=self._loop, **known)
 
-    def _add(self, key: _Key) -> Series:
-        method, scheme, resource, status, error, version = key
-        if method not in _METHODS:  # a client can invent any number of them
-            method = "_OTHER"
-            key = (method, *key[1:])
-        attributes: dict[str, str | int] = {
-            "http.request.method": method,
-            "url.scheme": scheme,
-            "network.protocol.version": f"{version.major}.{version.minor}",
-        }
-        if resource and resource.canonical != UNMATCHED:
-            attributes["http.route"] = resource.canonical
-        if status:
-            attributes["http.response.status_code"] = status
-        if error:
-            attributes["error.type"] = error
-        return self._series.setdefault(key, self._duration.series(attributes))
+
+class _Installation:
+    """Makes the server of one application measure."""
+
+    def __init__(self, metrics: HttpServerMetrics, app: web.Application) -> None:
+        self._metrics = metrics
+        self._app = app
+        self._make_server = app._make_handler
+        self._is_served = False
+
+    def make_server(self, **options: Any) -> web.Server:
+        """Stand in for ``Application._make_handler``, which every runner calls."""
+        self._is_served = True
+        if options.get("access_log_class") is NoAccessLog:
+            options["access_log"] = None  # which costs nothing
+        server = self._make_server(**options)
+        handle: Any = server.request_handler
+        if self._metrics.tracing:
+            handle = self._metrics.tracing.around(self._app, handle, _keep_span)
+        return _Server(
+            self._metrics,
+            handle,
+            request_factory=partial(self._app._make_request, _cls=_Request),
+            handler_cancellation=server.handler_cancellation,
+            loop=server._loop,
+            **server._kwargs,
+        )
+
+    async def expect_server(self, app: web.Application) -> None:
+        """Warn where the application turns out to be started as a part of another."""
+        loop = asyncio.get_running_loop()
+
+        def check() -> None:
+            if self._is_served:
+                return
+            if app.frozen:  # aiohttp freezes all parts, then makes the server of the outermost
+                _logger.warning(
+                    "requests are not measured: telemetry is installed in an application that is "
+                    "part of another; install it in the outermost one"
+                )
+            else:
+                loop.call_later(CHECK_SECONDS, check)
+
+        loop.call_later(CHECK_SECONDS, check)
+
+
+def _keep_span(request: web.Request, span: SpanContext) -> None:
+    if isinstance(connection := request.protocol, _Connection):
+        connection.span = span
+
+
+class _Request(web.Request):
+    """A request that tells its connection which response is sent."""
+
+    _protocol: "_Connection"
+
+    def _prepare_hook(self, response: web.StreamResponse) -> Coroutine[Any, Any, None]:
+        connection = self._protocol
+        # What comes after the headers of another response, or after the client, nobody sees.
+        if not connection.left and not self._payload_writer.output_size:
+            connection.response = response
+            if not isinstance(response, web.Response) or isinstance(response._body, Payload):
+                connection.streams_from = perf_counter()
+        return web.Request._prepare_hook(self, response)
+
+
+class _Connection(web.RequestHandler):
+    """A connection, whose requests come one after the other."""
+
+    __slots__ = ("error", "left", "methods", "metrics", "response", "span", "streams_from")
+
+    def __init__(self, server: _Server, **options: Any) -> None:
+        super().__init__(server, **options)
+        self.metrics = server.metrics
+        self.left = False
+        """Whether the client closed the connection, and not the server."""
+        self.response: web.StreamResponse | None = None
+        """What the client was sent, of the request under way."""
+        self.streams_from = 0.0
+        """When its headers were sent (``perf_counter``), where more is to follow; or 0."""
+        self.error: type[BaseException | None] | None = None
+        """What the handler raised, where that is no HTTP response."""
+        self.span: SpanContext | None = None
+        """The sampled span of the request."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        secure = transport.get_extra_info("sslcontext") is not None
+        self.methods = self.metrics.methods("https" if secure else "http")
+        super().connection_made(transport)
+
+    def eof_received(self) -> None:
+        self.left = True
+        super().eof_received()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if exc is not None:
+            self.left = True
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status >= 500:  # a malformed request is no failure of the service
+            self.error = type(exc or sys.exception())
+        return super().handle_error(request, status, exc, message)
+
+    async def _handle_request(
+        self,
+        request: Any,  # what a BaseRequest hides is all that is used of it
+        start_time: float | None,
+        request_handler: Callable[..., Any],
+    ) -> tuple[web.StreamResponse, bool]:
+        method = self.methods[request._method]
+        method.active += 1
+        started = perf_counter()
+        try:
+            answered = await _handle_request(self, request, start_time, request_handler)
+        except BaseException as exception:
+            await self._record(request, method, started, None, exception)
+            raise
+        finally:
+            method.active -= 1
+        response, is_cut_off = answered
+        if (
+            is_cut_off
+            or response is not self.response
+            or self.streams_from
+            or self.span
+            or request._version is not HttpVersion11
+        ):
+            failure = ConnectionError() if is_cut_off else None
+            await self._record(request, method, started, response, failure)
+            return answered
+        try:
+            observe = method.usual[request._match_info._route][response._status]
+        except (KeyError, AttributeError):  # the first of its kind, malformed, or an error
+            await self._record(request, method, started, response, None)
+        else:
+            observe(perf_counter() - started)
+            self.response = None
+        return answered
+
+    async def _record(
+        self,
+        request: Any,
+        method: _Method,
+        started: float,
+        returned: web.StreamResponse | None,
+        failure: BaseException | None,
+    ) -> None:
+        """Record a request that is not usual, or not yet known to be.
+
+        ``returned`` is the response that aiohttp took to be sent, ``failure`` what cut it off.
+        """
+        ended = perf_counter()
+        try:
+            transport = self.transport
+            if isinstance(failure, ConnectionError) and transport and transport.is_closing():
+                await asyncio.sleep(0)  # a turn of the loop later it is known who closed it
+        finally:
+            response, span, streams_from = self.response, self.span, self.streams_from
+            raised = self.error or (type(failure) if failure else None)
+            self.response, self.span, self.streams_from, self.error = None, None, 0.0, None
+            is_sent = response is not None and request._payload_writer.output_size > 0
+            status = response.status if response and is_sent else 0
+            is_endless = status == 101 or bool(
+                response and streams_from and response.content_type in _ENDLESS
+            )
+            if raised and not (self.left and issubclass(raised, _WHEN_CLIENTS_LEAVE)):
+                error = raised.__qualname__
+            elif raised or (self.left and not is_sent):
+                error = "" if is_endless else CLIENT_LEFT
+            elif not (response and is_sent):
+                error = OTHER
+            elif response is not returned:  # whose headers were already sent
+                error = str(returned.status if returned else status)
+            elif status >= 500:
+                error = response.get(ERROR_TYPE) or str(status)
+            else:
+                error = ""
+            seconds = (streams_from if is_endless else ended) - started
+            series = self.metrics.find(request, method, status, error)
+            series.observe(seconds)
+            if span:
+                series.offer_exemplar(seconds, span)
+            route = _route(request)
+            if route and not error and not streams_from and request.version == HttpVersion11:
+                method.usual.setdefault(route, {})[status] = series.observe
+
+
+def _route(request: web.BaseRequest) -> web.AbstractRoute | None:
+    """The route that matched; None where none did, or the request was malformed."""
+    match_info = getattr(request, "_match_info", None)
+    if match_info is None or match_info.http_exception:
+        return None
+    route: web.AbstractRoute = match_info.route
+    return route
+
+
+def _attributes(key: Key) -> dict[str, str | int]:
+    method, scheme, route, status, error, version = key
+    attributes: dict[str, str | int] = {
+        "http.request.method": method,
+        "url.scheme": scheme,
+        "network.protocol.version": version,
+    }
+    if route:
+        attributes["http.route"] = route
+    if status:
+        attributes["http.response.status_code"] = status
+    if error:
+        attributes["error.type"] = error
+    return attributes

@@ -6,7 +6,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-from aiohttp.typedefs import Middleware
+from aiohttp import web
 from opentelemetry.metrics import Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.view import DropAggregation, View
@@ -44,7 +44,7 @@ from randsvc.telemetry.instruments import SCOPE, observe, observe_each
 from randsvc.telemetry.readers import InMemoryReader, PullReader, Reader, readers_from_environment
 from randsvc.telemetry.runtime import observe_process, watch_event_loop
 from randsvc.telemetry.snapshot import Snapshot, snapshot
-from randsvc.telemetry.tracing import server_spans, tracer_provider_from_environment
+from randsvc.telemetry.tracing import ServerTracing, tracer_provider_from_environment
 
 __all__ = ("Telemetry",)
 
@@ -106,7 +106,8 @@ class Telemetry:
             feedback_delay := Histogram(FEEDBACK_DELAY, readings),
             lag := Histogram(EVENT_LOOP_LAG, readings),
         ]
-        self.server = HttpServerMetrics(duration, traced=self._tracers is not None)
+        tracing = ServerTracing(self._tracers) if self._tracers else None
+        self.server = HttpServerMetrics(duration, tracing=tracing)
         self.value = _by_source(value)
         self.delay = delay.series()
         self.model_duration = model_duration.series()
@@ -159,9 +160,10 @@ class Telemetry:
         for reader in readers:
             reader.histograms = self._histograms
 
-    def middlewares(self) -> list[Middleware]:
-        """The middlewares to run the application with: none, or one that makes spans."""
-        return [server_spans(self._tracers)] if self._tracers else []
+    def install(self, app: web.Application) -> None:
+        """Measure each request to ``app``, whoever runs it; nothing where nobody reads."""
+        if self._readers or self._tracers:
+            self.server.install(app)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

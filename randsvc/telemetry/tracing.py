@@ -5,7 +5,9 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 
-from aiohttp.typedefs import Middleware
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.aiohttp_server import (
     AioHttpServerInstrumentor,
@@ -14,11 +16,14 @@ from opentelemetry.instrumentation.aiohttp_server import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+from opentelemetry.trace import SpanContext
 
 from randsvc.telemetry.environment import choices, otlp_endpoint, otlp_protocol
 from randsvc.telemetry.outage import AnnouncedSpanExporter
 
-__all__ = ("server_spans", "tracer_provider_from_environment")
+__all__ = ("ServerTracing", "tracer_provider_from_environment")
+
+KeepSpan = Callable[[web.Request, SpanContext], None]
 
 
 def tracer_provider_from_environment(
@@ -43,8 +48,30 @@ def tracer_provider_from_environment(
     return provider
 
 
-def server_spans(provider: TracerProvider) -> Middleware:
-    """The middleware that makes a span of each request."""
+class ServerTracing:
+    """Makes a span of each request, with contrib's middleware."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._middleware = _contrib_middleware(provider)
+
+    def around(self, app: web.Application, handle: Handler, keep: KeepSpan) -> Handler:
+        """What handles the requests of ``app``, in a span; ``keep`` gets each that is sampled."""
+
+        async def handle_in_span(request: web.Request) -> web.StreamResponse:
+            span = trace.get_current_span().get_span_context()
+            if span.trace_flags.sampled:
+                keep(request, span)
+            return await handle(request)
+
+        async def handle_traced(request: web.Request) -> web.StreamResponse:
+            # The span is named after the route, which the application itself resolves too late.
+            request._match_info = await app.router.resolve(request)
+            return await self._middleware(request, handle_in_span)
+
+        return handle_traced
+
+
+def _contrib_middleware(provider: TracerProvider) -> Middleware:
     # Without it the instrumentation uses the names of 2023.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
     # Instrumenting fills in the module's globals, and it replaces web.Application: that is undone.

@@ -53,7 +53,7 @@ async def feedback(
 ) -> AsyncIterator[URL]:
     app = web.Application(client_max_size=1000)
     app.router.add_post("/", guarded(feedback_handler(ids, seen, telemetry, faults, LIMIT)))
-    async with serving(app, telemetry) as url:
+    async with serving(app) as url:
         yield url
     seen.close()
 

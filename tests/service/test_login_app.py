@@ -25,7 +25,7 @@ def faults() -> Faults:
 @pytest.fixture
 async def login(telemetry: Telemetry, faults: Faults) -> AsyncIterator[URL]:
     settings = AuthSettings(secret=SECRET, lifetime=30)
-    async with serving(make_auth_app(settings, telemetry, faults), telemetry) as url:
+    async with serving(make_auth_app(settings, telemetry, faults)) as url:
         yield url.joinpath("login")
 
 

@@ -131,7 +131,7 @@ async def ask(
             for name, parameters in provoked.faults.items():
                 faults.set(name, {**parameters, "duration": 60})
             app = app_of(provoked.service, telemetry, faults, provoked.limit)
-            url = await stack.enter_async_context(serving(app, telemetry))
+            url = await stack.enter_async_context(serving(app))
             session = await stack.enter_async_context(ClientSession())
             if provoked.breaks:
                 monkeypatch.setattr(provoked.breaks, lambda *_: 1 / 0)

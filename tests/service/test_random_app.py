@@ -43,7 +43,7 @@ def app_of(
         auth_secret=secret,
         feedback_secret=feedback_secret,
     )
-    return serving(make_app(settings, telemetry, faults or faults_of()), telemetry)
+    return serving(make_app(settings, telemetry, faults or faults_of()))
 
 
 async def get_values(url: URL, number: int) -> list[float]:

@@ -16,7 +16,7 @@ async def serving(
 ) -> AsyncIterator[URL]:
     """The address of ``app``, measured where there is a ``telemetry``."""
     if telemetry:
-        options["access_log_class"] = telemetry.server.access_log_class()
+        telemetry.install(app)
     runner = web.AppRunner(app, shutdown_timeout=0.1, **options)
     await runner.setup()
     try:

@@ -1,12 +1,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from itertools import product
 
 import pytest
-from aiohttp import request, web
-from aiohttp.typedefs import Handler
+from aiohttp import ClientSession, HttpVersion10, HttpVersion11, request, web
 from yarl import URL
 
+from randsvc.telemetry import http_server
+from randsvc.telemetry.accumulator import CARDINALITY_LIMIT
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.web.problems import add_catch_all, guarded
 from tests.support.reading import Measured, counts
@@ -26,23 +28,14 @@ def outcomes(read: Read) -> dict[tuple[object, ...], int]:
     )
 
 
-def as_it_is(handler: Handler) -> Handler:
-    return handler
-
-
 class Served:
-    """A server with a handler for each way a request can end, and a client to it.
-
-    Its handlers are measured one by one, or all by a middleware.
-    """
+    """A server with a handler for each way a request can end, and a client to it."""
 
     url: URL
 
-    def __init__(self, telemetry: Telemetry, *, middleware: bool = False) -> None:
+    def __init__(self) -> None:
         self.entered, self.leave = asyncio.Event(), asyncio.Event()
-        middlewares = [telemetry.server.middleware()] if middleware else []
-        self.app = web.Application(client_max_size=10, middlewares=middlewares)
-        around = as_it_is if middleware else telemetry.server.around
+        self.app = web.Application(client_max_size=10)
         for path, handler in {
             "/ok": self.ok,
             "/fails": self.fails,
@@ -51,13 +44,17 @@ class Served:
             "/waits": self.waits,
             "/blocks": self.blocks,
         }.items():
-            self.app.router.add_route("*", path, around(guarded(handler)))
-        self.app.router.add_get("/get/{name}", around(guarded(self.ok)))
-        self.app.router.add_get("/bare", around(self.fails))
+            self.app.router.add_route("*", path, guarded(handler))
+        self.app.router.add_get("/get/{name}", guarded(self.ok))
+        self.app.router.add_get("/bare", self.fails)
+        self.app.router.add_route("*", "/status/{status}", self.answers)
         add_catch_all(self.app.router)
 
     async def ok(self, _: web.Request) -> web.Response:
         return web.Response()
+
+    async def answers(self, request: web.Request) -> web.Response:
+        return web.Response(status=int(request.match_info["status"]))
 
     async def fails(self, _: web.Request) -> web.Response:
         raise ZeroDivisionError
@@ -86,9 +83,9 @@ class Served:
         return await asyncio.open_connection(self.url.host, self.url.port)
 
 
-@pytest.fixture(params=[False, True], ids=["around", "middleware"])
-async def served(telemetry: Telemetry, request: pytest.FixtureRequest) -> AsyncIterator[Served]:
-    served = Served(telemetry, middleware=request.param)
+@pytest.fixture
+async def served(telemetry: Telemetry) -> AsyncIterator[Served]:
+    served = Served()
     async with serving(served.app, telemetry) as served.url:
         yield served
 
@@ -151,18 +148,17 @@ async def test_a_client_that_leaves_has_an_error_and_no_status(served: Served, r
     assert outcomes(read) == {("GET", "/waits", None, "ClientConnectionResetError"): 1}
 
 
-async def test_a_cancelled_handler_has_an_error_and_no_status(
+async def test_a_client_that_leaves_is_counted_so_where_aiohttp_cancels_its_handler(
     telemetry: Telemetry, read: Read
 ) -> None:
-    served = Served(telemetry)
-    # aiohttp cancels the handlers of clients that leave where it is told to.
+    served = Served()
     async with serving(served.app, telemetry, handler_cancellation=True) as served.url:
         _, writer = await served.connect()
         writer.write(b"GET /waits HTTP/1.1\r\nHost: x\r\n\r\n")
         await served.entered.wait()
         writer.close()
         await asyncio.sleep(0.05)
-        assert outcomes(read) == {("GET", "/waits", None, "CancelledError"): 1}
+        assert outcomes(read) == {("GET", "/waits", None, "ClientConnectionResetError"): 1}
 
 
 async def test_requests_in_a_handler_are_active_until_they_leave_it(
@@ -191,9 +187,60 @@ async def test_a_handler_that_blocks_the_loop_takes_the_time_it_takes(
     assert point.sum >= 0.3
 
 
-async def test_the_keys_that_are_kept_stay_few_whatever_clients_invent(
-    served: Served, telemetry: Telemetry
+async def test_errors_of_known_routes_keep_their_series_whatever_clients_send(
+    served: Served, read: Read
 ) -> None:
-    for number in range(50):
-        await served.ask(f"/{number}", ("GET", "PROPFIND", "MKCOL", "LINK")[number % 4])
-    assert len(telemetry.server._series) == 2  # GET and _OTHER, unmatched
+    methods = (*["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], "MKCOL", "LOCK", "LINK")
+    sent = 0
+    for version in (HttpVersion10, HttpVersion11):
+        async with ClientSession(version=version) as session:
+            for method, status in product(methods, range(200, 600, 5)):
+                headers = {"Host": f"host-{sent}"}
+                url = served.url / "status" / str(status)
+                async with session.request(method, url, headers=headers) as response:
+                    assert response.status == status
+                sent += 1
+    assert await served.ask("/fails", "POST") == await served.ask("/bare") == 500
+
+    counted = outcomes(read)
+    assert counted["_OTHER", "/fails", 500, "ZeroDivisionError"] == 1
+    assert counted["GET", "/bare", 500, "ZeroDivisionError"] == 1
+    assert sum(counted.values()) == sent + 2
+    assert len(read()["http.server.request.duration"]) <= CARDINALITY_LIMIT
+
+
+def test_an_application_is_installed_once_and_before_it_is_part_of_another(
+    telemetry: Telemetry,
+) -> None:
+    app, part = web.Application(), web.Application()
+    telemetry.install(app)
+    with pytest.raises(RuntimeError, match="installed in this application already"):
+        telemetry.install(app)
+    app.add_subapp("/part", part)
+    with pytest.raises(RuntimeError, match="outermost application"):
+        telemetry.install(part)
+
+
+async def test_a_part_of_an_application_says_once_that_it_is_not_measured(
+    telemetry: Telemetry, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_server, "CHECK_SECONDS", 0.01)
+    app, part = web.Application(), web.Application()
+    telemetry.install(part)
+    app.add_subapp("/part", part)
+    async with serving(app):
+        await asyncio.sleep(0.1)
+    (record,) = caplog.records
+    assert "install it in the outermost one" in record.message
+
+
+async def test_the_access_log_class_says_once_that_an_application_is_not_measured(
+    telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = Served()
+    access_log_class = telemetry.server.access_log_class()
+    async with serving(served.app, access_log_class=access_log_class) as served.url:
+        await served.ask("/ok")
+        await served.ask("/ok")
+    (record,) = caplog.records
+    assert "call install(app)" in record.message

@@ -8,7 +8,6 @@ from randsvc.telemetry import pipeline
 from randsvc.telemetry.accumulator import Reading
 from randsvc.telemetry.catalogue import METRICS, Metric
 from randsvc.telemetry.errors import ConfigurationError
-from randsvc.telemetry.http_server import _Gauge
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.telemetry.readers import InMemoryReader, PullReader
 from tests.support.breaking import faults_of
@@ -31,7 +30,7 @@ def observe_everything(telemetry: Telemetry) -> None:
     for series in (it.delay, it.model_duration, it.feedback_delay, it.lag):
         series.observe(0.5)
     telemetry.server._duration.series({"http.route": "/"}).observe(0.5)
-    telemetry.server._active[("GET", "http")] = _Gauge()
+    telemetry.server.methods("http")["GET"].active = 0
     it.predictions["model"] = it.model_errors["timeout"] = it.feedback["accepted"] = 1
     it.inputs["new"] = it.inputs_missing["segment"] = it.inputs_refused["repeated"] = 1
     for baseline in (
