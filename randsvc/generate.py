@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
 
 
 def _head(module: str) -> str:
-    return f"Generated from randsvc/rules/{module}.py: change that, then run `{COMMAND}`."
+    return f"Generated from randsvc/rules/{module}.py. Change that file, then run `{COMMAND}`."
 
 
 def _alerts() -> str:
@@ -120,23 +120,23 @@ def _alerts() -> str:
                 f"[{alert.name}](runbooks/{alert.name}.md)",
                 alert.service,
                 alert.description.replace("|", "\\|"),
-                alert.wait or "at once",
-                compressed.wait or "at once",
+                alert.wait or "none",
+                compressed.wait or "none",
             )
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(
         (
-            "<!-- Generated from randsvc/rules/alerts.py: change that, then run",
+            "<!-- Generated from randsvc/rules/alerts.py. Change that file, then run",
             f"`{COMMAND}`. -->",
             "",
             "# Alerts",
             "",
-            "Every alert by its level: **critical**, act now, day and night; **major**, act in",
-            "working hours; **minor**, scheduled work. What it says here is for the time scale",
-            "`production`; `demo` has the same rules with shorter times. Times are for how long",
-            "the condition must hold; its windows are in the rules.",
+            "All alerts by level: **critical** means act now, 24/7; **major** means act in",
+            "working hours; **minor** means scheduled work. The descriptions show the time scale",
+            "`production`. The time scale `demo` has the same rules with shorter times. The last",
+            "two columns show how long the condition must be true before the alert fires.",
             "",
-            "| Level | Alert | About | What it says | Production: after | Demo: after |",
+            "| Level | Alert | Service | Description | Wait (production) | Wait (demo) |",
             "| --- | --- | --- | --- | --- | --- |",
             *rows,
             "",
@@ -145,7 +145,9 @@ def _alerts() -> str:
 
 
 def _command_line() -> str:
-    head = f"<!-- Generated from randsvc/cli/main.py: change that, then run\n`{COMMAND}`. -->\n\n"
+    head = (
+        f"<!-- Generated from randsvc/cli/main.py. Change that file, then run\n`{COMMAND}`. -->\n\n"
+    )
     # What a docstring has on two lines on one.
     text = command_line.generate_docs(usage_name="randsvc").replace("\n        ", " ")
     # Cyclopts takes this process for the command, and drops but the first word of its name.
@@ -163,15 +165,16 @@ def _endpoints() -> str:
     )
     return "\n".join(
         (
-            "<!-- Generated from randsvc/service/openapi.py: change that, then run",
+            "<!-- Generated from randsvc/service/openapi.py. Change that file, then run",
             f"`{COMMAND}`. -->",
             "",
             "# Endpoints",
             "",
-            "What the public ports take, and every status that they answer. Each serves this as an",
-            "OpenAPI document, with the schemas of all bodies, at `/openapi.json`. What is no",
-            "success is problem details (RFC 9457). What answers GET answers HEAD too. Any other",
-            "path is a 404, any other method a 405, and what is no HTTP a 400 in plain text.",
+            "The endpoints of the public ports, with all parameters and statuses. Each service",
+            "serves this description, with the schemas of all bodies, as an OpenAPI document at",
+            "`/openapi.json`. The body of an error is a problem details object (RFC 9457).",
+            "Endpoints that accept GET also accept HEAD. Any other path gets status 404, and any",
+            "other method 405. Malformed HTTP gets status 400 with a plain text body.",
             *operations,
             "",
         )
@@ -179,7 +182,7 @@ def _endpoints() -> str:
 
 
 def _operation(name: str, service: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    yield from ("", f"## {name}", "", f"Of {service}: {operation['summary']}.", "")
+    yield from ("", f"## {name}", "", f"Service {service}: {operation['summary']}.", "")
     for parameter in operation.get("parameters", ()):
         schema = json.dumps(parameter["schema"])
         yield f"- `{parameter['name']}`: {parameter['description']}, `{schema}`"
@@ -209,15 +212,16 @@ def _reference(metrics: Sequence[Metric]) -> str:
     )
     return "\n".join(
         (
-            "<!-- Generated from randsvc/telemetry/catalogue.py: change that, then run",
+            "<!-- Generated from randsvc/telemetry/catalogue.py. Change that file, then run",
             f"`{COMMAND}`. -->",
             "",
             "# Metrics",
             "",
-            "Every metric of the service. In Prometheus a classic histogram has the suffixes",
-            "`_bucket`, `_sum` and `_count`. An exponential histogram that is pushed is a native",
-            "histogram, one series without a suffix; one that is pulled is a classic one with the",
-            "buckets below. Dots in the names of attributes become underscores.",
+            "All metrics of the services. In Prometheus, a classic histogram has the suffixes",
+            "`_bucket`, `_sum` and `_count`. An exponential histogram becomes a native histogram",
+            "with push: one series without a suffix. With pull, it becomes a classic histogram",
+            "with the buckets below. Attributes become labels, and dots in their names become",
+            "underscores.",
             "",
             "| OpenTelemetry | Prometheus | Kind | Unit | Attributes | Description | Buckets |",
             "| --- | --- | --- | --- | --- | --- | --- |",

@@ -125,7 +125,7 @@ def test_every_operation_is_in_the_reference_with_its_parameters_and_statuses() 
         for method, operation in methods.items()
     ]
     for section, (name, service, operation) in zip(sections, operations, strict=True):
-        assert section.startswith(f"{name}\n\nOf {service}: ")
+        assert section.startswith(f"{name}\n\nService {service}: ")
         named = re.findall(r"^- `(\w+)`", section, re.MULTILINE)
         assert named == [parameter["name"] for parameter in operation.get("parameters", ())]
         statuses = re.findall(r"^\| (\d+) \| .+ \|$", section, re.MULTILINE)

@@ -9,7 +9,13 @@ from randsvc.project import ROOT
 MEASURED = set(re.findall(r"\d+\.\d+", (ROOT / "benchmarks/results.md").read_text()))
 STATED = re.compile(r"\d+\.\d\d+(?= times| \(| to |\))")
 """As in ``1.17 times`` and ``0.83 (0.78 to 1.24)``."""
-PAGES = ("README.md", "CHANGELOG.md", "docs/claims.md", "docs/dependencies.md", "course/05-push-and-pull.md")
+PAGES = (
+    "README.md",
+    "CHANGELOG.md",
+    "docs/claims.md",
+    "docs/dependencies.md",
+    "course/05-push-and-pull.md",
+)
 
 
 @pytest.mark.parametrize("page", PAGES)
