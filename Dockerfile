@@ -44,10 +44,11 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["pyth
 ENTRYPOINT ["locust", "--locustfile", "scenarios/locustfile.py", "--headless", "--only-summary", \
     "--loglevel", "WARNING"]
 
-# Shows the notifications that Alertmanager sends.
+# Shows the notifications that Alertmanager sends, and the runbooks that they link to.
 FROM base AS inbox
 COPY --from=service-packages /venv /venv
 COPY randsvc/ randsvc/
+COPY docs/runbooks/ docs/runbooks/
 USER 10001:10001
 EXPOSE 9095
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["python", "-c", \
@@ -67,6 +68,7 @@ CMD ["list"]
 FROM base AS service
 COPY --from=service-packages /venv /venv
 COPY randsvc/ randsvc/
+COPY docs/runbooks/ docs/runbooks/
 USER 10001:10001
 # 8080 is the public port, 9464 the management port.
 EXPOSE 8080 9464

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from randsvc.cli.main import app as command_line
-from randsvc.dashboards import DASHBOARDS, model
+from randsvc.dashboards import DASHBOARDS, to_json
 from randsvc.model.default_baselines import baselines
+from randsvc.objectives import SLOS
 from randsvc.project import ROOT
-from randsvc.rules import drift, features, feedback
-from randsvc.rules.alerts import alerts, other_alerts
-from randsvc.rules.files import rule_file, slo_file
-from randsvc.rules.golden_signals import bound, groups
-from randsvc.rules.ml_alerts import ml_alerts
-from randsvc.rules.slo import SLOS
+from randsvc.rules import drift, features, feedback, instances, make_alerts
+from randsvc.rules.files import make_rule_file, make_slo_file
+from randsvc.rules.golden_signals import format_bound, make_groups
+from randsvc.rules.ml_alerts import make_ml_alerts
+from randsvc.rules.service_alerts import make_service_alerts
 from randsvc.rules.time_scale import DEMO, PRODUCTION, SEVERITY, TimeScale
 from randsvc.service.openapi import DOCUMENTS
 from randsvc.telemetry.catalogue import METRICS, Metric
@@ -40,21 +40,31 @@ def generated() -> dict[str, str]:
 def rule_files() -> dict[str, str]:
     """Give Prometheus's rules that are those of every time scale, a file for each group."""
     head = _head("golden_signals")
-    return {f"{RULES}/{g.name}.yml": rule_file(g.name, g.rules, head=head) for g in groups()}
+    return {
+        f"{RULES}/{g.name}.yml": make_rule_file(g.name, g.rules, head=head) for g in make_groups()
+    }
 
 
 def alert_files(scale: TimeScale) -> dict[str, str]:
     """Give the alerts of a time scale, and what they are made from, in a folder of its name."""
-    others = tuple(other_alerts(scale))
-    recorded = (rule for module in (drift, features, feedback) for rule in module.recordings(scale))
-    ml = (*recorded, *ml_alerts(scale))
+    others = tuple(make_service_alerts(scale))
+    recorded = (
+        rule for module in (drift, features, feedback) for rule in module.make_recordings(scale)
+    )
+    ml = (*recorded, *make_ml_alerts(scale))
     return {
-        f"{RULES}/{scale.name}/slo.yml": slo_file(SLOS, scale, head=_head("slo")),
-        f"{RULES}/{scale.name}/ml.yml": rule_file(
+        f"{RULES}/{scale.name}/slo.yml": make_slo_file(SLOS, scale, head=_head("slo")),
+        f"{RULES}/{scale.name}/ml.yml": make_rule_file(
             "ml", ml, replace(scale, interval=scale.ml_interval), head=_head("ml_alerts")
         ),
-        f"{RULES}/{scale.name}/alerts.yml": rule_file(
-            "alerts", others, scale, head=_head("alerts")
+        f"{RULES}/{scale.name}/alerts.yml": make_rule_file(
+            "alerts", others, scale, head=_head("service_alerts")
+        ),
+        f"{RULES}/{scale.name}/instances.yml": make_rule_file(
+            "instances",
+            tuple(instances.make_recordings(scale)),
+            scale,
+            head=_head("instances"),
         ),
     }
 
@@ -62,7 +72,7 @@ def alert_files(scale: TimeScale) -> dict[str, str]:
 def dashboard_files() -> dict[str, str]:
     """Give Grafana's dashboards. JSON has no comments: their description can't say the command."""
     return {
-        f"observability/grafana/dashboards/{name}.json": model(dashboard)
+        f"observability/grafana/dashboards/{name}.json": to_json(dashboard)
         for name, dashboard in DASHBOARDS.items()
     }
 
@@ -110,10 +120,10 @@ def _head(module: str) -> str:
 
 
 def _alerts() -> str:
-    demo = {(a.name, a.level, a.service): a for a in alerts(DEMO)}
+    demo = {(a.name, a.level, a.service): a for a in make_alerts(DEMO)}
     rows = []
     for level in (*SEVERITY, "none"):
-        for alert in (a for a in alerts(PRODUCTION) if a.level == level):
+        for alert in (a for a in make_alerts(PRODUCTION) if a.level == level):
             compressed = demo[alert.name, alert.level, alert.service]
             cells = (
                 level,
@@ -126,7 +136,7 @@ def _alerts() -> str:
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(
         (
-            "<!-- Generated from randsvc/rules/alerts.py. Change that file, then run",
+            "<!-- Generated from randsvc/rules/service_alerts.py. Change that file, then run",
             f"`{COMMAND}`. -->",
             "",
             "# Alerts",
@@ -206,7 +216,7 @@ def _reference(metrics: Sequence[Metric]) -> str:
             f"`{metric.unit}`",
             ", ".join(f"`{name}`" for name in metric.attributes),
             metric.description,
-            ", ".join(map(bound, metric.buckets)),
+            ", ".join(map(format_bound, metric.buckets)),
         )
         for metric in metrics
     )

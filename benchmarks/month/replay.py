@@ -27,7 +27,7 @@ import yaml
 from benchmarks.month.incidents import Kind
 from benchmarks.month.world import DAY, SCRAPE, Series
 from randsvc.project import ROOT
-from randsvc.rules.alerts import WATCHDOG
+from randsvc.rules.service_alerts import WATCHDOG
 from randsvc.rules.time_scale import PRODUCTION
 from randsvc.stack.promtool import RULE_FILE, find_promtool, run_rule_tests
 from randsvc.times import seconds

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.month.incidents import Incident
 from randsvc.distributions import Distribution, parse
-from randsvc.rules.golden_signals import bound
+from randsvc.rules.golden_signals import format_bound
 from randsvc.settings import Settings
 from randsvc.simulation.daily_wave import rate_at
 from randsvc.telemetry.catalogue import (
@@ -303,7 +303,7 @@ class _Instance:
             values = _counted(below[self.begin : self.end], self.runs)
             yield Series(
                 f"{name}_bucket",
-                {**count.labels, "le": bound(edge)},
+                {**count.labels, "le": format_bound(edge)},
                 self.begin,
                 np.where(there, values, np.nan),
             )

@@ -10,7 +10,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from randsvc.dashboards import distributions, golden_signals, incidents, ml, pipeline
 from randsvc.dashboards.panels import Dashboard
 
-__all__ = ("DASHBOARDS", "Query", "model", "queries")
+__all__ = ("DASHBOARDS", "Query", "queries", "to_json")
 
 DASHBOARDS: Mapping[str, Dashboard] = {
     "golden-signals": golden_signals.dashboard(),
@@ -46,7 +46,7 @@ def queries(rate_interval: str = "8s", service: str = "randsvc") -> list[Query]:
     ]
 
 
-def model(dashboard: Dashboard) -> str:
+def to_json(dashboard: Dashboard) -> str:
     """Give the JSON that Grafana provisions."""
     return json.dumps(dashboard.build().build(), cls=JSONEncoder, indent=2) + "\n"
 

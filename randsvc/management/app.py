@@ -1,4 +1,4 @@
-"""The management application: the console, ``/metrics``, ``/livez``, ``/readyz``, ``/faults``."""
+"""The management application: console, metrics, health, faults, and the runbooks of alerts."""
 
 from collections.abc import Awaitable, Callable
 
@@ -9,6 +9,7 @@ from randsvc.management.console import Console, add_console
 from randsvc.management.fault_api import add_faults
 from randsvc.telemetry.exposition import CONTENT_TYPE
 from randsvc.web.problems import add_catch_all, problem
+from randsvc.web.runbooks import add_runbooks
 
 __all__ = ("make_management_app",)
 
@@ -54,5 +55,6 @@ def make_management_app(
     app.router.add_get("/readyz", readyz)
     add_faults(app.router, faults, token=token, local=local)
     add_console(app, console, faults, token=token is not None, local=local)
+    add_runbooks(app.router)
     add_catch_all(app.router)
     return app

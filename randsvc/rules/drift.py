@@ -71,7 +71,7 @@ __all__ = (
     "distance",
     "floor",
     "ks_floor",
-    "recordings",
+    "make_recordings",
 )
 
 ALPHA = 1e-6
@@ -150,7 +150,7 @@ def d1_floor(n: Numbers, m: float, bins: int) -> Numbers:
     return noise + 2 * (BINS - 1) * BIN_ERROR
 
 
-def recordings(scale: TimeScale) -> Iterator[Rule]:
+def make_recordings(scale: TimeScale) -> Iterator[Rule]:
     """Record baselines, samples, distances and floors, in an order in which each has its parts."""
     yield from _baseline()
     for name, series in OUTPUTS.items():

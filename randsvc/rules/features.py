@@ -6,7 +6,7 @@ from randsvc.rules.golden_signals import Rule, increase
 from randsvc.rules.time_scale import TimeScale
 from randsvc.telemetry.catalogue import INPUTS, INPUTS_MISSING, INPUTS_REFUSED
 
-__all__ = ("COUNT", "MISSING_SHARE", "REFUSED_SHARE", "recordings")
+__all__ = ("COUNT", "MISSING_SHARE", "REFUSED_SHARE", "make_recordings")
 
 COUNT = "job_window:inputs:increase"
 MISSING_SHARE = "job_feature_window:inputs_missing:ratio"
@@ -14,7 +14,7 @@ REFUSED_SHARE = "job_window:inputs_refused:ratio"
 """Of all that were sent, those that could be used and those that could not."""
 
 
-def recordings(scale: TimeScale) -> Iterator[Rule]:
+def make_recordings(scale: TimeScale) -> Iterator[Rule]:
     """Record the shares in each window; none where there are no inputs."""
     for window in scale.samples:
         label = {"window": window}

@@ -36,7 +36,7 @@ __all__ = (
     "LABELS_NOW",
     "PREDICTIONS_COUNT",
     "WORTH",
-    "recordings",
+    "make_recordings",
 )
 
 CHANCE = sqrt(2 * log(2 / ALPHA))
@@ -61,7 +61,7 @@ WORTH = "job:feedback_absolute_error:fallback_per_model"
 """The fallback's mean absolute error over the model's; ``:..._low`` and ``_high`` are its 95%."""
 
 
-def recordings(scale: TimeScale) -> Iterator[Rule]:
+def make_recordings(scale: TimeScale) -> Iterator[Rule]:
     """Record coverage, errors by source, and what they are worth."""
     for window in (*scale.samples, scale.day):
         yield from _coverage(window)

@@ -43,6 +43,8 @@ A share of 10% is then within 1.1 points of the truth (two standard errors of a 
 LATENCY_QUANTILES = (0.5, 0.9, 0.99)
 DISTRIBUTION_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 DISTRIBUTIONS = (VALUE, DELAY)
+SILENT = "job_instance:silent:bool"
+"""1 for an instance that has stopped reporting; recorded by ``randsvc.rules.instances``."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Group:
     rules: tuple[Rule, ...]
 
 
-def groups() -> tuple[Group, ...]:
+def make_groups() -> tuple[Group, ...]:
     """Give all groups, each of which is a file of its name."""
     return (
         Group("golden-signals", tuple(_golden_signals())),
@@ -78,7 +80,7 @@ def rate(
     >>> rate("x_total", by=["job"])
     'sum by (job) (rate(x_total{job="randsvc"}[1m]))'
     """
-    return f"{total(by)} (rate({metric}{{{','.join((job, *matchers))}}}[{window}]))"
+    return f"{sum_by(by)} (rate({metric}{{{','.join((job, *matchers))}}}[{window}]))"
 
 
 def increase(metric: str, *matchers: str, by: Sequence[str] = ("job",), window: str) -> str:
@@ -87,18 +89,27 @@ def increase(metric: str, *matchers: str, by: Sequence[str] = ("job",), window: 
     >>> increase("x_total", window="5m")
     'sum by (job) (increase(x_total{job="randsvc"}[5m]))'
     """
-    return f"{total(by)} (increase({metric}{{{','.join((JOB, *matchers))}}}[{window}]))"
+    return f"{sum_by(by)} (increase({metric}{{{','.join((JOB, *matchers))}}}[{window}]))"
 
 
-def total(by: Sequence[str]) -> str:
+def reporting(series: str) -> str:
+    """Give the series of the instances that still report; all of them where none is recorded.
+
+    >>> reporting("limit")
+    '(limit unless on (job, instance) job_instance:silent:bool)'
+    """
+    return f"({series} unless on (job, instance) {SILENT})"
+
+
+def sum_by(by: Sequence[str]) -> str:
     """Give ``sum by (...)``; without labels ``sum``, which leaves none."""
     return f"sum by ({', '.join(by)})" if by else "sum"
 
 
-def bound(edge: float) -> str:
-    """Give a bucket's upper bound as the ``le`` label has it.
+def format_bound(edge: float) -> str:
+    """Give a bound of a bin in PromQL, and in the ``le`` label of what is recorded here.
 
-    >>> bound(0.25), bound(10000), bound(inf)
+    >>> format_bound(0.25), format_bound(10000), format_bound(inf)
     ('0.25', '10000', '+Inf')
     """
     return "+Inf" if edge == inf else f"{edge:g}"
@@ -119,8 +130,10 @@ def _golden_signals() -> Iterator[Rule]:
             )
         yield from _classic_quantiles(REQUEST_DURATION, LATENCY_QUANTILES, by)
     for by in (("job",), ("job", "instance")):
-        active = f"{total(by)} ({ACTIVE_REQUESTS.prometheus_name}{{{ANY_JOB}}})"
-        limit = f"{total(by)} ({CONCURRENCY_LIMIT.prometheus_name}{{{ANY_JOB}}})"
+        active, limit = (
+            f"{sum_by(by)} {reporting(f'{metric.prometheus_name}{{{ANY_JOB}}}')}"
+            for metric in (ACTIVE_REQUESTS, CONCURRENCY_LIMIT)
+        )
         # A service that has had no request yet has a limit, and nothing in it.
         yield Rule(
             f"{'_'.join(by)}:http_server_active_requests_per_limit:ratio",
@@ -167,12 +180,14 @@ def _distribution(metric: Metric) -> Iterator[Rule]:
     for edge in (*metric.buckets, inf):
         yield Rule(
             f"job_le:{name}:histogram_fraction_{window}",
-            f"histogram_fraction(-Inf, {bound(edge)}, {histogram})",
-            {"le": bound(edge)},
+            f"histogram_fraction(-Inf, {format_bound(edge)}, {histogram})",
+            {"le": format_bound(edge)},
         )
     # The share in the bin that ends at `le`, over its width, so that unequal bins compare.
     for low, high in pairwise(metric.buckets):
-        share = f"histogram_fraction({bound(low)}, {bound(high)}, {histogram})"
+        share = f"histogram_fraction({format_bound(low)}, {format_bound(high)}, {histogram})"
         yield Rule(
-            f"job_le:{name}:density_{window}", f"{share} / {high - low:g}", {"le": bound(high)}
+            f"job_le:{name}:density_{window}",
+            f"{share} / {high - low:g}",
+            {"le": format_bound(high)},
         )

@@ -31,9 +31,9 @@ from randsvc.rules.feedback import (
     PREDICTIONS_COUNT,
 )
 from randsvc.rules.golden_signals import JOB
-from randsvc.rules.time_scale import Level, TimeScale
+from randsvc.rules.time_scale import Level, TimeScale, spell_last
 
-__all__ = ("EFFECTS", "FOUND_AT", "ml_alerts")
+__all__ = ("EFFECTS", "FOUND_AT", "make_ml_alerts")
 
 EFFECTS: Mapping[Level, float] = {"major": 1.0, "minor": 0.25}
 """A shift in standard deviations of the baseline, by the level that it is of."""
@@ -58,26 +58,35 @@ _VALUE = 'randsvc_distribution="value"'
 _MODEL = f'{JOB},randsvc_source="model"'
 
 
-def ml_alerts(scale: TimeScale) -> Iterator[Alert]:
+def make_ml_alerts(scale: TimeScale) -> Iterator[Alert]:
     """Give them all."""
     yield from _shifted(scale)
     yield _frozen(scale)
     yield _out_of_range(scale)
     yield from _inputs(scale)
-    yield from _truth(scale)
+    yield from _feedback(scale)
 
 
-def _alert(
-    scale: TimeScale, name: str, level: Level, expr: str, summary: str, description: str
+def _make(
+    scale: TimeScale,
+    name: str,
+    level: Level,
+    unit: str,
+    expr: str,
+    summary: str,
+    description: str,
+    panel: str,
 ) -> Alert:
     return Alert(
         name=name,
         level=level,
         service="randsvc",
         expr=expr,
+        unit=unit,
         summary=summary,
         description=description,
         dashboard="ml",
+        panel=panel,
         wait=scale.drift_wait,
         hold=scale.hold,
     )
@@ -90,129 +99,156 @@ def _at(series: str, window: str, matchers: str = JOB, of_all: str = "max") -> s
 
 def _shifted(scale: TimeScale) -> Iterator[Alert]:
     short, long = scale.samples
-    for distribution, name in (("value", "RandsvcValueShifted"), ("delay", "RandsvcDelayShifted")):
+    for distribution, name, subject in (
+        ("value", "RandsvcValueShifted", "The model's values have"),
+        ("delay", "RandsvcDelayShifted", "The delay of /random has"),
+    ):
         of = f'{JOB},randsvc_distribution="{distribution}"'
         against = f'{of},against="baseline"'
         for level, effect in EFFECTS.items():
-            yield _alert(
+            yield _make(
                 scale,
                 name,
                 level,
+                "standard deviations",
                 " or ".join(
                     f"({_at(PER_SD, window, against)} > {FOUND_AT * effect:g}"
                     f" and on () {_at(KS_PER_FLOOR, window, against)} > 1"
                     f" and on () {_at(COUNT, window, of)} >= {scale.min_values})"
                     for window in (short, long)
                 ),
-                f'The {distribution} is {{{{ printf "%.2f" $value }}}} standard deviations from '
-                "its baseline",
-                f"As the Wasserstein distance has it, over the last {short} or {long}; chance does "
-                f"not explain it. An effect of {effect:g} or more is {level}.",
+                f'{subject} shifted by {{{{ printf "%.2f" $value }}}} standard deviations from '
+                "the baseline",
+                f"This is the Wasserstein distance over the {spell_last(short)} or the "
+                f"{spell_last(long)}, and more than chance explains. The limit for {level} "
+                f"is {effect:g}.",
+                f"Shift of the {distribution}",
             )
 
 
 def _frozen(scale: TimeScale) -> Alert:
     window = scale.samples[0]
     of = f"{JOB},{_VALUE}"
-    return _alert(
+    return _make(
         scale,
         "RandsvcModelFrozen",
         "major",
+        "%",
         f"{_at(SPREAD, window, of, 'min')} < {COLLAPSED:g}"
         f" and on () {_at(COUNT, window, of)} >= {scale.min_values}",
-        "The model answers the same to all: its values spread over "
-        "{{ $value | humanizePercentage }} of what they did",
-        f"From the 5th to the 95th percentile of the last {window}, against the baseline. The "
-        "answers no longer depend on what is asked.",
+        "The model gives nearly one answer to everybody: its values spread over "
+        "{{ $value | humanizePercentage }} of the baseline's spread",
+        "The spread is the distance from the 5th to the 95th percentile, over the "
+        f"{spell_last(window)}. The answers no longer depend on the inputs.",
+        "Largest bin",
     )
 
 
 def _out_of_range(scale: TimeScale) -> Alert:
     window = scale.samples[0]
     of = f"{JOB},{_VALUE}"
-    return _alert(
+    return _make(
         scale,
         "RandsvcValueOutOfRange",
         "major",
+        "%",
         f"{_at(OUT_OF_RANGE, window, of)} > {OUTSIDE:g}"
         f" and on () {_at(COUNT, window, of)} >= {scale.min_values}",
-        "{{ $value | humanizePercentage }} of the model's values are outside the expected range",
-        f"Over the last {window}. The range is that of all values of the baseline.",
+        "{{ $value | humanizePercentage }} of the model's values are outside the range of the "
+        "baseline",
+        f"Measured over the {spell_last(window)}. The range is from the lowest to the highest "
+        "value of the baseline.",
+        "Values by source",
     )
 
 
 def _inputs(scale: TimeScale) -> Iterator[Alert]:
     window = scale.samples[0]
+    measured = f"Measured over the {spell_last(window)}."
     of = f'{JOB},randsvc_distribution="{MIX}"'
     baseline = f'{of},against="baseline"'
-    yield _alert(
+    yield _make(
         scale,
         "RandsvcSegmentsShifted",
         "minor",
+        "D1",
         f"{_at(distance('d1'), window, baseline)} > {MIX_MOVED:g}"
         f" and on () {_at(D1_PER_FLOOR, window, baseline)} > 1"
         f" and on () {_at(COUNT, window, of)} >= {scale.min_values}",
-        'The mix of the segments is {{ printf "%.2f" $value }} from the expected one (D1)',
-        f"The customers of the last {window} are others than those that are planned for; chance "
-        "does not explain it. The model may not know them.",
+        'The mix of customer segments differs from the baseline by {{ printf "%.2f" $value }} '
+        "(D1, from 0 to 2)",
+        f"{measured} The difference is more than chance explains. The model may not know these "
+        "customers.",
+        "Distance of the segment mix",
     )
     enough = f" and on () {_at(INPUTS_COUNT, window)} >= {scale.min_values}"
-    yield _alert(
+    yield _make(
         scale,
         "RandsvcFeaturesMissing",
         "minor",
+        "%",
         f"{_at(MISSING_SHARE, window)} > {MISSING:g}{enough}",
-        "{{ $value | humanizePercentage }} of the requests have no {{ $labels.randsvc_feature }}",
-        f"Over the last {window}. The model and the business rules have to do without.",
+        "{{ $value | humanizePercentage }} of requests lack the feature "
+        "{{ $labels.randsvc_feature }}",
+        f"{measured} The model and the fallback predict without it.",
+        "Missing features",
     )
-    yield _alert(
+    yield _make(
         scale,
         "RandsvcInputsRefused",
         "minor",
+        "%",
         f"{_at(REFUSED_SHARE, window)} > {REFUSED:g}{enough}",
-        "{{ $value | humanizePercentage }} of the requests are refused for their features (422)",
-        f"Over the last {window}. Somebody sends what is not in the schema: GET /features.",
+        "{{ $value | humanizePercentage }} of requests are refused for invalid features (422)",
+        f"{measured} A client sends features that the schema at GET /features does not allow.",
+        "Refused requests",
     )
 
 
-def _truth(scale: TimeScale) -> Iterator[Alert]:
+def _feedback(scale: TimeScale) -> Iterator[Alert]:
     short, long = scale.samples
     for level, effect in EFFECTS.items():
-        yield _alert(
+        yield _make(
             scale,
             "RandsvcModelBiased",
             level,
+            "standard deviations",
             " or ".join(
                 f"({_at(BIAS_PER_SD, window, _MODEL)} > {FOUND_AT * effect:g}"
                 f" and on () {_at(BIAS_PER_FLOOR, window, _MODEL)} > 1"
                 f" and on () {_at(f'{ERROR}:count', window, _MODEL)} >= {scale.min_labels})"
                 for window in (short, long)
             ),
-            'The truth is {{ printf "%.2f" $value }} standard deviations from what the model '
-            "answers, on average",
-            f"Over the truths that were reported in the last {short} or {long}; chance does not "
-            "explain it. Where the values have not shifted, the world has: the model has to learn "
-            f"it. A bias of {effect:g} or more is {level}.",
+            'The model is off by {{ printf "%.2f" $value }} standard deviations on average (bias)',
+            f"Measured by the feedback of the {spell_last(short)} or the {spell_last(long)}, and "
+            "more than chance explains. If the model's values have not shifted, the world has: "
+            f"train the model again. The limit for {level} is {effect:g}.",
+            "Bias of the model",
         )
-    yield _alert(
+    yield _make(
         scale,
         "RandsvcModelInaccurate",
         "minor",
+        "times",
         f"{ERROR_NOW}{{{_MODEL}}} > {WORSE:g}"
         f" and on () {_at(f'{ERROR}:count', long, _MODEL)} >= {scale.min_labels}",
-        'The model is wrong by {{ printf "%.1f" $value }} times as much as in the last '
-        f"{scale.day}, or more",
-        f"The mean absolute error over the truths that were reported in the last {long}, at the "
-        "lower end of what chance leaves open, against that before.",
+        'The model\'s absolute error is at least {{ printf "%.1f" $value }} times that of the '
+        f"{spell_last(scale.day)}",
+        f"This is the mean absolute error by the feedback of the {spell_last(long)}, at the lower "
+        "end of its confidence interval.",
+        "Mean absolute error by source",
     )
-    yield _alert(
+    yield _make(
         scale,
         "RandsvcFeedbackStopped",
         "minor",
+        "%",
         f"{COVERAGE_NOW}{{{JOB}}} < {FEWER:g}"
         f" and on () {LABELS_NOW}{{{JOB}}} < {FEWER:g}"
         f" and on () {_at(PREDICTIONS_COUNT, long)} >= {scale.min_values}",
-        "Hardly any truth is reported: {{ $value | humanizePercentage }} of what was in the last "
-        f"{scale.day}, of as many answers",
-        f"Over the last {long}. How good the answers are is no longer known; users do not notice.",
+        "Feedback has dropped: the share of answers with feedback is "
+        f"{{{{ $value | humanizePercentage }}}} of that of the {spell_last(scale.day)}",
+        f"Measured over the {spell_last(long)}. The accuracy of the model is no longer known. "
+        "Users notice nothing.",
+        "Feedback coverage",
     )

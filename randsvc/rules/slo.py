@@ -1,4 +1,4 @@
-"""The rules that follow the error budgets of the objectives in randsvc/objectives.py.
+"""The rules and alerts that follow the error budgets of the objectives in randsvc/objectives.py.
 
 The method is multiwindow, multi-burn-rate alerting, https://sre.google/workbook/alerting-on-slos/:
 the budget is the share of events that may be bad, the burn rate says how many times too fast it is
@@ -9,32 +9,44 @@ the trouble does.
 from collections.abc import Iterator, Sequence
 
 from randsvc.objectives import SLOS, Slo
+from randsvc.rules.alert import Alert
 from randsvc.rules.golden_signals import SERVER_ERROR, Rule
-from randsvc.rules.time_scale import TimeScale
+from randsvc.rules.time_scale import SEVERITY, Burn, TimeScale, spell, spell_last
 from randsvc.telemetry.catalogue import REQUEST_DURATION
+from randsvc.times import seconds
 
-__all__ = ("BAD_EVENTS", "BUDGET_LEFT", "BURN_RATE", "SLOS", "Slo", "recordings", "windows")
+__all__ = (
+    "BAD_EVENTS",
+    "BUDGET_LEFT",
+    "BUDGET_REQUESTS",
+    "BURN_RATE",
+    "list_windows",
+    "make_burn_alerts",
+    "make_recordings",
+)
 
 BURN_RATE = "service_slo_window:burn_rate:ratio_rate"
 """How many times too fast the budget is spent; none without events."""
 BAD_EVENTS = "service_slo_window:bad_events:increase"
 BUDGET_LEFT = "service_slo:error_budget_left:ratio"
 """Of the period of the time scale; 1 is all, below 0 the objective is missed."""
+BUDGET_REQUESTS = "service_slo:error_budget_left:requests"
+"""How many more requests may be bad until the budget of the period's requests is spent."""
 
 _DURATION = REQUEST_DURATION.prometheus_name
 
 
-def windows(scale: TimeScale) -> tuple[str, ...]:
+def list_windows(scale: TimeScale) -> tuple[str, ...]:
     """Give every window of every burn once, in the order of the burns."""
     return tuple(dict.fromkeys(w for burn in scale.burns for w in (burn.long, burn.short)))
 
 
-def recordings(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[Rule]:
+def make_recordings(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[Rule]:
     """Record what alerts and dashboards read, under names that are those of every time scale."""
     long = {burn.long for burn in scale.burns}
     for slo in slos:
         labels = {"service": slo.service, "slo": slo.name}
-        for window in windows(scale):
+        for window in list_windows(scale):
             windowed = {**labels, "window": window}
             ratio = f"{_bad(slo, window)} / ({_total(slo, window)} > 0)"
             yield Rule(BURN_RATE, f"{ratio} / {slo.budget:g}", windowed)
@@ -43,6 +55,59 @@ def recordings(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[Rule]:
         period = scale.budget
         spent = f"{_bad(slo, period)} / ({_total(slo, period)} > 0) / {slo.budget:g}"
         yield Rule(BUDGET_LEFT, f"1 - {spent}", labels)
+        allowed = f"{slo.budget:g} * {_total(slo, period, 'increase')}"
+        yield Rule(BUDGET_REQUESTS, f"{allowed} - {_bad(slo, period, 'increase')}", labels)
+
+
+def make_burn_alerts(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[Alert]:
+    """Give the alerts on error budgets: one for each objective and level.
+
+    Their value is the share of bad requests in the long window.
+    """
+    for slo in slos:
+        for level in SEVERITY:
+            burns = [burn for burn in scale.burns if burn.level == level]
+            (wait,) = {burn.wait for burn in burns}
+            share = f"{slo.objective * 100:g}%"
+            if slo.within is None:
+                bad, good, rate = "fail", share, "error rate"
+            else:
+                bad = f"take longer than {slo.within:g} s"
+                good, rate = f"{share} within {slo.within:g} s", "share of slow requests"
+            lasting = " or of the ".join(spell_last(burn.long) for burn in burns)
+            period = spell(scale.budget).removesuffix("s").replace(" ", "-")
+            yield Alert(
+                name=slo.alert,
+                level=level,
+                service=slo.service,
+                expr=" or ".join(f"({_burns(slo, burn)} >= {scale.min_bad})" for burn in burns),
+                unit="%",
+                summary=f"{slo.route}: {{{{ $value | humanizePercentage }}}} of requests {bad} "
+                f"(objective {good})",
+                description=f"At the {rate} of the {lasting}, the {period} error budget runs out "
+                f"within {_spent_within(scale, burns)}.",
+                panel="Errors by route" if slo.within is None else "p99 latency by route",
+                wait=wait,
+                hold=scale.hold,
+            )
+
+
+def _spent_within(scale: TimeScale, burns: Sequence[Burn]) -> str:
+    hours = seconds(scale.budget) / min(burn.factor for burn in burns) / 3600
+    return f"{hours:.0f} hours" if hours > 2 else f"{hours * 60:.0f} minutes"
+
+
+def _burns(slo: Slo, burn: Burn) -> str:
+    """Give the condition of one burn, up to the number of bad events that it takes."""
+
+    def recorded(series: str, window: str) -> str:
+        return f'max without (window) ({series}{{slo="{slo.name}",window="{window}"}})'
+
+    return (
+        f"{slo.budget:g} * {recorded(BURN_RATE, burn.long)} > {burn.factor * slo.budget:g}"
+        f" and {recorded(BURN_RATE, burn.short)} > {burn.factor:g}"
+        f" and {recorded(BAD_EVENTS, burn.long)}"
+    )
 
 
 def _total(slo: Slo, window: str, function: str = "rate") -> str:
@@ -57,7 +122,9 @@ def _bad(slo: Slo, window: str, function: str = "rate") -> str:
         # Such a series exists only once one has happened; until then there are 0.
         return f"(sum ({function}({_DURATION}_count{{{errors}}}[{window}])) or vector(0))"
     total = _total(slo, window, function)
-    fast = f'{_matchers(slo)},le="{slo.within:g}"'
+    # Prometheus 3 stores `le` as a number of OpenMetrics, 1 as 1.0, whatever was exposed:
+    # https://prometheus.io/docs/prometheus/latest/migration/#le-and-quantile-label-values
+    fast = f'{_matchers(slo)},le="{float(slo.within)}"'
     return f"({total} - sum ({function}({_DURATION}_bucket{{{fast}}}[{window}])))"
 
 

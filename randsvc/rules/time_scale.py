@@ -8,12 +8,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ("DEMO", "PRODUCTION", "SCALES", "SEVERITY", "Burn", "Level", "TimeScale")
+from randsvc.times import seconds
+
+__all__ = (
+    "DEMO",
+    "PRODUCTION",
+    "SCALES",
+    "SEVERITY",
+    "Burn",
+    "Level",
+    "TimeScale",
+    "spell",
+    "spell_last",
+)
 
 Level = Literal["critical", "major", "minor"]
 """Act now, day and night; act in working hours; scheduled work."""
 SEVERITY: Mapping[Level, str] = {"critical": "critical", "major": "warning", "minor": "info"}
 """The word of the usual label ``severity``: what dashboards of others expect."""
+_UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +77,8 @@ class TimeScale:
     """The window of the tail of the latency, of which 1% must be enough requests to count."""
     min_tail: int
     """Requests within it."""
+    lookback: str
+    """How far a dashboard looks back at least where an alert links to it."""
     hold: str
     """For how long an alert stays on after it last held, so that one incident is one alert."""
     ml_interval: str
@@ -80,6 +95,11 @@ class TimeScale:
     day: str
     """How long ago yesterday was, at the same time of the day; labels are compared with it too."""
     week: str
+
+    def find_lookback(self, level: str) -> str:
+        """Give how far a dashboard looks back for an alert: over all that raised it, or longer."""
+        longest = [burn.long for burn in self.burns if burn.level == level][-1:]
+        return max((*longest, self.lookback), key=seconds)
 
 
 # The windows and factors of https://sre.google/workbook/alerting-on-slos/, table 5-8, with its
@@ -107,6 +127,7 @@ PRODUCTION = TimeScale(
     min_events=100,
     tail="1h",
     min_tail=1000,
+    lookback="1h",
     hold="5m",
     # At 5 requests/s 1,500 values, in which a quarter of a standard deviation shows.
     samples=("5m", "1h"),
@@ -143,6 +164,7 @@ DEMO = TimeScale(
     min_events=20,
     tail="1m",
     min_tail=500,
+    lookback="15m",
     hold="10s",
     samples=("20s", "60s"),
     ml_interval="2s",
@@ -155,3 +177,22 @@ DEMO = TimeScale(
 )
 
 SCALES = {scale.name: scale for scale in (PRODUCTION, DEMO)}
+
+
+def spell(duration: str) -> str:
+    """Give a duration of one unit in words.
+
+    >>> spell("75s"), spell("1h")
+    ('75 seconds', '1 hour')
+    """
+    number, unit = duration[:-1], _UNITS[duration[-1]]
+    return f"{number} {unit}{'' if number == '1' else 's'}"
+
+
+def spell_last(duration: str) -> str:
+    """Give the same after "the".
+
+    >>> spell_last("75s"), spell_last("1h")
+    ('last 75 seconds', 'last hour')
+    """
+    return f"last {spell(duration).removeprefix('1 ')}"

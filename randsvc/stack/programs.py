@@ -215,6 +215,8 @@ def make_prometheus(
         ],
         listens=["prometheus:9090"],
         ready=("prometheus:9090", "/-/ready"),
+        # No Grafana is started here: alerts link to dashboards only where GRAFANA_URL says where.
+        env={"RUNBOOKS_URL": f"http://{book['inbox:9095']}/runbooks"} | os.environ,
     )
 
 

@@ -16,7 +16,8 @@ from benchmarks.month.__main__ import Outcome, differences, once, quiet, run, sp
 from benchmarks.month.incidents import INCIDENTS, Incident, Kind
 from benchmarks.month.replay import Part, Raised, ReplayError, parts, replay, rules, text
 from benchmarks.month.world import DAY, SCRAPE, Series, World
-from randsvc.rules.alerts import WATCHDOG, burn_alerts, other_alerts
+from randsvc.rules.service_alerts import WATCHDOG, make_service_alerts
+from randsvc.rules.slo import make_burn_alerts
 from randsvc.rules.time_scale import PRODUCTION
 from tests.support import native_programs
 
@@ -65,7 +66,7 @@ def judged(part: Part, incident: Incident | None) -> Outcome:
 
 def test_every_alert_on_the_service_and_its_monitoring_has_an_incident() -> None:
     expected = {incident.expected for incident in INCIDENTS}
-    alerts = (*burn_alerts(PRODUCTION), *other_alerts(PRODUCTION))
+    alerts = (*make_burn_alerts(PRODUCTION), *make_service_alerts(PRODUCTION))
     there = {Kind(a.name, a.level, a.service) for a in alerts if a.name != WATCHDOG}
     assert expected == there
 

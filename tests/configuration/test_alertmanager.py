@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from randsvc.project import ROOT
-from randsvc.rules.alerts import Alert, alerts
+from randsvc.rules import Alert, make_alerts
 from randsvc.rules.time_scale import PRODUCTION, SCALES
 from tests.support import native_programs
 
@@ -111,13 +111,13 @@ def mutes(source: dict[str, str], target: dict[str, str]) -> bool:
 
 
 def labelled(alert: Alert) -> dict[str, str]:
-    return {"alertname": alert.name, **alert.labels(PRODUCTION)}
+    return {"alertname": alert.name, **alert.make_labels(PRODUCTION)}
 
 
 def find(name: str, level: str, service: str) -> dict[str, str]:
     (found,) = (
         labelled(a)
-        for a in alerts(PRODUCTION)
+        for a in make_alerts(PRODUCTION)
         if (a.name, a.level, a.service) == (name, level, service)
     )
     return found
@@ -126,7 +126,7 @@ def find(name: str, level: str, service: str) -> dict[str, str]:
 @pytest.mark.parametrize("service", ["randsvc", "auth"])
 def test_a_service_that_is_down_mutes_all_else_about_it_and_nothing_of_others(service: str) -> None:
     down = find("RandsvcServiceDown", "critical", service)
-    for target in map(labelled, alerts(PRODUCTION)):
+    for target in map(labelled, make_alerts(PRODUCTION)):
         consequence = target["service"] == service and target != down
         assert mutes(down, target) is consequence, target
 
@@ -141,7 +141,7 @@ def test_that_nobody_can_log_in_mutes_the_probe_and_the_burn() -> None:
 
 def test_what_is_worse_mutes_what_is_less_bad_and_never_the_other_way_round() -> None:
     order = ["critical", "major", "minor"]
-    burns = [labelled(a) for a in alerts(PRODUCTION) if a.name == "RandsvcRandomFailing"]
+    burns = [labelled(a) for a in make_alerts(PRODUCTION) if a.name == "RandsvcRandomFailing"]
     for source in burns:
         for target in burns:
             worse = order.index(source["level"]) < order.index(target["level"])
@@ -149,7 +149,7 @@ def test_what_is_worse_mutes_what_is_less_bad_and_never_the_other_way_round() ->
 
 
 def test_no_two_alerts_mute_each_other() -> None:
-    every = [labelled(alert) for alert in alerts(PRODUCTION)]
+    every = [labelled(alert) for alert in make_alerts(PRODUCTION)]
     for one in every:
         for other in every:
             assert not (mutes(one, other) and mutes(other, one)), (one, other)
@@ -214,7 +214,7 @@ def test_a_subject_says_that_it_is_over(tmp_path: Path) -> None:
 
 
 def test_every_alert_that_is_named_exists() -> None:
-    names = {alert.name for alert in alerts(PRODUCTION)}
+    names = {alert.name for alert in make_alerts(PRODUCTION)}
     text = json.dumps(READ)
     for name in ("RandsvcServiceDown", "RandsvcNobodyCanLogIn", "RandsvcNotAnswering"):
         assert name in text

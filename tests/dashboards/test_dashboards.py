@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
-from randsvc.dashboards import DASHBOARDS, model, queries
+from randsvc.dashboards import DASHBOARDS, queries, to_json
 from randsvc.project import ROOT
 from randsvc.rules import drift, features, feedback, slo
-from randsvc.rules.golden_signals import DISTRIBUTION_WINDOW, groups
+from randsvc.rules.golden_signals import DISTRIBUTION_WINDOW, make_groups
 from randsvc.rules.time_scale import PRODUCTION
 from randsvc.telemetry.catalogue import METRICS, Metric
 from tests.support.promtool import check_rules, promtool
 
-MODELS: dict[str, dict[str, Any]] = {n: json.loads(model(d)) for n, d in DASHBOARDS.items()}
+MODELS: dict[str, dict[str, Any]] = {n: json.loads(to_json(d)) for n, d in DASHBOARDS.items()}
 PANELS = [
     pytest.param(panel, id=f"{name}: {panel['title']}")
     for name, board in MODELS.items()
@@ -89,11 +89,11 @@ def series_of(metric: Metric) -> set[str]:
 
 
 OWN = set().union(*map(series_of, METRICS))
-RECORDED = {rule.record for group in groups() for rule in group.rules}
+RECORDED = {rule.record for group in make_groups() for rule in group.rules}
 RECORDED |= {
     rule.record
     for module in (slo, drift, features, feedback)
-    for rule in module.recordings(PRODUCTION)
+    for rule in module.make_recordings(PRODUCTION)
 }
 
 
@@ -138,7 +138,7 @@ def test_every_metric_of_a_query_exists() -> None:
 
 
 def test_every_metric_of_a_rule_is_in_the_catalogue_or_recorded() -> None:
-    for group in groups():
+    for group in make_groups():
         for rule in group.rules:
             assert names_in(rule.expr), rule
             assert names_in(rule.expr) <= OWN | RECORDED, rule
@@ -157,7 +157,7 @@ def test_every_label_of_the_service_is_in_the_catalogue() -> None:
     # Of distances.
     known |= {"against"}
     exprs = [q.expr for q in queries() if q.dashboard != "pipeline"]
-    exprs += [r.expr for g in groups() for r in g.rules]
+    exprs += [r.expr for g in make_groups() for r in g.rules]
     for expr in exprs:
         assert labels_in(expr) <= known, expr
 
@@ -423,7 +423,7 @@ def test_latency_panels_have_exemplars() -> None:
 
 def test_building_twice_gives_the_same() -> None:
     for dashboard in DASHBOARDS.values():
-        assert model(dashboard) == model(dashboard)
+        assert to_json(dashboard) == to_json(dashboard)
 
 
 def provisioned(kind: str) -> Any:

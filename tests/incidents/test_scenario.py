@@ -24,7 +24,7 @@ from randsvc.incidents.scenario import (
     load,
 )
 from randsvc.project import ROOT
-from randsvc.rules.alerts import alerts
+from randsvc.rules import make_alerts
 from randsvc.rules.time_scale import DEMO
 
 GOOD = """
@@ -126,7 +126,7 @@ def test_an_unknown_name_is_told_the_known_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", scenarios.names())
 def test_a_scenario_expects_an_alert_that_there_is(name: str) -> None:
     scenario = load(name)
-    known = {(alert.name, alert.level) for alert in alerts(DEMO)}
+    known = {(alert.name, alert.level) for alert in make_alerts(DEMO)}
     if scenario.expected:
         assert (scenario.expected.alert, scenario.level) in known
     assert set(scenario.may_fire) <= {name for name, _ in known}

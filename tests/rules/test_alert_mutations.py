@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from randsvc.rules.alerts import alerts, burn_alerts
-from randsvc.rules.slo import SLOS
+from randsvc.objectives import SLOS
+from randsvc.rules import make_alerts
+from randsvc.rules.slo import make_burn_alerts
 from randsvc.rules.time_scale import PRODUCTION
 from tests.support.alert_cases import all_cases, rules_of, run
 from tests.support.ml_alert_cases import ml_cases
@@ -23,7 +24,7 @@ from tests.support.ml_alert_cases import ml_cases
 pytestmark = pytest.mark.timeout(900)
 
 CASES = [*all_cases(), *ml_cases()]
-NAMES = list(dict.fromkeys(alert.name for alert in alerts(PRODUCTION)))
+NAMES = list(dict.fromkeys(alert.name for alert in make_alerts(PRODUCTION)))
 
 SAME = {slo.alert for slo in SLOS}
 FIRST = SLOS[0].alert
@@ -154,7 +155,7 @@ def test_every_mutation_of_an_alert_fails_a_case(name: str) -> None:
 
 def test_the_alerts_on_budgets_differ_in_the_objective_alone() -> None:
     exprs: dict[str, list[str]] = {}
-    for alert in burn_alerts(PRODUCTION):
+    for alert in make_burn_alerts(PRODUCTION):
         slo = next(slo.name for slo in SLOS if slo.alert == alert.name)
         exprs.setdefault(alert.name, []).append(alert.expr.replace(slo, "NAME"))
     assert set(exprs) == SAME

@@ -309,11 +309,11 @@ def test_both_time_scales_have_the_same_rules_but_for_times() -> None:
         return re.sub(r"\b(5m|1h|1d|7d|30d)\b", lambda found: times[found[0]], text)
 
     modules = (drift, features, feedback)
-    production = [timed(r) for module in modules for r in module.recordings(PRODUCTION)]
+    production = [timed(r) for module in modules for r in module.make_recordings(PRODUCTION)]
     demo = [
         f"{r.record} {r.expr} {sorted(r.labels.items())}"
         for module in modules
-        for r in module.recordings(DEMO)
+        for r in module.make_recordings(DEMO)
     ]
     assert [p.replace("24 *", "10 *") for p in production] == demo
 

@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from randsvc.generate import rule_files
-from randsvc.rules.golden_signals import DISTRIBUTIONS, Rule, bound, groups
+from randsvc.rules.golden_signals import DISTRIBUTIONS, Rule, format_bound, make_groups
 from randsvc.telemetry.catalogue import Metric
 from tests.support.promtool import promtool
 
 pytestmark = pytest.mark.timeout(900)  # the first build of promtool
 
-RULES = [rule for group in groups() for rule in group.rules]
+RULES = [rule for group in make_groups() for rule in group.rules]
 Expected = dict[str, float]
 """Values by the series that must be there; no others may be."""
 
@@ -152,7 +152,7 @@ def pushed_expected(metric: Metric) -> dict[str, Expected]:
 
 def pulled(metric: Metric) -> dict[str, str]:
     """One observation in each bucket every 10 s, as Prometheus converts a classic histogram."""
-    edges = " ".join(map(bound, metric.buckets))
+    edges = " ".join(map(format_bound, metric.buckets))
     n = len(metric.buckets) + 1
 
     def histogram(each: int) -> str:
@@ -168,11 +168,11 @@ def pulled_expected(metric: Metric) -> dict[str, Expected]:
     n = len(edges) + 1
     return {
         f"job_le:{name}:histogram_fraction_rate5m": {
-            f'le="{bound(edge)}"': (i + 1) / n for i, edge in enumerate(edges)
+            f'le="{format_bound(edge)}"': (i + 1) / n for i, edge in enumerate(edges)
         }
         | {'le="+Inf"': 1},
         f"job_le:{name}:density_rate5m": {
-            f'le="{bound(high)}"': 1 / n / (high - low) for low, high in pairwise(edges)
+            f'le="{format_bound(high)}"': 1 / n / (high - low) for low, high in pairwise(edges)
         },
     }
 

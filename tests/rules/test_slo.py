@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from randsvc.objectives import SLOS, Slo
 from randsvc.project import ROOT
-from randsvc.rules.slo import SLOS, Slo, recordings, windows
+from randsvc.rules.slo import list_windows, make_recordings
 from randsvc.rules.time_scale import DEMO, PRODUCTION, SCALES, Burn, TimeScale
 from randsvc.telemetry.catalogue import REQUEST_DURATION
 from randsvc.times import seconds
@@ -40,7 +41,7 @@ def test_demo_burns_at_the_same_rates() -> None:
 def test_every_window_of_demo_holds_three_scrapes() -> None:
     config = ROOT / "observability/prometheus/prometheus.yml"
     interval = seconds(yaml.safe_load(config.read_text())["global"]["scrape_interval"])
-    for window in (*windows(DEMO), DEMO.window, DEMO.logins, DEMO.tail):
+    for window in (*list_windows(DEMO), DEMO.window, DEMO.logins, DEMO.tail):
         assert seconds(window) >= 3 * interval
 
 
@@ -67,13 +68,13 @@ def test_a_latency_objective_is_at_a_bound_of_the_buckets(slo: Slo) -> None:
 
 @every_scale
 def test_everything_is_recorded_once(scale: TimeScale) -> None:
-    recorded = [(r.record, *sorted(r.labels.items())) for r in recordings(scale)]
+    recorded = [(r.record, *sorted(r.labels.items())) for r in make_recordings(scale)]
     assert len(recorded) == len(set(recorded))
 
 
 @every_scale
 def test_names_are_level_metric_operations(scale: TimeScale) -> None:
-    for rule in recordings(scale):
+    for rule in make_recordings(scale):
         level, metric, operations = rule.record.split(":")
         assert set(rule.labels) == set(level.split("_"))
         assert metric
@@ -84,7 +85,7 @@ def test_the_budget_left_is_what_was_not_spent(tmp_path: Path) -> None:
     """1 of 1000 requests fails where 5 may; none of the logins is ever slow."""
     rules = [
         {"record": r.record, "expr": r.expr, "labels": dict(r.labels)}
-        for r in recordings(PRODUCTION)
+        for r in make_recordings(PRODUCTION)
         if "budget_left" in r.record
     ]
     count = 'http_server_request_duration_seconds_count{job="randsvc",http_route="/random"'
@@ -122,7 +123,7 @@ def test_the_budget_left_is_what_was_not_spent(tmp_path: Path) -> None:
 
 
 def test_every_selector_names_job_and_route() -> None:
-    for rule in recordings(DEMO):
+    for rule in make_recordings(DEMO):
         for matchers in re.findall(r"\{([^}]*)\}", rule.expr):
             assert 'job="' in matchers
             assert 'http_route="' in matchers

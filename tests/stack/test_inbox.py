@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from html import unescape
 from typing import Any
 
 import pytest
@@ -11,7 +12,15 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from randsvc.project import ROOT
-from randsvc.stack.inbox import KEPT, LARGEST_BODY, RECEIVERS, make_inbox
+from randsvc.rules import DEMO, make_alerts
+from randsvc.stack.inbox import (
+    BODY_LIMIT,
+    KEPT,
+    KEPT_ALERTS,
+    KEPT_CHARACTERS,
+    RECEIVERS,
+    make_inbox,
+)
 
 Inbox = TestClient[web.Request, web.Application]
 
@@ -27,9 +36,11 @@ def sent(
     """What Alertmanager posts for one alert."""
     alert = {
         "status": status,
-        "labels": {"alertname": name, "level": level},
+        "labels": {"alertname": name, "level": level, "service": "randsvc"},
         "annotations": {"summary": summary, **annotations},
         "startsAt": "2026-01-02T03:04:05.678Z",
+        # The zero of Go while it fires.
+        "endsAt": "0001-01-01T00:00:00Z" if status == "firing" else "2026-01-02T03:14:05.678Z",
     }
     return {"version": "4", "status": status, "alerts": [alert], "truncatedAlerts": 0}
 
@@ -70,8 +81,11 @@ async def test_it_tells_what_was_sent_to_whom_and_when(inbox: Inbox) -> None:
                 "name": "RandsvcFallback",
                 "status": "firing",
                 "level": "major",
+                "service": "randsvc",
                 "summary": "40% of answers are not of the model",
+                "description": "",
                 "started": "2026-01-02T03:04:05.678Z",
+                "ended": "",
                 "runbook": "",
                 "dashboard": "",
             }
@@ -98,12 +112,73 @@ async def test_a_notification_has_the_worst_level_of_its_alerts(inbox: Inbox) ->
 
 async def test_the_page_says_the_level_by_a_word_and_a_colour(inbox: Inbox) -> None:
     await post(inbox, "pager", sent(level="critical"))
-    assert re.search(r'style="background:#\w+">critical</span>', await page(inbox))
+    text = await page(inbox)
+    assert '<article class="chat critical">' in text
+    assert '<span class="level">critical</span>' in text
+
+
+async def test_what_pages_is_a_message_and_the_digest_a_mail(inbox: Inbox) -> None:
+    await post(inbox, "pager", sent(level="critical", description="It is down."))
+    message = await page(inbox)
+    assert "<h2>randsvc: RandsvcFallback</h2>" in message
+    assert "<b>40% of answers are not of the model</b>" in message
+    assert "It is down." in message
+    assert "Subject" not in message
+    await post(inbox, "digest", sent(level="minor"))
+    mail = await page(inbox)
+    assert '<article class="mail minor">' in mail
+    assert "<dt>To</dt><dd>digest</dd>" in mail
+    assert "<b>randsvc: RandsvcFallback</b></dd>" in mail
+
+
+async def test_a_resolved_alert_says_since_when_and_is_green(inbox: Inbox) -> None:
+    await post(inbox, "pager", sent(level="critical", status="resolved"))
+    text = await page(inbox)
+    assert '<article class="chat resolved">' in text
+    assert "critical, resolved" in text
+    assert (
+        'resolved at <time datetime="2026-01-02T03:14:05.678Z">2026-01-02 03:14:05</time>' in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "to"), [("firing", "now"), ("resolved", "1767324245678")], ids=["firing", "resolved"]
+)
+async def test_a_dashboard_shows_the_time_of_the_alert(inbox: Inbox, status: str, to: str) -> None:
+    url = "http://grafana/d/randsvc-golden-signals?var-job=auth&from=now-15m&to=now"
+    await post(inbox, "ticket", sent(status=status, dashboard_url=url))
+    (link,) = re.findall(r'<a href="([^"]+)" rel="noreferrer">Dashboard', await page(inbox))
+    assert unescape(link) == url.replace("now-15m", "1767322445678").replace("to=now", f"to={to}")
+
+
+async def test_a_page_of_another_site_cannot_send_a_notification(inbox: Inbox) -> None:
+    for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        async with inbox.post("/pager", json=sent(), headers=headers) as answer:
+            assert answer.status == 403
+    assert await listed(inbox) == []
+
+
+async def test_a_notification_takes_no_more_memory_than_its_share(inbox: Inbox) -> None:
+    body = sent(summary="x" * (KEPT_CHARACTERS + 1))
+    body["alerts"] *= KEPT_ALERTS + 3
+    await post(inbox, "pager", body)
+    (notification,) = await listed(inbox)
+    assert len(notification["alerts"]) == KEPT_ALERTS
+    assert notification["not_shown"] == 3
+    assert len(notification["alerts"][0]["summary"]) == KEPT_CHARACTERS
+    assert "and 3 more" in await page(inbox)
+
+
+async def test_the_runbook_of_every_alert_is_a_page(inbox: Inbox) -> None:
+    for name in {alert.name for alert in make_alerts(DEMO)}:
+        async with inbox.get(f"/runbooks/{name}") as answer:
+            assert answer.status == 200
+            assert f"<h1>{name}</h1>" in await answer.text()
 
 
 async def test_the_page_needs_no_script_and_renews_itself(inbox: Inbox) -> None:
     text = await page(inbox)
-    assert "Nobody was told anything yet." in text
+    assert "Nobody has been notified yet." in text
     assert "<script" not in text
     assert '<meta http-equiv="refresh"' in text
 
@@ -122,22 +197,22 @@ async def test_what_is_sent_cannot_become_part_of_the_page(inbox: Inbox) -> None
 async def test_links_lead_to_the_runbook_and_the_dashboard(inbox: Inbox) -> None:
     await post(inbox, "pager", sent(runbook_url="https://a/b?c&d", dashboard_url="http://e"))
     text = await page(inbox)
-    assert '<a href="https://a/b?c&amp;d" rel="noreferrer">runbook</a>' in text
-    assert '<a href="http://e" rel="noreferrer">dashboard</a>' in text
+    assert '<a href="https://a/b?c&amp;d" rel="noreferrer">Runbook</a>' in text
+    assert '<a href="http://e" rel="noreferrer">Dashboard</a>' in text
 
 
 async def test_a_runbook_that_is_a_path_of_the_project_is_named(inbox: Inbox) -> None:
     await post(inbox, "pager", sent(runbook_url="docs/runbooks/RandsvcServiceDown.md"))
-    assert " runbook: docs/runbooks/RandsvcServiceDown.md" in await page(inbox)
+    assert "Runbook: docs/runbooks/RandsvcServiceDown.md" in await page(inbox)
 
 
 async def test_the_page_tells_when_the_watchdog_was_heard_and_lists_people_only(
     inbox: Inbox,
 ) -> None:
-    assert "never heard" in await page(inbox)
+    assert "no heartbeat yet" in await page(inbox)
     await post(inbox, "watchdog", sent("RandsvcWatchdog"))
     text = await page(inbox)
-    assert "last heard at <time" in text
+    assert "last heartbeat at <time" in text
     assert "RandsvcWatchdog" not in text
     assert len(await listed(inbox)) == 1
 
@@ -171,7 +246,7 @@ async def test_what_is_no_notification_is_refused(inbox: Inbox, body: bytes) -> 
 
 
 async def test_a_body_that_is_too_large_is_refused(inbox: Inbox) -> None:
-    assert await post(inbox, "pager", sent(summary="x" * LARGEST_BODY)) == 413
+    assert await post(inbox, "pager", sent(summary="x" * BODY_LIMIT)) == 413
 
 
 def test_every_receiver_of_alertmanager_is_known_here() -> None:

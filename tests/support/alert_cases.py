@@ -14,7 +14,7 @@ import yaml
 
 from benchmarks.month.replay import needed
 from randsvc.generate import alert_files
-from randsvc.rules.slo import SLOS, Slo
+from randsvc.objectives import SLOS, Slo
 from randsvc.rules.time_scale import PRODUCTION, Burn
 from randsvc.stack.promtool import RULE_FILE, run_rule_tests
 from randsvc.times import seconds

@@ -58,7 +58,13 @@ function alertList(alerts) {
       { data: { state: alert.state } },
       element("div", { className: "head" }, element("h3", { textContent: alert.name }), level(alert.level)),
       element("p", { textContent: alert.summary }),
-      element("p", { className: "note", textContent: `${alert.state} since ${format.clock(Date.parse(alert.since) / 1000)}` }),
+      element(
+        "p",
+        { className: "note" },
+        `${alert.state} since ${format.clock(Date.parse(alert.since) / 1000)}, `,
+        // The port of this page serves the runbooks too.
+        element("a", { href: `runbooks/${encodeURIComponent(alert.name)}`, textContent: "runbook" }),
+      ),
     );
   return element("ul", { className: "plain" }, ...alerts.map(item));
 }

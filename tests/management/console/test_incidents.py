@@ -6,7 +6,7 @@ import pytest
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS, Fault
 from randsvc.incidents.scenario import names
 from randsvc.management.console.incidents import EXAMPLES, described_faults, described_scenarios
-from randsvc.rules.alerts import alerts
+from randsvc.rules import make_alerts
 from randsvc.rules.time_scale import DEMO
 from tests.support.breaking import faults_of
 
@@ -24,7 +24,7 @@ def test_no_example_is_of_a_fault_that_does_not_exist() -> None:
 
 
 def test_an_alert_to_expect_exists() -> None:
-    existing = {alert.name for alert in alerts(DEMO)}
+    existing = {alert.name for alert in make_alerts(DEMO)}
     assert {example.alert for example in EXAMPLES.values()} - {None} <= existing
 
 
