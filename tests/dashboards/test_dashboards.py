@@ -13,7 +13,7 @@ import yaml
 
 from randsvc.dashboards import DASHBOARDS, queries, to_json
 from randsvc.project import ROOT
-from randsvc.rules import drift, features, feedback, slo
+from randsvc.rules import alert, drift, features, feedback, instances, slo
 from randsvc.rules.golden_signals import DISTRIBUTION_WINDOW, make_groups
 from randsvc.rules.time_scale import PRODUCTION
 from randsvc.telemetry.catalogue import METRICS, Metric
@@ -92,9 +92,10 @@ OWN = set().union(*map(series_of, METRICS))
 RECORDED = {rule.record for group in make_groups() for rule in group.rules}
 RECORDED |= {
     rule.record
-    for module in (slo, drift, features, feedback)
+    for module in (slo, drift, features, feedback, instances)
     for rule in module.make_recordings(PRODUCTION)
 }
+RECORDED.add(alert.VALUE)
 
 
 def names_in(expr: str) -> set[str]:

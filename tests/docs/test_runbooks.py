@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS
+from randsvc.project import ROOT
 from randsvc.rules import make_alerts
 from randsvc.rules.time_scale import PRODUCTION
 from randsvc.web.runbooks import FOLDER

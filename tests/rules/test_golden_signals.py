@@ -49,6 +49,10 @@ SIGNALS = {
     'http_server_active_requests{instance="a",http_request_method="POST"}': "1+0x60",
     'http_server_concurrency_limit{instance="a"}': "10+0x60",
     'http_server_concurrency_limit{instance="b"}': "10+0x60",
+    # c is dead, but the Collector still shows its last values.
+    'http_server_active_requests{instance="c",http_request_method="GET"}': "9+0x60",
+    'http_server_concurrency_limit{instance="c"}': "10+0x60",
+    'job_instance:silent:bool{instance="c"}': "1+0x60",
     'asyncio_event_loop_lag_seconds_bucket{instance="a",le="0.001"}': "0+50x60",
     'asyncio_event_loop_lag_seconds_bucket{instance="a",le="0.01"}': "0+100x60",
     'asyncio_event_loop_lag_seconds_bucket{instance="a",le="+Inf"}': "0+100x60",

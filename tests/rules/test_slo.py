@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from randsvc.objectives import SLOS, Slo
+from randsvc.objectives import Slo
 from randsvc.project import ROOT
 from randsvc.rules.slo import list_windows, make_recordings
 from randsvc.rules.time_scale import DEMO, PRODUCTION, SCALES, Burn, TimeScale
@@ -61,9 +62,55 @@ def test_demo_notices_a_burn_that_is_well_above_its_factor_in_time(burn: Burn) -
     assert found <= FOUND_WITHIN[burn.level]
 
 
-@pytest.mark.parametrize("slo", SLOS, ids=lambda slo: slo.name)
-def test_a_latency_objective_is_at_a_bound_of_the_buckets(slo: Slo) -> None:
-    assert slo.within is None or slo.within in REQUEST_DURATION.buckets
+GOOD: dict[str, Any] = {
+    "name": "orders",
+    "alert": "ShopOrders",
+    "service": "shop",
+    "route": "/orders/{number}",
+    "objective": 0.99,
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"objective": 0},
+        {"objective": 1},
+        {"objective": 99.5},
+        {"objective": -0.1},
+        {"objective": float("nan")},
+        {"objective": True},
+        {"objective": "0.99"},
+        {"within": 0.3},
+        {"within": 0},
+        {"within": -1},
+        {"within": float("inf")},
+        {"within": True},
+        {"within": "0.25"},
+        {"name": ""},
+        {"name": 'a"b'},
+        {"alert": "shop orders"},
+        {"alert": "1Shop"},
+        {"service": 'a"} or up{x="'},
+        {"route": ""},
+        {"route": "/a\\b"},
+    ],
+    ids=str,
+)
+def test_an_objective_that_makes_no_sense_is_refused_in_one_line(wrong: dict[str, Any]) -> None:
+    (field, value) = next(iter(wrong.items()))
+    with pytest.raises(ValueError, match=f"{field}={re.escape(repr(value))}.*expected") as caught:
+        Slo(**GOOD | wrong)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("within", REQUEST_DURATION.buckets)
+def test_a_latency_objective_asks_for_le_as_prometheus_3_stores_it(within: float) -> None:
+    (burn, *_) = make_recordings(DEMO, [Slo(**GOOD, within=within)])
+    # https://prometheus.io/docs/prometheus/latest/migration/#le-and-quantile-label-values
+    (le,) = set(re.findall(r'le="([^"]+)"', burn.expr))
+    assert float(le) == within
+    assert "." in le
 
 
 @every_scale

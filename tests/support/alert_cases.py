@@ -15,6 +15,7 @@ import yaml
 from benchmarks.month.replay import needed
 from randsvc.generate import alert_files
 from randsvc.objectives import SLOS, Slo
+from randsvc.rules.golden_signals import SILENT
 from randsvc.rules.time_scale import PRODUCTION, Burn
 from randsvc.stack.promtool import RULE_FILE, run_rule_tests
 from randsvc.times import seconds
@@ -352,6 +353,11 @@ def _unseen_cases(service: str) -> list[Case]:
             "critical",
             {19: [], 27: [], 28: on, 62: on, 65: []},
             {LIMIT[service]: gauge([(20, 1), (24, NONE), (40, 1)])},
+        ),
+        story(
+            f"{service} is silent, while the Collector shows its last values", mute, "critical",
+            {19: [], 27: [], 28: on},
+            {f"{SILENT}{LIMIT[service][LIMIT[service].index('{') :]}": gauge([(20, NONE), (24, 1)])},
         ),
         story(
             f"{service} as the Collector is down", mute, "critical", {60: []},
