@@ -357,7 +357,7 @@ def _unseen_cases(service: str) -> list[Case]:
         story(
             f"{service} is silent, while the Collector shows its last values", mute, "critical",
             {19: [], 27: [], 28: on},
-            {f"{SILENT}{LIMIT[service][LIMIT[service].index('{') :]}": gauge([(20, NONE), (24, 1)])},
+            {f"{SILENT}{{{LIMIT[service].partition('{')[2]}": gauge([(20, NONE), (24, 1)])},
         ),
         story(
             f"{service} as the Collector is down", mute, "critical", {60: []},
