@@ -123,7 +123,8 @@ class ServerSettings:
     """Requests that one worker serves at once; more are answered 503."""
 
     grace: Annotated[float, Parameter(validator=Number(gte=0))] = 8.0
-    """Seconds that requests in flight have to finish after SIGTERM."""
+    """Seconds from SIGTERM to the end of the process. Requests in flight have three quarters of it,
+    the last export of telemetry has the rest. A second signal ends the process at once."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Events below this level are not logged."""

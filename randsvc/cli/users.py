@@ -1,16 +1,18 @@
 """``randsvc users``: simulated users of a service, as a process of their own."""
 
-import asyncio
 from typing import Annotated
 
 import uvloop
 from cyclopts import App, Parameter
 
-from randsvc.service.serving import termination
+from randsvc.service.shutdown import Shutdown
 from randsvc.settings import PASSWORD
 from randsvc.simulation.users import Login, simulate_users
 
 __all__ = ("users_app",)
+
+GRACE = 2.0
+"""Seconds that the end may take."""
 
 users_app = App(name="users", help_format="plaintext", config=())
 
@@ -31,6 +33,7 @@ def run(
 
 
 async def _simulate(number: int, service: str, login: Login) -> None:
-    stop: asyncio.Event = termination()
+    shutdown = Shutdown(GRACE)
+    shutdown.follow_signals()
     async with simulate_users(number, service, login):
-        await stop.wait()
+        await shutdown.wait()

@@ -1,6 +1,5 @@
 """The two services, from their settings to their end."""
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -16,9 +15,10 @@ from randsvc.errors import ConfigurationError
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS
 from randsvc.service.login_app import make_auth_app
 from randsvc.service.random_app import make_app
-from randsvc.service.serving import served, termination
+from randsvc.service.serving import serve_in_process
+from randsvc.service.shutdown import Shutdown
 from randsvc.service.tokens import SECRET_BYTES
-from randsvc.service.workers import supervised
+from randsvc.service.workers import supervise
 from randsvc.settings import AuthSettings, ServerSettings, Settings
 from randsvc.simulation.users import Login, simulate_users
 from randsvc.telemetry.catalogue import DELAY, VALUE
@@ -29,7 +29,7 @@ _logger = logging.getLogger(__name__)
 
 
 async def serve_random(settings: Settings, auth: AuthSettings | None = None) -> None:
-    """Serve /random with its simulated users until SIGTERM or SIGINT, and ``auth`` beside it."""
+    """Serve /random with its simulated users until a signal, and ``auth`` in the same process."""
     if auth:
         if name := os.environ.get("OTEL_SERVICE_NAME"):
             raise ConfigurationError(
@@ -49,23 +49,25 @@ async def serve_random(settings: Settings, auth: AuthSettings | None = None) -> 
         settings = replace(
             settings, auth_secret=secret, links={**_console("login", auth), **settings.links}
         )
-    stop = termination()
+    shutdown = Shutdown(max(settings.grace, auth.grace if auth else 0.0))
+    shutdown.follow_signals()
     async with contextlib.AsyncExitStack() as stack:
-        service = await stack.enter_async_context(_random(settings, stop))
+        service = await stack.enter_async_context(_random(settings, shutdown))
         login_url = settings.auth_url
         if auth:
-            login_url = await stack.enter_async_context(_auth(auth, stop))
+            login_url = await stack.enter_async_context(_auth(auth, shutdown))
         login = Login(login_url, settings.auth_password) if login_url else None
         await stack.enter_async_context(simulate_users(settings.users, service, login))
-        await _stopping(stop)
+        await _wait_for_end(shutdown)
     _logger.info("stopped")
 
 
 async def serve_auth(settings: AuthSettings) -> None:
-    """Serve /login until SIGTERM or SIGINT."""
-    stop = termination()
-    async with _auth(settings, stop):
-        await _stopping(stop)
+    """Serve /login until SIGTERM, SIGINT or SIGHUP."""
+    shutdown = Shutdown(settings.grace)
+    shutdown.follow_signals()
+    async with _auth(settings, shutdown):
+        await _wait_for_end(shutdown)
     _logger.info("stopped")
 
 
@@ -78,24 +80,26 @@ def _console(name: str, settings: ServerSettings) -> Mapping[str, str]:
     return {f"Console of the {name}": str(url)}
 
 
-def _random(settings: Settings, stop: asyncio.Event) -> AbstractAsyncContextManager[str]:
+def _random(settings: Settings, shutdown: Shutdown) -> AbstractAsyncContextManager[str]:
     if settings.workers > 1:
-        return supervised(settings, stop)
-    return served(
+        return supervise(settings, shutdown)
+    return serve_in_process(
         settings,
         partial(make_app, settings),
         RANDOM_FAULTS,
-        stop,
+        shutdown,
         truths={VALUE: settings.value, DELAY: settings.delay},
         value=str(settings.value),
         delay=str(settings.delay),
     )
 
 
-def _auth(settings: AuthSettings, stop: asyncio.Event) -> AbstractAsyncContextManager[str]:
-    return served(settings, partial(make_auth_app, settings), AUTH_FAULTS, stop, truths={})
+def _auth(settings: AuthSettings, shutdown: Shutdown) -> AbstractAsyncContextManager[str]:
+    return serve_in_process(
+        settings, partial(make_auth_app, settings), AUTH_FAULTS, shutdown, truths={}
+    )
 
 
-async def _stopping(stop: asyncio.Event) -> None:
-    await stop.wait()
-    _logger.info("stopping: finishing what is in flight")
+async def _wait_for_end(shutdown: Shutdown) -> None:
+    await shutdown.wait()
+    _logger.info("stopping: finishing the requests in flight within %g s", shutdown.grace)

@@ -6,9 +6,9 @@ import errno
 import ipaddress
 import logging
 import os
-import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 from yarl import URL
@@ -18,15 +18,30 @@ from randsvc.errors import ConfigurationError
 from randsvc.faults.faults import Fault, Faults
 from randsvc.management.app import make_management_app
 from randsvc.management.console import Console
+from randsvc.service.shutdown import Shutdown
 from randsvc.settings import ServerSettings
 from randsvc.telemetry.catalogue import Metric
 from randsvc.telemetry.pipeline import Telemetry
 
-__all__ = ("announce", "crash", "listening", "management_site", "ports", "served", "termination")
+__all__ = (
+    "Instance",
+    "announce",
+    "build_instance",
+    "listening_sockets",
+    "management_site",
+    "public_site",
+    "serve_in_process",
+    "url_of",
+)
 
 _logger = logging.getLogger(__name__)
 
 MakeApp = Callable[[Telemetry, Faults], web.Application]
+
+DRAIN = 0.75
+"""Part of the grace that requests in flight have; the rest is for the last export."""
+CANCELLATION = 0.05
+"""Seconds that a handler has to notice that it is cancelled."""
 
 
 def listen(host: str, port: int, setting: str) -> socket.socket:
@@ -47,7 +62,7 @@ def listen(host: str, port: int, setting: str) -> socket.socket:
 
 
 @contextlib.contextmanager
-def ports(settings: ServerSettings) -> Iterator[tuple[socket.socket, socket.socket]]:
+def listening_sockets(settings: ServerSettings) -> Iterator[tuple[socket.socket, socket.socket]]:
     """The listening sockets of the public port and the management port."""
     public_setting, management_setting = (
         f"{settings.prefix}PORT",
@@ -62,57 +77,125 @@ def ports(settings: ServerSettings) -> Iterator[tuple[socket.socket, socket.sock
         yield public, management
 
 
-@contextlib.asynccontextmanager
-async def served(
+@dataclass(frozen=True)
+class Instance:
+    """One process of a service: its application, what measures it, and what can break it."""
+
+    app: web.Application
+    telemetry: Telemetry
+    faults: Faults
+
+
+def build_instance(
     settings: ServerSettings,
     make_app: MakeApp,
     known: Sequence[Fault],
-    stop: asyncio.Event,
+    *,
+    worker: int | None = None,
+    viewed: bool = False,
+) -> Instance:
+    """Build what answers requests, for ``worker`` where there are several.
+
+    ``viewed`` lets the console read the metrics.
+    """
+    faults = Faults(known, crash=crash)
+    telemetry = Telemetry(
+        service=settings.service,
+        concurrency_limit=settings.max_concurrency,
+        worker=worker,
+        faults=faults.states,
+        viewed=viewed,
+    )
+    return Instance(make_app(telemetry, faults), telemetry, faults)
+
+
+@contextlib.asynccontextmanager
+async def serve_in_process(
+    settings: ServerSettings,
+    make_app: MakeApp,
+    known: Sequence[Fault],
+    shutdown: Shutdown,
     truths: Mapping[Metric, Distribution],
     **announced: object,
 ) -> AsyncIterator[str]:
-    """Serve in this process inside, and give the URL of the public port; not ready from ``stop``.
+    """Serve in this process inside, and give the URL of the public port.
 
-    ``truths`` is what the console draws over what was measured. At the end requests in flight are
-    finished, and telemetry is handed over.
+    ``truths`` is what the console draws over what was measured. From ``shutdown`` on the service is
+    not ready, finishes the requests in flight and hands over its telemetry.
     """
-    with ports(settings) as (public, management):
-        faults = Faults(known, crash=crash)
-        telemetry = Telemetry(
-            service=settings.service,
-            concurrency_limit=settings.max_concurrency,
-            faults=faults.states,
-            viewed=True,
-        )
+    with listening_sockets(settings) as (public, management):
+        instance = build_instance(settings, make_app, known, viewed=True)
         console = Console(
             service=settings.service,
-            view=telemetry.view,
+            view=instance.telemetry.view,
             truths=truths,
             prometheus=settings.prometheus,
             links=settings.links,
         )
-        app = make_app(telemetry, faults)
-        ready = lambda: not stop.is_set()  # noqa: E731
         async with (
-            management_site(management, settings, ready, telemetry.render, faults, console),
-            listening(public, app, telemetry, settings.grace),
+            management_site(
+                management,
+                settings,
+                lambda: not shutdown.is_requested(),
+                instance.telemetry.render,
+                instance.faults,
+                console,
+            ),
+            public_site(public, settings, instance, shutdown),
         ):
             announce(settings, public, management, **announced)
             yield url_of(public)
 
 
 @contextlib.asynccontextmanager
-async def listening(
-    public: socket.socket, app: web.Application, telemetry: Telemetry, grace: float
+async def public_site(
+    public: socket.socket, settings: ServerSettings, instance: Instance, shutdown: Shutdown
 ) -> AsyncIterator[None]:
-    """Answer requests on ``public`` inside; at the end finish those in flight, then flush.
+    """Answer requests on ``public`` inside.
 
-    ``grace`` is the seconds that those in flight have.
+    The end begins with ``shutdown``, not with the end of the block, so that services that end one
+    after the other share one deadline: requests in flight have ``DRAIN`` of the grace, and
+    telemetry has the rest.
     """
-    async with telemetry.running():
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace)
-        async with _site(runner, public):
+    started = asyncio.Event()
+    serving = asyncio.create_task(_serve(public, settings, instance, shutdown, started))
+    serving.add_done_callback(lambda _: shutdown.request())
+    waiting = asyncio.create_task(started.wait())
+    await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    try:
+        if started.is_set():
             yield
+    finally:
+        shutdown.request()
+        await serving
+
+
+async def _serve(
+    public: socket.socket,
+    settings: ServerSettings,
+    instance: Instance,
+    shutdown: Shutdown,
+    started: asyncio.Event,
+) -> None:
+    async with instance.telemetry.running(shutdown.remaining):
+        runner = web.AppRunner(instance.app, access_log=None, shutdown_timeout=CANCELLATION)
+        await runner.setup()
+        try:
+            site = web.SockSite(runner, public)
+            await site.start()
+            started.set()
+            await shutdown.wait()
+            await site.stop()
+            # aiohttp would wait for the time-out twice: for the handlers, then for its own tasks.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(shutdown.remaining(DRAIN)):
+                    if runner.server:
+                        await runner.server.shutdown()
+        finally:
+            await runner.cleanup()
+        # Handlers that were cut off are cancelled now; they are measured when they have noticed.
+        await asyncio.sleep(CANCELLATION)
 
 
 @contextlib.asynccontextmanager
@@ -134,27 +217,13 @@ async def management_site(
         token=settings.management_token,
         local=host.is_loopback,
     )
-    async with _site(web.AppRunner(app, access_log=None, shutdown_timeout=1), management):
-        yield
-
-
-@contextlib.asynccontextmanager
-async def _site(runner: web.AppRunner, listener: socket.socket) -> AsyncIterator[None]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=CANCELLATION)
     await runner.setup()
     try:
-        await web.SockSite(runner, listener).start()
+        await web.SockSite(runner, management).start()
         yield
     finally:
         await runner.cleanup()
-
-
-def termination() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
 
 
 def crash() -> None:

@@ -8,9 +8,12 @@ import os
 import secrets
 import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import uvloop
@@ -22,43 +25,48 @@ from randsvc.management.console import Console
 from randsvc.service.random_app import make_app
 from randsvc.service.serving import (
     announce,
-    crash,
-    listening,
+    build_instance,
+    listening_sockets,
     management_site,
-    ports,
-    termination,
+    public_site,
     url_of,
 )
+from randsvc.service.shutdown import Shutdown
 from randsvc.settings import Settings
 from randsvc.telemetry.environment import choices
-from randsvc.telemetry.pipeline import Telemetry
 
-__all__ = ("supervised",)
+__all__ = ("supervise",)
 
 _logger = logging.getLogger(__name__)
 
 # Not fork: a child would inherit the event loop and locks that a thread may hold.
 _processes = multiprocessing.get_context("spawn")
 
-FLUSH = 7.0
-"""Seconds beyond the grace that a worker has to hand over its telemetry before it is killed."""
+OVERDUE = 0.3
+"""Seconds beyond the grace after which a worker that has not ended is killed."""
+START = 60.0
+"""Seconds that a worker has to start."""
+SHORT = 30.0
+"""A worker that served for fewer seconds is replaced later each time."""
+BACK_OFF = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds before a replacement is started, by the number of short lives before it."""
 
 
 @contextlib.asynccontextmanager
-async def supervised(settings: Settings, stop: asyncio.Event) -> AsyncIterator[str]:
-    """Keep ``settings.workers`` workers until ``stop``, and give the URL of the public port.
+async def supervise(settings: Settings, shutdown: Shutdown) -> AsyncIterator[str]:
+    """Keep ``settings.workers`` workers inside, and give the URL of the public port.
 
     Each worker has its own telemetry and ``service.instance.id``, and pushes. One that dies is
-    replaced. Raises ``ConfigurationError`` where a worker cannot start.
+    replaced. Raises ``ConfigurationError`` where one of the first workers cannot start.
     """
     if "prometheus" in choices(os.environ, "OTEL_METRICS_EXPORTER", "otlp", _EXPORTERS):
         raise ConfigurationError(
             f"OTEL_METRICS_EXPORTER={os.environ['OTEL_METRICS_EXPORTER']} with "
-            f"RANDSVC_WORKERS={settings.workers}: /metrics would show one worker's numbers as if "
-            "they were all; push with otlp, or run one worker"
+            f"RANDSVC_WORKERS={settings.workers}: /metrics would show the numbers of one worker as "
+            "those of the service; push with otlp, or run one worker"
         )
-    with ports(settings) as (public, management), _shared(settings) as settings:
-        workers = _Workers(settings, public, stop)
+    with listening_sockets(settings) as (public, management), _shared(settings) as settings:
+        workers = _Workers(settings, public, shutdown)
         async with (
             management_site(
                 management,
@@ -108,69 +116,114 @@ def _console(settings: Settings) -> Console:
 
 
 class _Workers:
-    """The worker processes, and what has to be said to all of them.
+    """The worker processes.
 
-    ``faults`` are not felt here but passed on, to those that run now and to those that come later.
+    ``faults`` are not felt here but passed on, to the workers that run now and to later ones.
     """
 
-    def __init__(self, settings: Settings, public: socket.socket, stop: asyncio.Event) -> None:
-        self.faults = Faults(RANDOM_FAULTS, crash=self._crash_one, changed=self._tell_all)
+    def __init__(self, settings: Settings, public: socket.socket, shutdown: Shutdown) -> None:
+        self.faults = Faults(RANDOM_FAULTS, crash=self._crash_one, changed=self._pass_on)
         self._settings = settings
         self._public = public
-        self._stop = stop
+        self._shutdown = shutdown
         self._links: dict[int, Connection] = {}
 
     def ready(self) -> bool:
         """Whether all of them serve."""
-        return len(self._links) == self._settings.workers and not self._stop.is_set()
+        return len(self._links) == self._settings.workers and not self._shutdown.is_requested()
 
     def _crash_one(self) -> None:
         for link in list(self._links.values())[:1]:
-            _tell(link, "crash", {})
+            _send_fault(link, "crash", {})
 
-    def _tell_all(self, name: str, parameters: Mapping[str, float] | None) -> None:
+    def _pass_on(self, name: str, parameters: Mapping[str, float] | None) -> None:
         for link in self._links.values():
-            _tell(link, name, parameters)
+            _send_fault(link, name, parameters)
 
     async def keep(self, index: int) -> None:
-        """Run worker ``index`` until it is time to stop, and another where it dies."""
-        while not self._stop.is_set():
-            link, workers_end = _processes.Pipe()
-            process = _processes.Process(
-                target=_work, args=(self._settings, index, self._public, workers_end)
-            )
-            process.start()
-            workers_end.close()
-            stopping = asyncio.create_task(self._stop.wait())
-            with link:
-                if (error := await _next_message(link)) is not None:
-                    await asyncio.to_thread(process.join)
+        """Run worker ``index``, and a replacement where it dies, until the end.
+
+        Raises ``ConfigurationError`` where the first one cannot start. A replacement that cannot
+        is tried again, later each time, while the other workers serve.
+        """
+        short_lives = 0
+        started_once = False
+        while not self._shutdown.is_requested():
+            started = time.monotonic()
+            try:
+                reason = await self._run(index)
+                started_once = True
+            except (ConfigurationError, OSError) as error:
+                if not started_once:
+                    raise ConfigurationError(str(error)) from error
+                reason = f"could not start: {error}"
+            if self._shutdown.is_requested():
+                return
+            short_lives = short_lives + 1 if time.monotonic() - started < SHORT else 1
+            wait = BACK_OFF[min(short_lives, len(BACK_OFF)) - 1]
+            _logger.error("worker %d %s; another takes its place in %g s", index, reason, wait)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._shutdown.wait(), wait)
+
+    async def _run(self, index: int) -> str:
+        """Run a worker until it ends, and say how it did.
+
+        Raises ``ConfigurationError`` or ``OSError`` where it cannot start.
+        """
+        link, workers_end = _processes.Pipe()
+        with link:
+            with workers_end:
+                process = _processes.Process(
+                    target=_work, args=(self._settings, index, self._public, workers_end)
+                )
+                process.start()
+            self._shutdown.children.add(process)
+            try:
+                if (error := await self._first_message(link)) is not None:
                     raise ConfigurationError(error)
                 self._links[index] = link
                 for name, parameters in self.faults.active().items():
-                    _tell(link, name, parameters)
-                ended = asyncio.create_task(_next_message(link))
-                await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
-                stopping.cancel()
-                del self._links[index]
-                if self._stop.is_set():
-                    process.terminate()
-                    await asyncio.wait((ended,), timeout=self._settings.grace + FLUSH)
-                    if not ended.done():
-                        _logger.warning("worker %d did not stop in time: killed", index)
-                        process.kill()
-                await ended
-            await asyncio.to_thread(process.join)
-            if not self._stop.is_set():
-                _logger.error(
-                    "worker %d died with exit code %s; another takes its place",
-                    index,
-                    process.exitcode,
-                )
+                    _send_fault(link, name, parameters)
+                await self._wait_for_end(index, process, link)
+            finally:
+                self._links.pop(index, None)
+                if self._shutdown.is_requested():
+                    left = self._shutdown.remaining() + OVERDUE
+                    await asyncio.to_thread(process.join, left)
+                process.kill()
+                await asyncio.to_thread(process.join)
+                self._shutdown.children.discard(process)
+        return f"died with exit code {process.exitcode}"
+
+    async def _first_message(self, link: Connection) -> str | None:
+        """None from a worker that serves, or the reason why it does not."""
+        message = asyncio.create_task(_next_message(link))
+        stopping = asyncio.create_task(self._shutdown.wait())
+        await asyncio.wait((message, stopping), timeout=START, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if message.done():
+            return message.result()
+        message.cancel()
+        return (
+            "the service ends" if self._shutdown.is_requested() else f"not ready after {START:g} s"
+        )
+
+    async def _wait_for_end(self, index: int, process: BaseProcess, link: Connection) -> None:
+        """Return when a worker has ended: by itself, or because the service ends."""
+        ended = asyncio.create_task(_next_message(link))
+        stopping = asyncio.create_task(self._shutdown.wait())
+        await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not ended.done():
+            process.terminate()
+            await asyncio.wait((ended,), timeout=self._shutdown.remaining() + OVERDUE)
+            if not ended.done():
+                _logger.warning("worker %d did not stop in time: killed", index)
+        ended.cancel()
 
 
-def _tell(link: Connection, fault: str, parameters: Mapping[str, float] | None) -> None:
-    """Have a worker set a fault, or clear it; one that is just dying has no need of it."""
+def _send_fault(link: Connection, fault: str, parameters: Mapping[str, float] | None) -> None:
+    """Have a worker set a fault, or clear it; one that is ending does not need it."""
     with contextlib.suppress(OSError):
         link.send((fault, parameters))
 
@@ -203,30 +256,28 @@ def _work(settings: Settings, index: int, public: socket.socket, link: Connectio
 async def _serve_as_worker(
     settings: Settings, index: int, public: socket.socket, link: Connection
 ) -> None:
-    stop = termination()
-    faults = Faults(RANDOM_FAULTS, crash=crash)
-    telemetry = Telemetry(
-        concurrency_limit=settings.max_concurrency, worker=index, faults=faults.states
+    shutdown = Shutdown(settings.grace)
+    shutdown.follow_signals()
+    instance = build_instance(
+        settings, partial(make_app, settings, worker=index), RANDOM_FAULTS, worker=index
     )
+    loop = asyncio.get_running_loop()
 
-    def listen_to_supervisor() -> None:
+    def follow_supervisor() -> None:
         try:
             name, parameters = link.recv()
         except (EOFError, ConnectionError):
             # However the supervisor died: nobody would watch over this worker.
-            stop.set()
+            shutdown.request()
             loop.remove_reader(link.fileno())
             return
         if parameters is None:
-            faults.clear(name)
+            instance.faults.clear(name)
         else:
-            faults.set(name, parameters)
+            instance.faults.set(name, parameters)
 
-    async with listening(
-        public, make_app(settings, telemetry, faults, index), telemetry, settings.grace
-    ):
+    async with public_site(public, settings, instance, shutdown):
         link.send(None)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(link.fileno(), listen_to_supervisor)
-        await stop.wait()
+        loop.add_reader(link.fileno(), follow_supervisor)
+        await shutdown.wait()
         loop.remove_reader(link.fileno())

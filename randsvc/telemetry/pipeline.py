@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from threading import Thread
+from time import monotonic
 
 from aiohttp import web
 from opentelemetry.metrics import Observation
@@ -47,6 +50,8 @@ from randsvc.telemetry.snapshot import Snapshot, snapshot
 from randsvc.telemetry.tracing import ServerTracing, tracer_provider_from_environment
 
 __all__ = ("Telemetry",)
+
+_logger = logging.getLogger(__name__)
 
 _INSTANCE_ID = "service.instance.id"
 _CONTRIB = "opentelemetry.instrumentation.aiohttp_server"
@@ -166,8 +171,11 @@ class Telemetry:
             self.server.install(app)
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Watch the event loop inside, and hand over what was measured at the end."""
+    async def running(self, seconds: Callable[[], float] = lambda: 5.0) -> AsyncIterator[None]:
+        """Watch the event loop inside, and hand over what was measured at the end.
+
+        ``seconds`` gives the time that the last export may take, when it begins.
+        """
         watch = asyncio.create_task(watch_event_loop(self.lag.observe, self._fold))
         try:
             yield
@@ -175,7 +183,7 @@ class Telemetry:
             watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watch
-            await asyncio.to_thread(self.shutdown)
+            await asyncio.to_thread(self.shutdown, seconds())
 
     async def render(self) -> bytes | None:
         """The metrics in the Prometheus text format; None where pulling is not configured."""
@@ -192,15 +200,34 @@ class Telemetry:
         data = self._view.get_metrics_data() if self._view else None
         return snapshot(data) if data else None
 
-    def shutdown(self, seconds: float = 5) -> None:
-        """Hand over what was measured and stop; it blocks for so many seconds at most."""
+    def shutdown(self, seconds: float = 5.0) -> None:
+        """Export what was measured, metrics before traces, and stop; it blocks that long at most.
+
+        Where nobody takes it in that time it is lost, which the log says.
+        """
+        deadline = monotonic() + seconds
+        parts: dict[str, Callable[[], None]] = {"metrics": self._meters.shutdown}
         if self._tracers:
-            self._tracers.shutdown()
-        self._meters.shutdown(timeout_millis=seconds * 1000)
+            parts["traces"] = self._tracers.shutdown
+        for name, export in parts.items():
+            # A daemon, as the SDK joins its threads for up to 30 s, and some exporters never end.
+            thread = Thread(target=_quietly, args=(export,), name=f"last-{name}", daemon=True)
+            thread.start()
+            thread.join(max(0.0, deadline - monotonic()))
+            if thread.is_alive():
+                _logger.warning("the last %s were not delivered within %.1f s", name, seconds)
 
     def _fold(self) -> None:
         for histogram in self._histograms:
             histogram.fold()
+
+
+def _quietly(export: Callable[[], None]) -> None:
+    """Export; the SDK raises where a reader is late, which ``shutdown`` says by itself."""
+    try:
+        export()
+    except Exception as error:
+        _logger.debug("the last export failed: %s", error)
 
 
 def _by_source(histogram: Histogram) -> dict[str, Series]:

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from randsvc.project import ROOT
+from randsvc.service.shutdown import EXIT
 from randsvc.service.tokens import SECRET_BYTES
-from randsvc.settings import PASSWORD
+from randsvc.settings import PASSWORD, Settings
 
 ENV = dict(
     line.split("=", 1)
@@ -111,6 +112,13 @@ def test_it_runs_as_a_numeric_user_other_than_root(service: dict[str, Any]) -> N
     user = service.get("user") or instruction(service, "USER")
     assert user
     assert re.fullmatch(r"[1-9]\d*:\d+", user)
+
+
+@pytest.mark.parametrize("name", ["randsvc", "auth"])
+def test_it_is_not_killed_before_its_grace_is_over(name: str) -> None:
+    period = re.fullmatch(r"(\d+)s", SERVICES[name]["stop_grace_period"])
+    assert period
+    assert int(period[1]) > Settings().grace + EXIT
 
 
 @every_service

@@ -76,6 +76,31 @@ def test_a_worker_that_dies_is_replaced(two_workers: Service) -> None:
     assert two_workers.stop() == 0
 
 
+def test_a_replacement_that_cannot_start_is_tried_again_while_the_others_serve(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "feedback"
+    folder.mkdir()
+    with running_service(
+        "--workers=2",
+        "--delay=constant(value=0)",
+        OTEL_METRICS_EXPORTER="none",
+        RANDSVC_FEEDBACK_STORE=str(folder / "store"),
+    ) as service:
+        service.wait_until_ready()
+        folder.rename(tmp_path / "moved")
+        workers_of(service)[0].kill()
+        for wait in ("0.5 s", "1 s"):
+            event = service.event("worker 0 could not start")
+            assert "unable to open database file; another takes its place" in str(event["message"])
+            assert str(event["message"]).endswith(wait)
+            assert sources(service) == {"model"}
+        (tmp_path / "moved").rename(folder)
+        service.wait_until_ready()
+        assert len(workers_of(service)) == 2
+        assert service.stop() == 0
+
+
 def test_workers_do_not_outlive_a_killed_supervisor(two_workers: Service) -> None:
     workers = workers_of(two_workers)
     os.kill(two_workers.process.pid, signal.SIGKILL)

@@ -1,0 +1,77 @@
+"""A Collector's OTLP/HTTP receiver that takes, refuses or never answers, and counts."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+
+Behaviour = Literal["up", "refusing", "hanging"]
+
+
+class Receiver:
+    """Where to send to, and what came: the requests of each instance, and the export requests."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.paths: list[str] = []
+        self._requests: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def requests(self) -> int:
+        """Requests that all instances together have measured."""
+        with self._lock:
+            return sum(self._requests.values())
+
+    def take(self, path: str, body: bytes) -> None:
+        with self._lock:
+            self.paths.append(path)
+            if path != "/v1/metrics":
+                return
+            for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                attributes = {a.key: a.value.string_value for a in resource.resource.attributes}
+                for scope in resource.scope_metrics:
+                    for metric in scope.metrics:
+                        if metric.name == "http.server.request.duration":
+                            self._requests[attributes["service.instance.id"]] = sum(
+                                point.count for point in metric.histogram.data_points
+                            )
+
+
+@contextlib.contextmanager
+def otlp_receiver(behaviour: Behaviour) -> Iterator[Receiver]:
+    if behaviour == "up":
+        with _taking() as receiver:
+            yield receiver
+        return
+    with socket.socket() as listener:
+        # Bound, so that nobody else gets the port. Only one that listens accepts.
+        listener.bind(("127.0.0.1", 0))
+        if behaviour == "hanging":
+            listener.listen(100)
+        yield Receiver(f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+
+@contextlib.contextmanager
+def _taking() -> Iterator[Receiver]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            receiver.take(self.path, self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        receiver = Receiver(f"http://127.0.0.1:{server.server_port}")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield receiver
+        server.shutdown()
