@@ -7,6 +7,9 @@ VERSION := $(patsubst python%,%,$(filter python3.%,$(notdir $(PYTHON))))
 VENV := .venv$(VERSION:%=-%)
 BIN := $(VENV)/bin
 
+# Tests start Python two hundred times, which would compile the modules each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help
 help:  ## list what can be made
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +47,10 @@ SIDE_BY_SIDE := --numprocesses=3 --dist=loadscope --no-loadscope-reorder
 test: packages $(VENV)/dev.stamp  ## run every test, real programs included
 	@if command -v go >/dev/null; then $(BIN)/python -m randsvc.stack.build >/dev/null; fi
 	$(BIN)/pytest $(or $(ARGS),$(SIDE_BY_SIDE))
+
+.PHONY: quick
+quick: $(VENV)/dev.stamp  ## run every test that starts no native program and no browser (90 s)
+	$(BIN)/pytest -m 'not native' $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: coverage
 coverage: $(VENV)/dev.stamp  ## run the tests, and list the lines of ours that none reaches (in twice the time)

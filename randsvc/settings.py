@@ -55,7 +55,7 @@ def _links(_type: type, tokens: Sequence[Token]) -> Mapping[str, str]:
     return links
 
 
-def _headers(type_: type, tokens: Sequence[Token]) -> Mapping[str, str]:
+def _headers(_type: type, tokens: Sequence[Token]) -> Mapping[str, str]:
     return parse_headers(tokens[0].value.splitlines())
 
 

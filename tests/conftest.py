@@ -1,17 +1,20 @@
-"""What several tests share: a telemetry that is read in memory, and readings of it."""
+"""What several tests share: native programs, a browser, a telemetry that is read in memory."""
 
 import os
+import shutil
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
 from randsvc.telemetry.accumulator import Reading
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.telemetry.readers import InMemoryReader
+from tests.support import native_programs
 from tests.support.reading import Measured, measured
 from tests.support.tables import tables
 
@@ -24,6 +27,29 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("project")
+
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+)
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """The folder of the native programs."""
+    return native_programs.folder()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, which does nothing of its own accord: no update, no call home."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("no page is shown in a browser: there is no chromium in PATH")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=QUIET)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
@@ -63,14 +89,19 @@ SLOWEST = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slowest modules."""
+    """Mark what starts native programs, and begin with the slowest modules."""
+    for item in items:
+        native_programs.mark(item)
     order = {f"{Path(__file__).parent / name}.py": place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: order.get(str(item.path), len(order)))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let the scenarios, whose times are judged, go before what runs beside them."""
+    native_programs.hold_to_mark(item)
     if "PYTEST_XDIST_WORKER" in os.environ and not item.path.match("stack/test_scenarios.py"):
         _give_way()
 

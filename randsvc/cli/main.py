@@ -4,14 +4,11 @@ import os
 import sys
 
 import cyclopts
-import uvloop
 from cyclopts import App
 from cyclopts.config import Env
 
 from randsvc import __version__, logs
-from randsvc.cli.fault import fault_app
 from randsvc.errors import ConfigurationError
-from randsvc.service.run import serve_auth, serve_random
 from randsvc.settings import AuthSettings, Settings, unknown_variable
 
 __all__ = ("main",)
@@ -22,8 +19,12 @@ app = App(
     version=__version__,
     help_format="plaintext",
 )
-app.command(fault_app)
-# Only on use, as the service itself needs none of it.
+# A command imports its modules on use: they take longer than most commands do.
+app.command(
+    "randsvc.cli.fault:fault_app",
+    name="fault",
+    help="Break a running service on purpose, list what is broken, and repair it.",
+)
 app.command(
     "randsvc.cli.scenario:scenario_app", name="scenario", help="Run an incident, see its alert."
 )
@@ -53,6 +54,10 @@ def serve(settings: Settings | None = None) -> None:
     (none, otlp, console), OTEL_TRACES_SAMPLER, OTEL_METRIC_EXPORT_INTERVAL (ms),
     OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL (http/protobuf, grpc) and _HEADERS, OTEL_SDK_DISABLED.
     """
+    import uvloop
+
+    from randsvc.service.run import serve_random
+
     settings = settings or Settings()
     auth_settings = _auth_settings() if settings.with_auth else None
     logs.configure(settings.log_level)
@@ -67,6 +72,10 @@ def auth(settings: AuthSettings | None = None) -> None:
     have the same RANDSVC_AUTH_SECRET. Telemetry is set by the standard OTEL_* variables, as for
     `randsvc serve`.
     """
+    import uvloop
+
+    from randsvc.service.run import serve_auth
+
     settings = settings or AuthSettings()
     logs.configure(settings.log_level)
     uvloop.run(serve_auth(settings))

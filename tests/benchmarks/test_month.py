@@ -19,7 +19,6 @@ from benchmarks.month.world import DAY, SCRAPE, Series, World
 from randsvc.rules.service_alerts import WATCHDOG, make_service_alerts
 from randsvc.rules.slo import make_burn_alerts
 from randsvc.rules.time_scale import PRODUCTION
-from tests.support import native_programs
 
 HOUR = 3600
 DOWN = Incident(
@@ -32,15 +31,6 @@ DOWN = Incident(
     level="major",
 )
 DAYS = 0.2
-
-
-@pytest.fixture
-def promtool() -> None:
-    """Skip the test where promtool cannot be built."""
-    native_programs.folder()
-
-
-needs_promtool = pytest.mark.usefixtures("promtool")
 
 
 def part_of(name: str, **changes: str) -> Part:
@@ -179,7 +169,7 @@ def test_a_part_is_replayed_until_what_was_has_no_influence() -> None:
     assert long.before >= short.windows[-1]
 
 
-@needs_promtool
+@pytest.mark.usefixtures("programs")
 def test_a_healthy_morning_raises_nothing_and_an_incident_its_alert_once() -> None:
     part = part_of("RandsvcModelReplaced")
     assert quiet(judged(part, None)) == []
@@ -192,7 +182,7 @@ def test_a_healthy_morning_raises_nothing_and_an_incident_its_alert_once() -> No
     assert outcome.evaluations == DAYS * DAY / 30 * alerting
 
 
-@needs_promtool
+@pytest.mark.usefixtures("programs")
 def test_an_incident_that_is_too_small_fails() -> None:
     small = replace(DOWN, changes={"fallback": 0.03})
     outcome = judged(part_of(DOWN.alert), small)
@@ -201,7 +191,7 @@ def test_an_incident_that_is_too_small_fails() -> None:
     ]
 
 
-@needs_promtool
+@pytest.mark.usefixtures("programs")
 def test_a_threshold_that_is_too_low_fails_in_a_healthy_morning() -> None:
     outcome = judged(part_of(DOWN.alert, **{"> 0.05": "> 0.0005"}), None)
     assert quiet(outcome)
@@ -211,7 +201,7 @@ def test_a_threshold_that_is_too_low_fails_in_a_healthy_morning() -> None:
     )
 
 
-@needs_promtool
+@pytest.mark.usefixtures("programs")
 def test_an_alert_that_flaps_is_seen_each_time() -> None:
     # Below and above the share that a healthy model has; nothing keeps it on.
     part = part_of(DOWN.alert, **{"> 0.05": "> 0.0012"})
@@ -246,14 +236,14 @@ def test_what_nobody_expected_fails_and_what_may_fire_does_not() -> None:
     assert once([allowed], Outcome((own, other), 0)) == []
 
 
-@needs_promtool
+@pytest.mark.usefixtures("programs")
 def test_rules_that_cannot_be_evaluated_are_an_error() -> None:
     part = part_of(DOWN.alert, **{"> 0.05": "> > 0.05"})
     with pytest.raises(ReplayError, match=r"0 evaluations where .* were asked for; promtool: .*"):
         replay(part, [], 0, HOUR)
 
 
-@needs_promtool
+@pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize(("share", "code"), [(1.0, 0), (0.03, 1)])
 def test_the_command_says_it_by_its_exit_code(
     share: float, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

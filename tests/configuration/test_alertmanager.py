@@ -14,8 +14,6 @@ from randsvc.rules import Alert, make_alerts
 from randsvc.rules.time_scale import PRODUCTION, SCALES
 from tests.support import native_programs
 
-pytestmark = pytest.mark.timeout(900)  # the first build of amtool
-
 FOLDER = ROOT / "observability/alertmanager"
 CONFIG = FOLDER / "alertmanager.yml"
 READ: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
@@ -31,12 +29,14 @@ def amtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.native
 def test_the_configuration_and_its_templates_are_valid() -> None:
     done = amtool("check-config", CONFIG)
     assert done.returncode == 0, done.stdout
     assert "1 templates" in done.stdout
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize(
     ("labels", "receiver"),
@@ -56,6 +56,7 @@ def test_a_level_reaches_its_receiver(labels: list[str], receiver: str, scale: s
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.native
 def test_a_level_does_not_reach_another_receiver() -> None:
     done = amtool(
         "config", "routes", "test", f"--config.file={CONFIG}", "--verify.receivers=ticket",
@@ -192,6 +193,7 @@ def rendered(template: str, data: dict[str, Any], folder: Path) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.native
 def test_a_message_shows_value_level_runbook_and_dashboard(tmp_path: Path) -> None:
     assert rendered("randsvc.text", DATA, tmp_path).splitlines() == [
         "The fallback gives 98% of the predictions",
@@ -203,11 +205,13 @@ def test_a_message_shows_value_level_runbook_and_dashboard(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.native
 def test_a_subject_shows_level_service_and_alert(tmp_path: Path) -> None:
     subject = rendered("randsvc.subject", DATA, tmp_path)
     assert subject == "[MAJOR] randsvc: RandsvcModelReplaced"
 
 
+@pytest.mark.native
 def test_a_subject_says_that_it_is_over(tmp_path: Path) -> None:
     subject = rendered("randsvc.subject", DATA | {"status": "resolved"}, tmp_path)
     assert subject == "[MAJOR, over] randsvc: RandsvcModelReplaced"

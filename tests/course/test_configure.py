@@ -9,7 +9,7 @@ from randsvc.course import EXERCISES
 from randsvc.stack.supervisor import Stack
 from tests.support.exercises import Mistake, expect_passed, with_mistake
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
+pytestmark = pytest.mark.native
 
 EXERCISE = EXERCISES[2]
 

@@ -9,7 +9,7 @@ import pytest
 from randsvc.course import EXERCISES
 from tests.support.exercises import Mistake, expect_passed, with_mistake
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
+pytestmark = pytest.mark.native
 
 EXERCISE = EXERCISES[3]
 

@@ -15,7 +15,7 @@ from randsvc.stack.addresses import find_free_addresses
 from randsvc.stack.supervisor import Stack
 from tests.support.exercises import Mistake, expect_passed, with_mistake
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
+pytestmark = pytest.mark.native
 
 EXERCISE = EXERCISES[5]
 BEGAN = datetime(2026, 11, 24, 10, tzinfo=UTC)

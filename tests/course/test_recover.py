@@ -12,8 +12,6 @@ from randsvc.distributions import parse, parse_delay
 from randsvc.histograms.binned import Bin, Binned
 from tests.support.exercises import Mistake, expect_passed, with_mistake
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
-
 EXERCISE = EXERCISES[4]
 
 
@@ -59,6 +57,7 @@ def system() -> Iterator[Any]:
         yield system
 
 
+@pytest.mark.native
 def test_the_solution_passes() -> None:
     expect_passed(EXERCISE.grade(EXERCISE.solution), EXERCISE)
 
@@ -67,6 +66,7 @@ def test_the_starter_is_told_how_to_begin() -> None:
     assert EXERCISE.grade(EXERCISE.starter).hint == "answer.yaml: value is still to be filled in"
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_gets_its_hint(name: str, system: Any, tmp_path: Path) -> None:
     mistake = MISTAKES[name]
@@ -74,11 +74,13 @@ def test_a_mistake_gets_its_hint(name: str, system: Any, tmp_path: Path) -> None
     assert mistake.hint in grade.hint, grade
 
 
+@pytest.mark.native
 def test_a_fit_that_is_a_little_off_passes(system: Any, tmp_path: Path) -> None:
     fit = answer("", (VALUE, "gamma(shape=3.4, scale=10.2)"), (DELAY, "exponential(rate=46)"))
     expect_passed(EXERCISE.grade_on(system, with_mistake(EXERCISE, fit, tmp_path)), EXERCISE)
 
 
+@pytest.mark.native
 def test_ends_that_are_at_the_edges_of_buckets_are_no_trouble(system: Any, tmp_path: Path) -> None:
     flat = Binned(tuple(Bin(low, low + 5, 1000) for low in range(20, 60, 5)), sum=8000 * 40)
     normal = answer("the mean is right, the shape is not", (VALUE, "normal(mean=40, sd=11.5)"))

@@ -116,7 +116,7 @@ def labels_in(expr: str) -> set[str]:
     return {*matched, *(name.strip() for group in grouped for name in group.split(","))}
 
 
-@pytest.mark.timeout(900)  # the first build of promtool
+@pytest.mark.native
 def test_prometheus_can_parse_every_query(tmp_path: Path) -> None:
     asked = queries()
     done = check_rules(
@@ -125,7 +125,7 @@ def test_prometheus_can_parse_every_query(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.native
 def test_prometheus_refuses_a_query_that_is_broken(tmp_path: Path) -> None:
     done = check_rules(tmp_path, [{"record": "query:0", "expr": queries()[0].expr + ")"}])
     assert done.returncode == 1
@@ -347,7 +347,7 @@ def test_what_now_is_compared_with_is_the_same_earlier_and_shares_no_observation
     ]
 
 
-@pytest.mark.timeout(900)  # the first build of promtool
+@pytest.mark.native
 def test_the_gap_to_earlier_is_the_widest_one_and_chance_is_that_of_two_samples(
     tmp_path: Path,
 ) -> None:

@@ -15,8 +15,6 @@ from randsvc.course.exercise import COURSE
 from tests.support.clones import FENCE, follow, make_clone, started
 from tests.support.printed import prints
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
-
 LESSONS = sorted(COURSE.glob("[0-9]*.md"))
 
 
@@ -45,6 +43,7 @@ def script(lesson: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
 def test_every_command_of_a_lesson_works_word_for_word(lesson: Path, clone: Path) -> None:
     follow(script(lesson), clone)

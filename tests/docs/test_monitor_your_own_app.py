@@ -23,7 +23,7 @@ from randsvc.stack.addresses import find_unused_ports
 from randsvc.stack.supervisor import wait_until
 from tests.support import native_programs
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
+pytestmark = pytest.mark.native
 
 PAGE = ROOT / "docs/monitor-your-own-app.md"
 NAMED = re.compile(r"# (\S+\.(?:py|yml))\n")

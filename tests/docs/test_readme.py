@@ -10,8 +10,6 @@ import pytest
 
 from tests.support.clones import FENCE, ROOT, follow, make_clone, started
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
-
 GOES_ON = {"make run": "serving", "make stack": "Ctrl-C"}
 """Commands, and what they say once the next can be typed."""
 LEFT_OUT = {
@@ -48,6 +46,7 @@ def script() -> str:
     return "\n".join(lines) + "\n"
 
 
+@pytest.mark.native
 def test_every_command_works_word_for_word(tmp_path: Path) -> None:
     clone = make_clone(tmp_path)
     said = follow(script(), clone)

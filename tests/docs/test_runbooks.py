@@ -38,7 +38,7 @@ def test_a_runbook_says_what_it_means_how_to_confirm_how_to_fix_it_and_how_to_ca
 
 
 @every_name
-@pytest.mark.timeout(900)  # the first build of promtool
+@pytest.mark.native
 def test_every_query_of_a_runbook_is_valid(name: str, tmp_path: Path) -> None:
     _, _, confirm = text(name).partition("## How to confirm")
     found = re.findall(r"^- [^`]+: `(.+)`$", confirm, re.MULTILINE)

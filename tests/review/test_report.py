@@ -2,8 +2,7 @@
 
 import json
 import re
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from markdown_it import MarkdownIt
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from randsvc.histograms.binned import Bin, Binned
 from randsvc.review import pictures, report
@@ -200,24 +199,13 @@ def test_budgets_are_of_what_was_counted_in_the_period() -> None:
     assert objectives["login-latency"]["budget_left"] == pytest.approx(-4)
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("no program chromium in PATH")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_browser_shows_it_alone_and_axe_finds_nothing(
-    chromium: Browser, tmp_path: Path, scheme: str
+    browser: Browser, tmp_path: Path, scheme: str
 ) -> None:
     file = tmp_path / "review.html"
     file.write_text(page())
-    shown = chromium.new_page(color_scheme="dark" if scheme == "dark" else "light")
+    shown = browser.new_page(color_scheme="dark" if scheme == "dark" else "light")
     requests: list[str] = []
     said: list[str] = []
     shown.on("request", lambda request: requests.append(request.url))
@@ -226,7 +214,7 @@ def test_a_browser_shows_it_alone_and_axe_finds_nothing(
     assert requests == [file.as_uri()]
     assert said == []
     # Its script is of the test's, not of the page's; the page allows none.
-    checked = chromium.new_context(bypass_csp=True, color_scheme=scheme).new_page()  # type: ignore[arg-type]
+    checked = browser.new_context(bypass_csp=True, color_scheme=scheme).new_page()  # type: ignore[arg-type]
     checked.goto(file.as_uri())
     found = Axe().run(checked)
     assert found.violations_count == 0, found.generate_report()

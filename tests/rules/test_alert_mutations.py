@@ -21,7 +21,7 @@ from randsvc.rules.time_scale import PRODUCTION
 from tests.support.alert_cases import all_cases, rules_of, run
 from tests.support.ml_alert_cases import ml_cases
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.native
 
 CASES = [*all_cases(), *ml_cases()]
 NAMES = list(dict.fromkeys(alert.name for alert in make_alerts(PRODUCTION)))

@@ -31,13 +31,12 @@ from tests.support.alert_cases import (
 from tests.support.ml_alert_cases import ml_cases
 from tests.support.promtool import promtool
 
-pytestmark = pytest.mark.timeout(900)  # the first build of promtool
-
 CASES = [*all_cases(), *ml_cases()]
 NAMES = list(dict.fromkeys(alert.name for alert in make_alerts(PRODUCTION)))
 every_scale = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys())
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("name", NAMES)
 def test_an_alert_fires_when_it_should_and_only_then(name: str) -> None:
     done = run(rules_of(name), [case for case in CASES if case.alert == name])
@@ -92,6 +91,7 @@ OUTAGES: dict[str, tuple[str, str, dict[str, str]]] = {
 """Who notices a full outage from 300 s on, and what it looks like, scraped every 15 s."""
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("name", OUTAGES)
 def test_a_full_outage_is_critical_within_2_minutes(name: str) -> None:
     alert, service, changes = OUTAGES[name]
@@ -108,6 +108,7 @@ def test_a_full_outage_is_critical_within_2_minutes(name: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.native
 def test_a_summary_says_the_number(tmp_path: Path) -> None:
     name = "RandsvcModelReplaced"
     series = {
@@ -160,6 +161,7 @@ def rules(scale: TimeScale) -> list[dict[str, Any]]:
     return [rule for of_file in found for rule in of_file if "alert" in rule]
 
 
+@pytest.mark.native
 @every_scale
 def test_prometheus_accepts_the_files_without_a_remark(scale: TimeScale, tmp_path: Path) -> None:
     for path, text in alert_files(scale).items():

@@ -41,8 +41,6 @@ from tests.support.drift_reference import (
 )
 from tests.support.rule_worlds import GAINS, STEP, World, broken, run_world
 
-pytestmark = pytest.mark.timeout(900)  # the first build of promtool
-
 BASELINES = baselines(Settings())
 DAY = 600
 SCHEMA = 4
@@ -286,11 +284,13 @@ WORLDS = {
 }
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("name", WORLDS)
 def test_rules_give_what_numpy_gives_from_the_same_buckets(name: str) -> None:
     assert not run_world(WORLDS[name])
 
 
+@pytest.mark.native
 def test_each_number_has_a_test_that_fails_where_its_rule_is_broken() -> None:
     assert not broken(WORLDS.values())
 

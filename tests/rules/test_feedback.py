@@ -25,8 +25,6 @@ from randsvc.rules.feedback import (
 )
 from tests.support.rule_worlds import GAINS, World, broken, run_world
 
-pytestmark = pytest.mark.timeout(900)  # the first build of promtool
-
 R = sqrt(2)
 # In each step and replica: an error of -sqrt(2) and three of sqrt(2).
 SIGNED = f"{{{{schema:0 sum:{2 * R!r} count:4 buckets:[3] offset:1 n_buckets:[1] n_offset:1}}}}"
@@ -140,11 +138,13 @@ NO_TRUTH = World(
 WORLDS = {"steady": STEADY, "changed": CHANGED, "no truth": NO_TRUTH}
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("name", WORLDS)
 def test_rules_give_what_was_worked_out_by_hand(name: str) -> None:
     assert not run_world(WORLDS[name])
 
 
+@pytest.mark.native
 def test_each_number_has_a_test_that_fails_where_its_rule_is_broken() -> None:
     assert not broken(WORLDS.values())
 

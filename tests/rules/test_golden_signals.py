@@ -14,8 +14,6 @@ from randsvc.rules.golden_signals import DISTRIBUTIONS, Rule, format_bound, make
 from randsvc.telemetry.catalogue import Metric
 from tests.support.promtool import promtool
 
-pytestmark = pytest.mark.timeout(900)  # the first build of promtool
-
 RULES = [rule for group in make_groups() for rule in group.rules]
 Expected = dict[str, float]
 """Values by the series that must be there; no others may be."""
@@ -236,12 +234,14 @@ def run_scenario(name: str, folder: Path, rules: dict[str, str]) -> Any:
     return promtool("test", "rules", folder / "test.yml")
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_rules_give_what_was_worked_out_by_hand(name: str, tmp_path: Path) -> None:
     done = run_scenario(name, tmp_path, rule_files())
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_rule_that_is_broken_fails_its_test(name: str, tmp_path: Path) -> None:
     broken = {
@@ -265,6 +265,7 @@ def test_every_rule_has_a_test(rule: Rule) -> None:
     )
 
 
+@pytest.mark.native
 def test_prometheus_accepts_the_files_without_a_remark(tmp_path: Path) -> None:
     for path, text in rule_files().items():
         (tmp_path / Path(path).name).write_text(text)

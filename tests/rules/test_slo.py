@@ -128,6 +128,7 @@ def test_names_are_level_metric_operations(scale: TimeScale) -> None:
         assert operations
 
 
+@pytest.mark.native
 def test_the_budget_left_is_what_was_not_spent(tmp_path: Path) -> None:
     """1 of 1000 requests fails where 5 may; none of the logins is ever slow."""
     rules = [

@@ -14,9 +14,6 @@ from randsvc.stack.build import BuildError, GoModule, build_programs, find_cache
 
 COLLECTOR = ROOT / "otel/build/collector"
 
-# A first build compiles Go's standard library.
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture
 def go(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -29,8 +29,7 @@ WITHOUT_STANDIN = ("grafana", "jaeger")
 BUILT_HERE = ("randsvc", "auth", "users", "inbox")
 BY_HAND = ("scenario",)
 
-# Images are built from nothing the first time.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.native
 
 Compose = Callable[..., str]
 

@@ -10,8 +10,6 @@ from randsvc.stack.programs import make_auth, make_randsvc, make_users
 from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import wait_until
 
-pytestmark = pytest.mark.timeout(900)
-
 FIRES_WITHIN = 40
 """Seconds; the scenario of this incident allows 20, a busy machine is slower."""
 

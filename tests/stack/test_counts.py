@@ -14,8 +14,6 @@ from randsvc.stack.programs import Program, Service, make_randsvc
 from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import Stack, wait_until
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
-
 LIMIT = 20
 FAST = {"RANDSVC_DELAY": "constant(value=0.3)", "RANDSVC_MAX_CONCURRENCY": str(LIMIT)}
 PUSH = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_METRIC_EXPORT_INTERVAL": "500"}
@@ -131,6 +129,7 @@ def pulled(programs: Path) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("path", ["pushing", "pulled"])
 def test_every_request_is_counted_once(path: str, request: pytest.FixtureRequest) -> None:
     assert counted(request.getfixturevalue(path)) == SENT

@@ -25,8 +25,6 @@ from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import Stack, wait_until
 from tests.support.drift_reference import Array, Buckets, distances, floors, shares, wasserstein
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
-
 REQUESTS = 1200
 ENV = {"OTEL_METRIC_EXPORT_INTERVAL": "500", "RANDSVC_DELAY": "constant(0)"}
 

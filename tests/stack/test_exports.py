@@ -5,14 +5,10 @@ import time
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-import pytest
-
 from randsvc.stack.addresses import AddressBook
 from randsvc.stack.programs import Program, Service, make_randsvc
 from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import Stack, wait_until
-
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
 
 COUNT = "http_server_request_duration_seconds_count"
 

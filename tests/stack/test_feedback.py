@@ -13,8 +13,6 @@ from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import Stack, wait_until
 from tests.support import feedback_mix
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
-
 MIX = {**feedback_mix.MIX, "unavailable": 0}
 ENVIRONMENT = {
     # Both take feedback about what either has answered.

@@ -13,8 +13,6 @@ from randsvc.stack.programs import make_randsvc
 from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import Stack, wait_until
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
-
 SECONDS = 25
 """Until the rules have evaluated what the first rules recorded, at an interval of 1 s."""
 

@@ -23,8 +23,6 @@ from randsvc.stack.programs import Program, make_randsvc
 from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import Stack, wait_until
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
-
 REQUESTS = 2000
 FAST = {"OTEL_METRIC_EXPORT_INTERVAL": "500"}
 Drawn = Callable[[random.Random], str]

@@ -29,8 +29,6 @@ from tests.support.quarter import (
     at,
 )
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
-
 SERVICES = {"auth": "/login", "randsvc": "/random"}
 
 

@@ -33,8 +33,6 @@ from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import Stack
 from tests.support.tables import TABLE_ROW
 
-pytestmark = pytest.mark.timeout(900)  # the first build of the native programs
-
 LIMITS = {"critical": 20.0, "major": 40.0, "minor": 90.0}
 RECEIVERS = {"critical": "pager", "major": "ticket", "minor": "digest"}
 

@@ -34,9 +34,6 @@ PUSHED = {
     "spread": [0.0, 0.125, 1.0, 1.0, 2.5, 40.0],
 }
 
-# The programs are built the first time.
-pytestmark = pytest.mark.timeout(900)
-
 
 @pytest.fixture(scope="module")
 def chain(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import math
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,35 +19,16 @@ from playwright.sync_api import (
     Locator,
     Page,
     expect,
-    sync_playwright,
 )
 from playwright.sync_api import Request as Sent
 
 from tests.support.service import Service, running_service
 
-CHROMIUM = shutil.which("chromium")
-# Nothing that a browser does of its own accord: it looks for no update and calls nobody.
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
 FREE = {"RANDSVC_AUTH_PORT": "0", "RANDSVC_AUTH_MANAGEMENT_PORT": "0"}
 DESK = {"width": 1360, "height": 900}
 PHONE = {"width": 360, "height": 740}
 WAIT = 20_000
 """Milliseconds that the page has to show something; a busy machine takes its time."""
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="the console is not driven: there is no chromium in PATH"
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
