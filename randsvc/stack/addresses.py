@@ -25,7 +25,7 @@ ADDRESSES = {
     "otel-collector:8888": "Collector: its own /metrics",
     "otel-collector:13133": "Collector: health",
     "prometheus:9090": "Prometheus: HTTP API (no web page)",
-    "alertmanager:9093": "Alertmanager: web page, HTTP API",
+    "alertmanager:9093": "Alertmanager: HTTP API (no web page)",
     "blackbox-exporter:9115": "Blackbox exporter: its latest probes",
     "inbox:9095": "Inbox: the notifications that people received",
 }

@@ -7,6 +7,7 @@ everything that decides the result.
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -15,13 +16,20 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from randsvc.project import ROOT
+
+_NO_PAGES = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Alertmanager</title>
+<h1>Alertmanager</h1>
+<p>This native build has no web pages; the container image has them. Its API answers:
+<a href="api/v2/alerts">alerts</a>, <a href="api/v2/silences">silences</a>,
+<a href="api/v2/status">status</a>.</p></html>
+"""
 
 
 class BuildError(Exception):
@@ -33,13 +41,17 @@ class GoModule:
     """A Go module of the project, and the programs to build from it.
 
     ``packages`` holds the Go package of each program. ``release`` is the upstream version, which
-    the linker writes into ``version_variable``, as the official builds do.
+    the linker writes into ``version_variable``, as the official builds do. ``placeholders`` are
+    files that the sources of the module ``upstream`` embed, but its published module lacks: they
+    are added to a copy of it.
     """
 
     folder: Path
     packages: Mapping[str, str]
     release: str
     version_variable: str = ""
+    upstream: str = ""
+    placeholders: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -61,6 +73,11 @@ def list_modules() -> tuple[GoModule, ...]:
             {name: command.format("alertmanager", name) for name in ("alertmanager", "amtool")},
             _find_version(alertmanager, "github.com/prometheus/alertmanager"),
             stamp,
+            upstream="github.com/prometheus/alertmanager",
+            # Both of its web pages are compiled from other languages when it is released.
+            placeholders=dict.fromkeys(
+                ("ui/app/dist/elm/index.html", "ui/app/dist/mantine/index.html"), _NO_PAGES
+            ),
         ),
         GoModule(
             collector,
@@ -138,7 +155,8 @@ def _build(module: GoModule, console: Console) -> Path:
         task = progress.add_task(f"{names}: building; the first build takes some minutes", total=1)
         target = Path(unfinished) / "programs"
         target.mkdir()
-        _go(module, "build", *module.flags, "-o", f"{target}/", *module.packages.values())
+        modfile = _add_placeholders(module, Path(unfinished)) if module.placeholders else ()
+        _go(module, "build", *module.flags, *modfile, "-o", f"{target}/", *module.packages.values())
         if module.packages.keys() != {path.name for path in target.iterdir()}:
             # `go build .` names the program after its module.
             (program,) = target.iterdir()
@@ -146,6 +164,24 @@ def _build(module: GoModule, console: Console) -> Path:
         target.rename(kept)
         progress.update(task, description=f"{names}: built", completed=1)
     return kept
+
+
+def _add_placeholders(module: GoModule, folder: Path) -> tuple[str]:
+    """Copy the upstream module with the files that it lacks; return the flag that uses the copy."""
+    # go.sum vouches for what is copied.
+    found = json.loads(_go(module, "mod", "download", "-json", module.upstream))
+    source = folder / "source"
+    shutil.copytree(found["Dir"], source, copy_function=shutil.copyfile)
+    for directory, _, _ in os.walk(source):
+        Path(directory).chmod(0o755)  # the module cache is read-only
+    for name, text in module.placeholders.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(text)
+    modfile = folder / "go.mod"
+    required = (module.folder / "go.mod").read_text()
+    modfile.write_text(f"{required}\nreplace {module.upstream} => {source}\n")
+    shutil.copyfile(module.folder / "go.sum", folder / "go.sum")
+    return (f"-modfile={modfile}",)
 
 
 def _link_into_one_folder(folders: Sequence[Path]) -> Path:
@@ -165,7 +201,8 @@ def _link_into_one_folder(folders: Sequence[Path]) -> Path:
 
 def _hash_inputs(module: GoModule) -> str:
     """Hash everything that decides the result: sources, flags, the toolchain by go.mod."""
-    digest = hashlib.sha256(repr((sorted(module.packages.items()), module.flags)).encode())
+    settings = (sorted(module.packages.items()), module.flags, sorted(module.placeholders.items()))
+    digest = hashlib.sha256(repr(settings).encode())
     digest.update(_go(module, "env", "GOVERSION", "GOOS", "GOARCH", "CGO_ENABLED").encode())
     for path in sorted(module.folder.iterdir()):
         if path.name in ("go.mod", "go.sum") or path.suffix == ".go":

@@ -3,8 +3,12 @@
 import json
 import re
 import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 import yaml
@@ -12,6 +16,8 @@ import yaml
 from randsvc.project import ROOT
 from randsvc.rules import Alert, make_alerts
 from randsvc.rules.time_scale import PRODUCTION, SCALES
+from randsvc.stack.addresses import find_unused_ports
+from randsvc.stack.supervisor import wait_until
 from tests.support import native_programs
 
 FOLDER = ROOT / "observability/alertmanager"
@@ -154,6 +160,78 @@ def test_no_two_alerts_mute_each_other() -> None:
     for one in every:
         for other in every:
             assert not (mutes(one, other) and mutes(other, one)), (one, other)
+
+
+CAUSES = ("RandsvcRandomFailing", "RandsvcRandomSlow")
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[str]:
+    """Run the real program with the configuration as it is; give its address."""
+    (port,) = find_unused_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(
+        [
+            native_programs.folder() / "alertmanager",
+            f"--config.file={CONFIG}",
+            f"--storage.path={tmp_path}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: is_ready(url), within=30)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def is_ready(url: str) -> bool:
+    try:
+        with urlopen(f"{url}/-/ready") as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def send(url: str, labels: dict[str, str], *, ends_in: float) -> None:
+    now = datetime.now(UTC)
+    alert = {
+        "labels": labels,
+        "startsAt": (now - timedelta(minutes=1)).isoformat(),
+        "endsAt": (now + timedelta(seconds=ends_in)).isoformat(),
+    }
+    headers = {"Content-Type": "application/json"}
+    with urlopen(Request(f"{url}/api/v2/alerts", json.dumps([alert]).encode(), headers)):
+        pass
+
+
+def states(url: str) -> dict[str, str]:
+    with urlopen(f"{url}/api/v2/alerts") as answer:
+        return {a["labels"]["alertname"]: a["status"]["state"] for a in json.load(answer)}
+
+
+@pytest.mark.parametrize("first", CAUSES)
+def test_a_target_stays_muted_until_the_last_of_its_sources_resolves(
+    alertmanager: str, first: str
+) -> None:
+    """0.31 let the target through when either of two sources had resolved."""
+    (last,) = set(CAUSES) - {first}
+    target = find("RandsvcSheddingLoad", "major", "randsvc")
+    sources = {name: find(name, "critical", "randsvc") for name in CAUSES}
+    for labels in (*sources.values(), target):
+        send(alertmanager, labels, ends_in=300)
+    wait_until(lambda: states(alertmanager).get(target["alertname"]) == "suppressed", within=10)
+    send(alertmanager, sources[first], ends_in=0)
+    wait_until(lambda: first not in states(alertmanager), within=10)
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        assert states(alertmanager) == {last: "active", target["alertname"]: "suppressed"}
+        time.sleep(0.1)
+    send(alertmanager, sources[last], ends_in=0)
+    wait_until(lambda: states(alertmanager) == {target["alertname"]: "active"}, within=10)
 
 
 def test_demo_mutes_nothing_of_production() -> None:
