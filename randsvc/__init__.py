@@ -1,3 +1,3 @@
-"""A service that answers a random number after a random delay, and everything that monitors it."""
+"""A service that returns a random number after a random delay, and its monitoring."""
 
 __version__ = "0.1.0"

@@ -1,10 +1,10 @@
-"""What can be set: by ``RANDSVC_*`` variables, and by options of the same names over them.
+"""All settings: ``RANDSVC_*`` variables, and options of the same names, which override them.
 
-The settings of the auth service begin with ``RANDSVC_AUTH_``, so that one environment serves both:
-``RANDSVC_PORT`` is of one and ``RANDSVC_AUTH_PORT`` of the other, and what both have to know alike,
-as the secret of the tokens, has one name.
+The variables of the auth service start with ``RANDSVC_AUTH_``, so that one environment configures
+both services: ``RANDSVC_PORT`` is the port of one, ``RANDSVC_AUTH_PORT`` that of the other. A
+setting that both services need, such as the secret of the tokens, has one name.
 
-The ``OTEL_*`` variables are read where they are used, in ``randsvc.telemetry``.
+``randsvc.telemetry`` reads the ``OTEL_*`` variables.
 """
 
 import difflib
@@ -60,9 +60,9 @@ def _headers(_type: type, tokens: Sequence[Token]) -> Mapping[str, str]:
 
 
 PASSWORD = "random"  # noqa: S105 - it is known to everybody, and guards random numbers
-"""The password unless there is another."""
+"""The default password."""
 
-# A distribution is one text, with spaces in it where somebody likes them.
+# A distribution is one argument, even with spaces in it.
 _ONE: dict[str, Any] = {
     "n_tokens": 1,
     "accepts_keys": False,
@@ -77,54 +77,55 @@ Seconds = Annotated[float, Parameter(validator=Number(gt=0, lt=math.inf))]
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
-    """What any of our services has: a public port and a management port."""
+    """The settings that both services have."""
 
     service: ClassVar[str]
-    """The name of the service where ``OTEL_SERVICE_NAME`` has no other."""
+    """The default of ``OTEL_SERVICE_NAME``."""
     prefix: ClassVar[str]
-    """What the names of its variables begin with."""
+    """The prefix of the names of its variables."""
 
     host: str = "0.0.0.0"  # noqa: S104 - the public port is for the public
     """Address of the public port."""
 
     port: Port
-    """Public port; 0 takes a free one."""
+    """Public port; 0 selects a free port."""
 
     management_host: str = "127.0.0.1"
-    """Address of the management port, which nobody but the operator should reach."""
+    """Address of the management port. Only operators should be able to reach it."""
 
     management_port: Port
-    """Port of the console, /metrics, /livez, /readyz and /faults; 0 takes a free one."""
+    """Port of the console, /metrics, /livez, /readyz and /faults; 0 selects a free port."""
 
     management_token: str | None = None
-    """The bearer token that setting a fault takes; needed where the management port is not on
-    loopback. Better a variable than an option, which other users of the machine can see."""
+    """Bearer token that a client needs to set a fault. Required if the management port is not on
+    loopback. Prefer the variable: other users of the machine can see options."""
 
     prometheus_url: Annotated[str | None, Parameter(validator=_http_url)] = None
-    """Prometheus whose alerts the console shows, such as http://localhost:9090; unset, it shows
-    none."""
+    """URL of the Prometheus whose alerts the console shows, for example http://localhost:9090.
+    Without it, the console shows no alerts."""
 
     prometheus_token: str | None = None
-    """Bearer token for that Prometheus. Better a variable than an option, which other users of the
-    machine can see."""
+    """Bearer token for that Prometheus. Prefer the variable: other users of the machine can see
+    options."""
 
     prometheus_headers: Annotated[Mapping[str, str], Parameter(converter=_headers, **_ONE)] = field(
         default_factory=dict
     )
-    """Headers for that Prometheus, one "Name: value" a line. Better a variable, as above."""
+    """Headers for that Prometheus, one "Name: value" per line. Prefer the variable, as above."""
 
     links: Annotated[Mapping[str, str], Parameter(converter=_links, **_ONE)] = field(
         default_factory=dict
     )
-    """What the console links to, such as "Grafana=http://localhost:3000,
+    """Links on the console, for example "Grafana=http://localhost:3000,
     Jaeger=http://localhost:16686"."""
 
     max_concurrency: Positive = 100
-    """Requests that one worker serves at once; more are answered 503."""
+    """Concurrency limit of one worker, in requests. Requests above it get status 503."""
 
     grace: Annotated[float, Parameter(validator=Number(gte=0))] = 8.0
-    """Seconds from SIGTERM to the end of the process. Requests in flight have three quarters of it,
-    the last export of telemetry has the rest. A second signal ends the process at once."""
+    """Seconds from SIGTERM to the end of the process. Active requests get three quarters of this
+    time, and the last export of telemetry gets the rest. A second signal ends the process at
+    once."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Events below this level are not logged."""
@@ -146,65 +147,68 @@ class Settings(ServerSettings):
     prefix = "RANDSVC_"
 
     port: Port = 8080
-    """Public port; 0 takes a free one."""
+    """Public port; 0 selects a free port."""
 
     management_port: Port = 9464
-    """Port of the console, /metrics, /livez, /readyz and /faults; 0 takes a free one."""
+    """Port of the console, /metrics, /livez, /readyz and /faults; 0 selects a free port."""
 
     value: Annotated[Distribution, Parameter(converter=_value, **_ONE)] = parse(
         "normal(mean=50, sd=10)"
     )
     """Distribution of the value: constant, uniform, normal, lognormal, exponential, gamma, weibull,
-    beta, or mixture(0.9*normal(...), 0.1*normal(...)), each with min= and max= where wanted."""
+    beta, or mixture(0.9*normal(...), 0.1*normal(...)). Each also accepts min= and max=."""
 
     delay: Annotated[Distribution, Parameter(converter=_delay, **_ONE)] = parse_delay(
         "lognormal(median=0.05, sigma=0.5)"
     )
-    """Distribution of the delay in seconds; it cannot be negative."""
+    """Distribution of the delay in seconds. The delay must not be negative."""
 
     seed: int | None = None
-    """Makes the sequence of values and delays of each worker reproducible."""
+    """Seed that makes the values and delays of each worker reproducible."""
 
     model_budget: Seconds = 0.1
-    """Seconds that the model has for a prediction before the fallback answers."""
+    """Time limit of the model for a prediction, in seconds. After it, the fallback responds."""
 
     value_baseline: Path | None = None
-    """File of `randsvc baseline save value` that the values are compared with; unset, the default
-    distribution is, where the values are of it."""
+    """Baseline of the value, a file of `randsvc baseline save value`. The default is the baseline
+    of the default distribution, if the value has this distribution."""
 
     delay_baseline: Path | None = None
-    """File of `randsvc baseline save delay` that the delays are compared with; unset, as above."""
+    """Baseline of the delay, a file of `randsvc baseline save delay`. The default is as above."""
 
     feedback_secret: str | None = None
-    """At least 32 bytes that the ids of answers are signed with, the same for all replicas; unset,
-    made at start. Better a variable than an option, which other users of the machine can see."""
+    """Secret that signs the ids of responses: at least 32 bytes, equal for all replicas. The
+    default is a new secret at each start. Prefer the variable: other users of the machine can see
+    options."""
 
     feedback_lifetime: Seconds = 3600.0
-    """Seconds after an answer in which the truth about it is taken."""
+    """Seconds after a response in which feedback is accepted."""
 
     feedback_store: Path | None = None
-    """File in which replicas on one machine remember together which answers have had feedback;
-    unset, that ends with this process and its workers. Not on a network's file system."""
+    """File in which the replicas on one machine store the ids of accepted feedback. The default is
+    a store that ends with this process. Do not use a network file system."""
 
     workers: Positive = 1
-    """Processes that share the public port."""
+    """Number of processes that share the public port."""
 
     users: NotNegative = 0
-    """Simulated users, each with a request every second or so, in a daily wave of ten minutes."""
+    """Number of simulated users. Each sends about one request per second, with a simulated day of
+    ten minutes."""
 
     with_auth: bool = False
-    """Run the auth service in this process as well, with ports of its own (RANDSVC_AUTH_PORT, ...)
-    and where no secret is set with one made at start; the simulated users log in there."""
+    """Also run the auth service in this process, with separate ports (RANDSVC_AUTH_PORT, ...). Its
+    default secret is new at each start. The simulated users log in there."""
 
     auth_url: Annotated[str | None, Parameter(validator=_http_url)] = None
-    """Where the simulated users log in, such as http://localhost:8081; unset, they do not."""
+    """URL at which the simulated users log in, for example http://localhost:8081. Without it, they
+    do not log in."""
 
     auth_password: str = PASSWORD
-    """The password that the simulated users log in with."""
+    """Password of the simulated users."""
 
     auth_secret: str | None = None
-    """At least 32 bytes that the tokens of the auth service are signed with; unset, no token is
-    valid. Better a variable than an option, which other users of the machine can see."""
+    """Secret that signs the tokens of the auth service: at least 32 bytes. Without it, no token is
+    valid. Prefer the variable: other users of the machine can see options."""
 
 
 @Parameter(name="*")
@@ -216,24 +220,24 @@ class AuthSettings(ServerSettings):
     prefix = "RANDSVC_AUTH_"
 
     port: Port = 8081
-    """Public port; 0 takes a free one."""
+    """Public port; 0 selects a free port."""
 
     management_port: Port = 9465
-    """Port of the console, /metrics, /livez, /readyz and /faults; 0 takes a free one."""
+    """Port of the console, /metrics, /livez, /readyz and /faults; 0 selects a free port."""
 
     secret: str | None = None
-    """At least 32 bytes that the tokens are signed with, the same as for the service. Better a
-    variable than an option, which other users of the machine can see."""
+    """Secret that signs the tokens: at least 32 bytes, equal to that of the service. Prefer the
+    variable: other users of the machine can see options."""
 
     password: str = PASSWORD
-    """The password of every user."""
+    """Password of every user."""
 
     lifetime: Seconds = 60.0
-    """Seconds that a token is valid."""
+    """Lifetime of a token in seconds."""
 
 
 def unknown_variable(environ: Mapping[str, str]) -> str | None:
-    """One line on a ``RANDSVC_*`` variable that sets nothing, which is a typing error; or None."""
+    """Give one line about the first ``RANDSVC_*`` variable that is no setting, or None."""
     known = sorted(
         {
             settings.prefix + field.name.upper()

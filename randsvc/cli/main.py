@@ -15,7 +15,7 @@ __all__ = ("main",)
 
 app = App(
     name="randsvc",
-    help="A service that answers a random number after a random delay, and all that monitors it.",
+    help="A service that returns a random number after a random delay, and its monitoring.",
     version=__version__,
     help_format="plaintext",
 )
@@ -23,33 +23,41 @@ app = App(
 app.command(
     "randsvc.cli.fault:fault_app",
     name="fault",
-    help="Break a running service on purpose, list what is broken, and repair it.",
+    help="Set, list and clear the faults of a running service.",
 )
 app.command(
-    "randsvc.cli.scenario:scenario_app", name="scenario", help="Run an incident, see its alert."
+    "randsvc.cli.scenario:scenario_app", name="scenario", help="Run a scenario and check its alert."
 )
 app.command(
     "randsvc.cli.stack:stack_app",
     name="stack",
-    help="""Run the whole chain without containers, until Ctrl-C.
+    help="""Run the whole stack without containers, until Ctrl-C.
 
     It runs both services with simulated users, the Collector, Prometheus, Alertmanager, and an
-    inbox for notifications. RANDSVC_* and OTEL_* variables set up the services. In a terminal, type
-    `stop NAME` or `start NAME` to stop or start one of the programs.
+    inbox for notifications. RANDSVC_* and OTEL_* variables configure the services. In a terminal,
+    type `stop NAME` or `start NAME` to stop or start one of the programs.
     """,
 )
 app.command("randsvc.cli.users:users_app", name="users", help="Send requests as simulated users.")
-app.command("randsvc.cli.exercise:exercise_app", name="exercise", help="Exercises of the course.")
-app.command("randsvc.cli.recover:recover_app", name="recover", help="Recover a distribution.")
-app.command("randsvc.cli.recover:baseline_app", name="baseline", help="Keep a distribution.")
-app.command("randsvc.cli.review:review_app", name="review", help="Report on a period.")
+app.command(
+    "randsvc.cli.exercise:exercise_app",
+    name="exercise",
+    help="Show, run and check the exercises of the course.",
+)
+app.command(
+    "randsvc.cli.recover:recover_app",
+    name="recover",
+    help="Recover a distribution from its histogram.",
+)
+app.command("randsvc.cli.recover:baseline_app", name="baseline", help="Save or show a baseline.")
+app.command("randsvc.cli.review:review_app", name="review", help="Write a report of a period.")
 
 
 @app.command(config=Env(Settings.prefix, command=False))
 def serve(settings: Settings | None = None) -> None:
     """Serve /random until SIGTERM or Ctrl-C.
 
-    Telemetry is set by the standard OTEL_* variables: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
+    The standard OTEL_* variables configure telemetry: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
     OTEL_METRICS_EXPORTER (otlp, prometheus, console, none, or a list of them), OTEL_TRACES_EXPORTER
     (none, otlp, console), OTEL_TRACES_SAMPLER, OTEL_METRIC_EXPORT_INTERVAL (ms),
     OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL (http/protobuf, grpc) and _HEADERS, OTEL_SDK_DISABLED.
@@ -68,9 +76,9 @@ def serve(settings: Settings | None = None) -> None:
 def auth(settings: AuthSettings | None = None) -> None:
     """Serve POST /login, {"user": NAME, "password": PASSWORD}, until SIGTERM or Ctrl-C.
 
-    The answer has a token that `randsvc serve` takes as Authorization: Bearer TOKEN, where both
-    have the same RANDSVC_AUTH_SECRET. Telemetry is set by the standard OTEL_* variables, as for
-    `randsvc serve`.
+    The response contains a token. `randsvc serve` accepts it as Authorization: Bearer TOKEN if both
+    services have the same RANDSVC_AUTH_SECRET. The standard OTEL_* variables configure telemetry,
+    as for `randsvc serve`.
     """
     import uvloop
 
@@ -89,7 +97,7 @@ def _auth_settings() -> AuthSettings:
 
 
 def main() -> None:
-    """Run the command; what cannot be done is said in one line, with exit code 1."""
+    """Run the command. A failure prints one line and exits with code 1."""
     try:
         if problem := unknown_variable(os.environ):
             raise ConfigurationError(problem)

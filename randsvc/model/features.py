@@ -27,12 +27,12 @@ LARGEST_AMOUNT = 10_000.0
 SCHEMA: Mapping[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "features of GET /random",
-    "description": "Query parameters, each at most once. The model answers without them too.",
+    "description": "Query parameters. Each is optional, and allowed once.",
     "type": "object",
     "properties": {
         "segment": {"description": "kind of customer", "enum": list(SEGMENTS)},
         "amount": {
-            "description": "what the customer wants to spend",
+            "description": "amount that the customer wants to spend",
             "type": "number",
             "minimum": 0,
             "maximum": LARGEST_AMOUNT,

@@ -1,4 +1,4 @@
-"""What can be asked of the services, and every answer that they can give: OpenAPI 3.1 documents.
+"""The OpenAPI 3.1 documents of the services: every endpoint, parameter and status.
 
 https://spec.openapis.org/oas/v3.1.1.html
 """
@@ -21,11 +21,11 @@ __all__ = ("AUTH", "DOCUMENTS", "PATH", "SERVICE", "Document", "document_handler
 Document = Mapping[str, Any]
 
 PATH = "/openapi.json"
-"""Where each service has its own."""
+"""The path at which each service serves its document."""
 
 
 def document_handler(document: Document) -> Handler:
-    """Give what answers with a document."""
+    """Make the handler that serves a document."""
 
     async def get_document(request: web.Request) -> web.Response:
         return web.Response(text=json.dumps(document), content_type="application/json")
@@ -36,7 +36,7 @@ def document_handler(document: Document) -> Handler:
 def _document(title: str, description: str, paths: Document, components: Document) -> Document:
     itself = {
         "operationId": "getDocument",
-        "summary": "all of this as a document",
+        "summary": "this description as an OpenAPI document",
         "responses": {"200": _ok("OpenAPI 3.1", {"type": "object", "required": ["openapi"]})},
     }
     return {
@@ -44,9 +44,9 @@ def _document(title: str, description: str, paths: Document, components: Documen
         "info": {
             "title": title,
             "version": __version__,
-            "description": f"{description} What answers GET answers HEAD too. Any other path is "
-            "answered with NotFound, any other method with MethodNotAllowed, and what is no HTTP "
-            "with a 400 in plain text.",
+            "description": f"{description} Endpoints that accept GET also accept HEAD. Any other "
+            "path gets NotFound, and any other method MethodNotAllowed. Malformed HTTP gets status "
+            "400 with a plain text body.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -55,11 +55,11 @@ def _document(title: str, description: str, paths: Document, components: Documen
             **components,
             "schemas": {"Problem": _PROBLEM},
             "responses": {
-                "NotFound": _problem(404, "there is nothing at this path"),
+                "NotFound": _problem(404, "nothing exists at this path"),
                 "MethodNotAllowed": _problem(
                     405,
-                    "there is something, but not for this method",
-                    Allow="the methods that it takes, with commas between them",
+                    "the path does not support this method",
+                    Allow="the supported methods, separated by commas",
                 ),
             },
         },
@@ -91,10 +91,10 @@ def _object(**properties: Document) -> Document:
 
 
 def _answers(success: Document, *problems: tuple[int, str]) -> Document:
-    """Give the responses of an operation; a problem by its status and when it is the answer."""
+    """Give the responses of an operation; a problem is a status and its condition."""
     headers = {
-        401: {"WWW_Authenticate": "what is wanted (RFC 6750)"},
-        503: {"Retry_After": "seconds to wait, where it is known"},
+        401: {"WWW_Authenticate": "the required authentication (RFC 6750)"},
+        503: {"Retry_After": "seconds to wait, if known"},
     }
     return {
         "200": success,
@@ -106,30 +106,30 @@ def _answers(success: Document, *problems: tuple[int, str]) -> Document:
 
 
 _PROBLEM = {
-    "description": "Problem details for HTTP APIs (RFC 9457), of a type that is only the status.",
+    "description": "Problem details for HTTP APIs (RFC 9457). The type is always about:blank.",
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
         "type": {"const": "about:blank"},
-        "title": {"type": "string", "description": "the status in words"},
+        "title": {"type": "string", "description": "the name of the status"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "what is wrong, in one line"},
+        "detail": {"type": "string", "description": "the problem, in one line"},
     },
 }
-_SHED = "as many requests are served as the limit allows"
-_FAILED = "the service failed, or a fault says so; its log tells why"
-_NO_OBJECT = (400, "the body is not a JSON object, or did not arrive whole")
-_TOO_LARGE = (413, "the body is larger than what was asked for can be")
+_SHED = "the concurrency limit is reached"
+_FAILED = "the service failed, and its log has the reason; or a fault is active"
+_NO_OBJECT = (400, "the body is not a JSON object, or is incomplete")
+_TOO_LARGE = (413, "the body is larger than any valid body")
 
 SERVICE = _document(
     "randsvc",
-    "A random number after a random delay, and feedback about it.",
+    "Random numbers after a random delay, and feedback on them.",
     {
         "/random": {
             "get": {
                 "operationId": "getRandom",
-                "summary": "a random number, after a random delay",
-                # Whoever is logged in can say so; nobody has to.
+                "summary": "get a random number after a random delay",
+                # A token is optional.
                 "security": [{}, {"token": []}],
                 "parameters": [
                     {
@@ -142,15 +142,18 @@ SERVICE = _document(
                 ],
                 "responses": _answers(
                     _ok(
-                        "the value, and whether the model or its fallback gave it",
+                        "the value, its source (the model or its fallback), and an id",
                         _object(
                             value={"type": "number"},
                             source={"enum": list(SOURCES)},
-                            id={"type": "string", "description": "of this answer, for feedback"},
+                            id={
+                                "type": "string",
+                                "description": "identifies this response in feedback",
+                            },
                         ),
                     ),
-                    (401, "the Authorization shows nothing: it can be left out"),
-                    (422, "a feature is unknown, repeated, or none that it can be"),
+                    (401, "the token is invalid; a request without a token is allowed"),
+                    (422, "a feature is unknown, repeated or invalid"),
                     (500, _FAILED),
                     (503, _SHED),
                 ),
@@ -159,7 +162,7 @@ SERVICE = _document(
         "/features": {
             "get": {
                 "operationId": "getFeatures",
-                "summary": "what the features of /random may be",
+                "summary": "get the schema of the features of /random",
                 "responses": {
                     "200": _ok(
                         "a JSON schema",
@@ -172,13 +175,13 @@ SERVICE = _document(
         "/feedback": {
             "post": {
                 "operationId": "giveFeedback",
-                "summary": "tell what turned out to be true about an answer",
+                "summary": "report the true value for a response",
                 "requestBody": {
                     "required": True,
                     "content": {
                         "application/json": {
                             "schema": _object(
-                                id={"type": "string", "description": "of the answer"},
+                                id={"type": "string", "description": "the id of the response"},
                                 actual={
                                     "type": "number",
                                     "minimum": -LARGEST_ACTUAL,
@@ -190,7 +193,7 @@ SERVICE = _document(
                 },
                 "responses": _answers(
                     _ok(
-                        "it is taken; the error is the value that was answered less the true one",
+                        "accepted; error is the value of the response minus the true value",
                         _object(
                             outcome={"const": "accepted"},
                             source={"enum": list(SOURCES)},
@@ -198,13 +201,16 @@ SERVICE = _document(
                         ),
                     ),
                     _NO_OBJECT,
-                    (403, "the id is not one that was given here"),
-                    (409, "the answer has had feedback"),
-                    (410, "the answer is too old"),
+                    (403, "the id was not issued by this service"),
+                    (409, "feedback for this id was accepted before"),
+                    (410, "the response is too old"),
                     _TOO_LARGE,
-                    (422, "the id is no text, or what turned out to be true no number in bounds"),
+                    (
+                        422,
+                        "the id is not a string, or the true value is not a number in bounds",
+                    ),
                     (500, _FAILED),
-                    (503, f"{_SHED}, the store of feedback fails, or a fault says so"),
+                    (503, f"{_SHED}, the feedback store fails, or a fault is active"),
                 ),
             }
         },
@@ -215,21 +221,21 @@ SERVICE = _document(
                 "type": "http",
                 "scheme": "bearer",
                 "bearerFormat": "JWT",
-                "description": "from POST /login of the auth service",
+                "description": "a token from POST /login of the service auth",
             }
         }
     },
 )
-"""Of the public port of randsvc."""
+"""The public port of randsvc."""
 
 AUTH = _document(
     "auth",
-    "Tokens for whoever has the password.",
+    "Tokens for users who know the password.",
     {
         "/login": {
             "post": {
                 "operationId": "logIn",
-                "summary": "a token for a name and the password",
+                "summary": "get a token for a user name and a password",
                 "requestBody": {
                     "required": True,
                     "content": {
@@ -243,7 +249,7 @@ AUTH = _document(
                 },
                 "responses": _answers(
                     _ok(
-                        "the token, and for how many seconds it is valid",
+                        "the token, and the seconds until it expires",
                         _object(
                             token={"type": "string"},
                             expires_in={"type": "number", "exclusiveMinimum": 0},
@@ -252,16 +258,16 @@ AUTH = _document(
                     _NO_OBJECT,
                     (401, "wrong password"),
                     _TOO_LARGE,
-                    (422, "the name or the password is missing, or no text"),
+                    (422, "the user name or the password is missing or not a string"),
                     (500, _FAILED),
-                    (503, f"{_SHED}, or a fault says so"),
+                    (503, f"{_SHED}, or a fault is active"),
                 ),
             }
         },
     },
     {},
 )
-"""Of the public port of the auth service."""
+"""The public port of the service auth."""
 
 DOCUMENTS: Mapping[str, Document] = {"randsvc": SERVICE, "auth": AUTH}
-"""By the name of the service."""
+"""The documents by the name of the service."""

@@ -62,6 +62,6 @@ def add_catch_all(router: web.UrlDispatcher) -> None:
             names = ", ".join(sorted(allowed))
             detail = f"{request.path} takes {names}, not {request.method}"
             return problem(405, detail, {hdrs.ALLOW: names})
-        return problem(404, f"there is nothing at {request.path}")
+        return problem(404, f"nothing exists at {request.path}")
 
     router.add_route(hdrs.METH_ANY, UNMATCHED.replace("}", ":.*}"), unmatched)
