@@ -34,7 +34,7 @@ from randsvc.rules.ml_alerts import EFFECTS, FOUND_AT, MIX_MOVED
 from randsvc.rules.time_scale import DEMO, PRODUCTION, TimeScale
 from randsvc.settings import Settings
 from randsvc.stack.promtool import RULE_FILE, run_rule_tests
-from randsvc.times import seconds
+from randsvc.times import parse_duration
 
 RESULTS = Path(__file__).with_name("drift-results.md")
 Array = NDArray[np.float64]
@@ -69,7 +69,8 @@ class Rhythm:
     @property
     def windows(self) -> tuple[int, int]:
         """The windows of samples in scrapes."""
-        short, long = (round(seconds(window)) // self.scrape for window in self.scale.samples)
+        windows = map(parse_duration, self.scale.samples)
+        short, long = (round(window) // self.scrape for window in windows)
         return short, long
 
 
@@ -259,7 +260,7 @@ def month(rhythm: Rhythm, length: int, progressed: Progressed) -> list[Quiet]:
     rng = np.random.default_rng([rhythm.scrape, length])
     long = rhythm.windows[1]
     every = rhythm.evaluation // rhythm.scrape
-    needed = round(seconds(rhythm.scale.drift_wait)) // rhythm.evaluation + 1
+    needed = round(parse_duration(rhythm.scale.drift_wait)) // rhythm.evaluation + 1
     mean, sigma = np.log(0.05), 0.5
     cdfs = {
         "value": (VALUE, stats.norm(MEAN, SD).cdf(VALUE.bounds)),
@@ -472,7 +473,7 @@ def _power_table(powers: Sequence[Power]) -> Table:
         of_rate = [p for p in powers if p.rate == rate]
         for i, window in enumerate(rhythm.scale.samples):
             cells = [f"{p.windows[i].share():.0%}, {_time(p.windows[i].median())}" for p in of_rate]
-            table.add_row(str(rate), window, f"{rate * seconds(window):.0f}", *cells)
+            table.add_row(str(rate), window, f"{rate * parse_duration(window):.0f}", *cells)
     return table
 
 

@@ -173,7 +173,7 @@ def through_everything(samples: Mapping[str, Sequence[float]]) -> dict[str, Binn
                     name: from_prometheus.read(
                         server,
                         VALUE.prometheus_name,
-                        {"job": "randsvc", CASE: name},
+                        ['job="randsvc"', f'{CASE}="{name}"'],
                         end=time.time(),
                         window=300,
                     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from randsvc.cli.main import app as command_line
 from randsvc.dashboards import DASHBOARDS, to_json
-from randsvc.model.default_baselines import baselines
+from randsvc.model.default_baselines import default_baseline_files
 from randsvc.objectives import SLOS
 from randsvc.project import ROOT
 from randsvc.rules import drift, features, feedback, instances, make_alerts
@@ -33,7 +33,7 @@ COMMAND = "python -m randsvc.generate"
 
 def generated() -> dict[str, str]:
     """Give the text of every generated file by its path in the project."""
-    files = rule_files() | dashboard_files() | reference() | baselines()
+    files = rule_files() | dashboard_files() | reference() | default_baseline_files()
     return files | alert_files(PRODUCTION) | alert_files(DEMO)
 
 

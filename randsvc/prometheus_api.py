@@ -15,6 +15,7 @@ import asyncio
 import base64
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,7 +32,10 @@ __all__ = (
     "PrometheusError",
     "Series",
     "format_duration",
+    "format_matcher",
+    "format_selector",
     "parse_headers",
+    "parse_matcher",
     "redact_url",
 )
 
@@ -304,6 +308,45 @@ def format_duration(seconds: float) -> str:
     return f"{max(round(seconds * 1000), 1)}ms"
 
 
+def format_selector(metric: str, matchers: Iterable[str] = ()) -> str:
+    """Write a selector; a name that only Prometheus 3 allows is quoted.
+
+    >>> format_selector("up", ['job="a"']), format_selector("a.b", ['job="a"'])
+    ('up{job="a"}', '{"a.b", job="a"}')
+    """
+    if _METRIC_NAME.fullmatch(metric):
+        inside = ", ".join(matchers)
+        return f"{metric}{{{inside}}}" if inside else metric
+    return f"{{{', '.join((json.dumps(metric, ensure_ascii=False), *matchers))}}}"
+
+
+def format_matcher(label: str, value: str, operator: str = "=") -> str:
+    """Write one matcher; ``operator`` is ``=``, ``!=``, ``=~`` or ``!~``.
+
+    >>> format_matcher("job", "a")
+    'job="a"'
+    """
+    name = label if _LABEL_NAME.fullmatch(label) else json.dumps(label, ensure_ascii=False)
+    return f"{name}{operator}{json.dumps(value, ensure_ascii=False)}"
+
+
+def parse_matcher(text: str) -> str:
+    """Read one matcher as a person types it; quotes around the value are optional.
+
+    Raises ``ValueError``.
+
+    >>> parse_matcher("job=a"), parse_matcher('http_route!~"/internal/.*"')
+    ('job="a"', 'http_route!~"/internal/.*"')
+    """
+    found = _MATCHER.fullmatch(text)
+    if not found:
+        raise ValueError("expected LABEL=VALUE, LABEL!=VALUE, LABEL=~REGEX or LABEL!~REGEX")
+    value = found["value"]
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+    return format_matcher(found["label"], value, found["operator"])
+
+
 def parse_headers(lines: Iterable[str]) -> dict[str, str]:
     """Headers from texts such as ``X-Scope-OrgID: shop``.
 
@@ -335,6 +378,9 @@ def redact_url(text: str) -> str:
     return f"{scheme}{separator}{rest}{question and f'?{_HIDDEN}'}"
 
 
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_MATCHER = re.compile(r'"?(?P<label>[^\s"=!~{},]+)"?\s*(?P<operator>=~|!~|!=|=)\s*(?P<value>.*)')
 _HIDDEN = "***"
 _CREDENTIALS_HINT = (
     ": expected credentials that it accepts, as user:password@ in the URL, in PROMETHEUS_TOKEN or "

@@ -2,7 +2,7 @@
 
 import pytest
 
-from randsvc.times import iso, moment, seconds
+from randsvc.times import format_time, parse_duration, parse_time
 
 NOW = 1_780_000_000.0
 
@@ -21,18 +21,18 @@ NOW = 1_780_000_000.0
     ],
 )
 def test_a_moment_is_read(text: str, expected: float) -> None:
-    assert moment(text, now=NOW) == expected
+    assert parse_time(text, now=NOW) == expected
 
 
 @pytest.mark.parametrize("text", ["", "-", "-7", "7d", "yesterday", "-0s", "2026-13-01"])
 def test_what_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected now, a time such as"):
-        moment(text, now=NOW)
+        parse_time(text, now=NOW)
 
 
 def test_units_add_up() -> None:
-    assert seconds("1w1d1h1m1s500ms") == 694861.5
+    assert parse_duration("1w1d1h1m1s500ms") == 694861.5
 
 
 def test_a_moment_is_told_without_seconds_where_there_are_none() -> None:
-    assert (iso(NOW), iso(NOW - 40)) == ("2026-05-28 20:26:40", "2026-05-28 20:26")
+    assert (format_time(NOW), format_time(NOW - 40)) == ("2026-05-28 20:26:40", "2026-05-28 20:26")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from randsvc.rules.time_scale import Level
-from randsvc.times import seconds
+from randsvc.times import parse_duration
 
 __all__ = ("INCIDENTS", "Incident", "Kind")
 
@@ -50,7 +50,7 @@ class Incident:
     @property
     def ends(self) -> float:
         """The same of its end."""
-        return self.begins + seconds(self.lasts)
+        return self.begins + parse_duration(self.lasts)
 
     @property
     def expected(self) -> Kind:

@@ -30,7 +30,7 @@ from randsvc.project import ROOT
 from randsvc.rules.service_alerts import WATCHDOG
 from randsvc.rules.time_scale import PRODUCTION
 from randsvc.stack.promtool import RULE_FILE, find_promtool, run_rule_tests
-from randsvc.times import seconds
+from randsvc.times import parse_duration
 
 __all__ = ("Part", "Raised", "ReplayError", "Replayed", "needed", "parts", "replay", "rules")
 
@@ -59,7 +59,7 @@ class Part:
     @property
     def windows(self) -> tuple[float, ...]:
         """Over how many seconds its rules look back, ascending."""
-        found = {seconds(w) for rule in self.rules for w in _RANGE.findall(rule["expr"])}
+        found = {parse_duration(w) for rule in self.rules for w in _RANGE.findall(rule["expr"])}
         return tuple(sorted(found))
 
     @property
@@ -74,12 +74,12 @@ class Part:
     @property
     def interval(self) -> int:
         """Seconds between evaluations: those of production, or of the scrapes it is given."""
-        return max(round(seconds(PRODUCTION.interval)), self.thinned * SCRAPE)
+        return max(round(parse_duration(PRODUCTION.interval)), self.thinned * SCRAPE)
 
     @property
     def before(self) -> float:
         """Seconds after which nothing that was before has any influence."""
-        times = [seconds(rule[key]) for rule in self.rules for key in _TIMES if key in rule]
+        times = [parse_duration(rule[key]) for rule in self.rules for key in _TIMES if key in rule]
         return max(self.windows, default=0) + 2 * max(times, default=0) + 10 * self.interval
 
     def reads(self, series: Series) -> bool:
@@ -309,7 +309,7 @@ def _answers(output: str) -> dict[tuple[str, int], dict[Kind, float]]:
     for answer in _ANSWER.finditer(output):
         name = answer["name"]
         which = "count" if name == FIRING else f"{answer['which']} {name}"
-        values = found.setdefault((which, round(seconds(answer["at"]))), {})
+        values = found.setdefault((which, round(parse_duration(answer["at"]))), {})
         for labels, value in _SAMPLE.findall(answer["got"]):
             of = dict(re.findall(r'(\w+)="([^"]*)"', labels))
             values[Kind(of["alertname"], of["level"], of["service"])] = float(value)

@@ -3,83 +3,132 @@
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, TypeVar
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 from rich.table import Table
 
-from randsvc import times
+from randsvc.cli.analysis import missing_package
+from randsvc.cli.prometheus import PrometheusOptions
 from randsvc.errors import ConfigurationError, RecoveryError
 from randsvc.histograms import baseline_file, from_prometheus
 from randsvc.histograms.binned import Binned
-from randsvc.prometheus_api import Prometheus, PrometheusError
+from randsvc.prometheus_api import (
+    PrometheusError,
+    format_matcher,
+    format_selector,
+    parse_matcher,
+)
 from randsvc.telemetry.catalogue import DELAY, REQUEST_DURATION, VALUE, Metric
+from randsvc.times import parse_duration, parse_time
 
 __all__ = ("baseline_app", "recover_app")
 
-What = Literal["value", "delay", "latency"]
+T = TypeVar("T")
+
+SERVICE = "randsvc"
+"""The service that is read unless --job names another one."""
+ROUTE = "/random"
+"""The route of that service whose latency is read unless --route names another one."""
+OWN_METRICS: Mapping[str, tuple[Metric, str]] = {
+    "value": (VALUE, "value"),
+    "delay": (DELAY, "delay drawn (s)"),
+    "latency": (REQUEST_DURATION, "latency (s)"),
+}
+"""The histograms that have a short name, with what a picture calls them."""
+UNITS = {"seconds": "s", "milliseconds": "ms", "bytes": "By", "ratio": "1"}
+"""The unit of a metric by the last word of its name, as Prometheus names metrics."""
 
 
 @dataclass(frozen=True)
-class _Quantity:
-    metric: Metric
+class _Histogram:
+    """A histogram to read: ``label`` names the quantity and its unit for a person."""
+
+    metric: str
+    unit: str
     label: str
-    matchers: Mapping[str, str]
+    matchers: Sequence[str]
 
 
-QUANTITIES: Mapping[What, _Quantity] = {
-    "value": _Quantity(VALUE, "value", {}),
-    "delay": _Quantity(DELAY, "delay drawn (s)", {}),
-    # Only what was served: what was refused did not wait.
-    "latency": _Quantity(
-        REQUEST_DURATION,
-        "duration of requests (s)",
-        {"http_route": "/random", "http_response_status_code": "200"},
-    ),
-}
+@dataclass(frozen=True)
+class _Reading:
+    """What a histogram counted in ``window`` seconds up to ``end`` (Unix seconds)."""
+
+    histogram: _Histogram
+    prometheus: str
+    binned: Binned
+    end: float
+    window: float
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """Where to read, and when."""
-
-    prometheus: Annotated[str, Parameter(env_var="PROMETHEUS_URL")] = "http://127.0.0.1:9090"
-    """URL of Prometheus."""
+class ReadingOptions(PrometheusOptions):
+    """Which series to read, and when."""
 
     window: str = "30m"
     """How far back, as a Prometheus duration such as 30m or 1h30m."""
 
     at: Annotated[str, Parameter(allow_leading_hyphen=True)] = "now"
-    """The end of the window: now, -7d, ISO 8601 (UTC where it has no zone), or Unix seconds."""
+    """End of the window: now, -7d, ISO 8601 (UTC if it has no zone), or Unix seconds."""
 
-    job: str = "randsvc"
-    """The service, as Prometheus calls it."""
+    job: str | None = None
+    """Service, as the label job has it; randsvc for value, delay and latency, any for a metric."""
+
+    route: str | None = None
+    """Route, as the label http_route has it, such as /clips/{id}; for the latency of randsvc
+    /random, otherwise any."""
 
     instance: tuple[str, ...] = ()
-    """Only these instances; all where there is none."""
+    """Only these instances; any if there is none."""
 
-    def matchers(self, what: What) -> dict[str, str]:
-        """The regular expressions that labels have to match."""
-        found = {"job": _escaped(self.job), **QUANTITIES[what].matchers}
-        if self.instance:
-            found["instance"] = "|".join(_escaped(each) for each in self.instance)
-        return found
+    match: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)] = ()
+    """Only series with this label, such as region=eu, code!=500 or handler=~"/clips/.*"; once for
+    each label."""
 
-    def read(self, what: What) -> tuple[Binned, float, float]:
-        """What was counted, the end of the window (Unix seconds) and its length (seconds)."""
-        end, window = _end(self.at), _window(self.window)
-        metric = QUANTITIES[what].metric.prometheus_name
+    def read(self, what: str) -> _Reading:
+        """Read a histogram; raises as ``from_prometheus.read``, and ``ConfigurationError``."""
+        end = _parse("--at", self.at, lambda text: parse_time(text, now=time.time()))
+        window = _parse("--window", self.window, parse_duration)
+        histogram = self._histogram(what)
+        server = self.connect()
         binned = from_prometheus.read(
-            Prometheus(self.prometheus), metric, self.matchers(what), end=end, window=window
+            server, histogram.metric, histogram.matchers, end=end, window=window
         )
-        return binned, end, window
+        return _Reading(histogram, server.shown_url, binned, end, window)
+
+    def _histogram(self, what: str) -> _Histogram:
+        if what in OWN_METRICS:
+            metric, label = OWN_METRICS[what]
+            matchers = self._matchers(self.job or SERVICE, latency=what == "latency")
+            return _Histogram(metric.prometheus_name, metric.unit, label, matchers)
+        name = re.sub(r"_(bucket|count|sum)$", "", what)
+        unit = UNITS.get(name.rpartition("_")[2], "")
+        return _Histogram(
+            name, unit, f"{name} ({unit})" if unit else name, self._matchers(self.job)
+        )
+
+    def _matchers(self, job: str | None, *, latency: bool = False) -> list[str]:
+        own_latency = latency and job == SERVICE
+        found = [format_matcher("job", job)] if job else []
+        if route := self.route or (ROUTE if own_latency else None):
+            found.append(format_matcher("http_route", route))
+        if own_latency:
+            # Only what was served: a request that was turned away did not wait.
+            found.append(format_matcher("http_response_status_code", "200"))
+        elif latency:
+            # A failed request has a latency of its own.
+            found.append(format_matcher("http_response_status_code", "5..", "!~"))
+        if self.instance:
+            any_of = "|".join(map(re.escape, self.instance))
+            found.append(format_matcher("instance", any_of, "=~"))
+        return found + [_parse("--match", text, parse_matcher) for text in self.match]
 
 
 recover_app = App(
@@ -90,65 +139,64 @@ recover_app = App(
 )
 baseline_app = App(
     name="baseline",
-    help="Keep a distribution as a small file that later ones are compared with.",
+    help="Save a distribution as a small file that later ones are compared with.",
     help_format="plaintext",
     config=(),
 )
 
 
+What = Annotated[
+    str,
+    Parameter(
+        help="value, delay (drawn) or latency (of requests) of randsvc, latency of another --job, "
+        "or the name of any histogram, native or classic, such as http_client_duration_seconds."
+    ),
+]
+
+
 @recover_app.default
 def recover(
-    what: Annotated[What, Parameter(help="Value, delay that was drawn, or latency of requests.")],
+    what: What,
     *,
-    source: Source | None = None,
+    options: ReadingOptions | None = None,
     json_: Annotated[
         bool, Parameter(name="--json", negative="", help="Print JSON instead of a picture.")
     ] = False,
     plot: Annotated[Path | None, Parameter(help="Draw a PNG there.")] = None,
 ) -> None:
     """Recover a distribution from its histogram in Prometheus, with error bars."""
-    source = source or Source()
+    options = options or ReadingOptions()
     try:
-        # Before the extra is needed: who cannot reach Prometheus is told so first.
-        binned, end, window = source.read(what)
-        _analyse(what, source, binned, end, window, as_json=json_, plot=plot)
+        # Read before the extra is needed, so that a Prometheus that is down is reported first.
+        _analyse(what, options.read(what), as_json=json_, plot=plot)
     except (PrometheusError, RecoveryError) as error:
         raise ConfigurationError(str(error)) from error
 
 
-def _analyse(
-    what: What,
-    source: Source,
-    binned: Binned,
-    end: float,
-    window: float,
-    *,
-    as_json: bool,
-    plot: Path | None,
-) -> None:
+def _analyse(what: str, reading: _Reading, *, as_json: bool, plot: Path | None) -> None:
     try:
         from randsvc.recovery import plot as plots
         from randsvc.recovery import report
-        from randsvc.recovery.recover import recover as recovered_from
+        from randsvc.recovery.recover import recover as recover_from
     except ModuleNotFoundError as error:
-        raise _missing(error) from None
-    recovered = recovered_from(binned)
-    quantity = QUANTITIES[what]
+        raise missing_package(error, "recover") from None
+    recovered = recover_from(reading.binned)
+    histogram = reading.histogram
     if plot:
         try:
-            plots.as_png(recovered, plot, label=quantity.label)
+            plots.as_png(recovered, plot, label=histogram.label)
         except ModuleNotFoundError as error:
-            raise _missing(error) from None
+            raise missing_package(error, "recover") from None
     if as_json:
         content = {
             "version": 1,
             "what": what,
-            "metric": quantity.metric.prometheus_name,
-            "unit": quantity.metric.unit,
-            "prometheus": source.prometheus,
-            "matchers": source.matchers(what),
-            "end": report.utc(end),
-            "window_seconds": window,
+            "metric": histogram.metric,
+            "unit": histogram.unit,
+            "prometheus": reading.prometheus,
+            "selector": format_selector(histogram.metric, histogram.matchers),
+            "end": report.utc(reading.end),
+            "window_seconds": reading.window,
             **report.as_json(recovered),
         }
         Console(soft_wrap=True, highlight=False).print(
@@ -159,15 +207,15 @@ def _analyse(
     console.print(plots.in_terminal(recovered), end="")
     console.print(report.as_text(recovered))
     if plot:
-        console.print(f"drawn in {plot}", markup=False)
+        console.print(f"Drawn in {plot}", markup=False)
 
 
 @baseline_app.command(name="save")
 def save_(
-    what: Annotated[What, Parameter(help="Value, delay that was drawn, or latency of requests.")],
-    file: Annotated[Path, Parameter(help="Where to keep it.")],
+    what: What,
+    file: Annotated[Path, Parameter(help="Where to save it.")],
     *,
-    source: Source | None = None,
+    options: ReadingOptions | None = None,
     bins: Annotated[
         int | None,
         Parameter(
@@ -176,32 +224,35 @@ def save_(
         ),
     ] = None,
 ) -> None:
-    """Keep what was counted in a window."""
-    source = source or Source()
-    metric = QUANTITIES[what].metric
+    """Save what a histogram counted in a window."""
+    options = options or ReadingOptions()
     try:
-        binned, end, window = source.read(what)
-        kept = baseline_file.made(
-            binned,
+        reading = options.read(what)
+        histogram = reading.histogram
+        kept = baseline_file.make_baseline(
+            reading.binned,
             number=bins,
-            metric=metric.prometheus_name,
-            unit=metric.unit,
-            source={"prometheus": source.prometheus, **source.matchers(what)},
-            end=end,
-            window=window,
+            metric=histogram.metric,
+            unit=histogram.unit,
+            source={
+                "prometheus": reading.prometheus,
+                "selector": format_selector(histogram.metric, histogram.matchers),
+            },
+            end=reading.end,
+            window=reading.window,
         )
         baseline_file.save(kept, file)
     except (PrometheusError, RecoveryError) as error:
         raise ConfigurationError(str(error)) from error
     Console(highlight=False, soft_wrap=True).print(
-        f"{kept.count} values of {kept.metric} in {len(kept.bins)} bins, kept in {file}",
+        f"Saved {kept.count} values of {kept.metric} in {len(kept.bins)} bins to {file}",
         markup=False,
     )
 
 
 @baseline_app.command
-def show(file: Annotated[Path, Parameter(help="What was saved.")]) -> None:
-    """Tell what is in a file."""
+def show(file: Annotated[Path, Parameter(help="File of a baseline.")]) -> None:
+    """Show what a file holds."""
     try:
         kept = baseline_file.load(file)
     except RecoveryError as error:
@@ -220,26 +271,8 @@ def show(file: Annotated[Path, Parameter(help="What was saved.")]) -> None:
     console.print(table)
 
 
-def _missing(error: ModuleNotFoundError) -> ConfigurationError:
-    package = str(error.name).partition(".")[0]
-    return ConfigurationError(
-        f"{package} is missing, which recovering needs: pip install 'randsvc[analysis]'"
-    )
-
-
-def _window(text: str) -> float:
+def _parse(option: str, text: str, parse: Callable[[str], T]) -> T:
     try:
-        return times.seconds(text)
+        return parse(text)
     except ValueError as error:
-        raise ConfigurationError(f"--window is {text!r}: {error}") from None
-
-
-def _end(text: str) -> float:
-    try:
-        return times.moment(text, now=time.time())
-    except ValueError as error:
-        raise ConfigurationError(f"--at is {text!r}: {error}") from None
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([.+*?^$()\[\]{}|\\])", r"\\\1", text)
+        raise ConfigurationError(f"{option} is {text!r}: {error}") from None

@@ -12,10 +12,11 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from randsvc.cli.analysis import missing_package
 from randsvc.errors import ConfigurationError
 from randsvc.prometheus_api import Prometheus, PrometheusError
 from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, REQUEST_DURATION
-from randsvc.times import iso, moment
+from randsvc.times import format_time, parse_time
 
 __all__ = ("review_app",)
 
@@ -65,11 +66,13 @@ def review(
     at = float(round(time.time()))
     begin, end = _moment("--from", from_, at), _moment("--to", to, at)
     if end > at:
-        raise ConfigurationError(f"--to is {to!r}, {iso(end)} UTC: expected no time to come")
+        raise ConfigurationError(
+            f"--to is {to!r}, {format_time(end)} UTC: expected no time to come"
+        )
     if end - begin < SHORTEST:
         raise ConfigurationError(
-            f"--from is {from_!r}, {iso(begin)} UTC: expected a time {SHORTEST:g} s or more before "
-            f"--to, {iso(end)} UTC"
+            f"--from is {from_!r}, {format_time(begin)} UTC: expected {SHORTEST:g} s or more "
+            f"before --to, {format_time(end)} UTC"
         )
     for file in output:
         _check(file)
@@ -86,9 +89,7 @@ def _write(server: Prometheus, begin: float, end: float, at: float, output: Sequ
         from randsvc.review import readings, report
         from randsvc.review.spans import Span
     except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"{error.name} is missing, which a review needs: pip install 'randsvc[analysis]'"
-        ) from None
+        raise missing_package(error, "review") from None
     period = Span(begin, end)
     with _progress(readings.QUERIES * 2 * period.seconds) as (step, seen):
         read = readings.read(server, period, begin=step, seen=seen)
@@ -132,8 +133,8 @@ def _expect_data(server: Prometheus, begin: float, end: float) -> None:
     found = server.range(f"count(count_over_time({either}[{steps}s]))", begin + steps, end, steps)
     if not any(piece for piece in found):
         raise ConfigurationError(
-            f"{server.shown_url} has no series {name} from {iso(begin)} to {iso(end)} UTC: does it "
-            "scrape the service, and does it keep data for so long?"
+            f"{server.shown_url} has no series {name} from {format_time(begin)} to "
+            f"{format_time(end)} UTC: does it scrape the service and keep data for so long?"
         )
 
 
@@ -161,6 +162,6 @@ def _json(content: dict[str, Any]) -> str:
 
 def _moment(option: str, text: str, at: float) -> float:
     try:
-        return float(round(moment(text, now=at)))
+        return float(round(parse_time(text, now=at)))
     except ValueError as error:
         raise ConfigurationError(f"{option} is {text!r}: {error}") from None

@@ -110,7 +110,7 @@ def _system(work: _Work) -> Iterator[Mapping[str, Binned]]:
                     what: from_prometheus.read(
                         Prometheus(stack.url("prometheus:9090")),
                         metric.prometheus_name,
-                        {"job": "randsvc"},
+                        ['job="randsvc"'],
                         end=time.time(),
                         window=time.time() - began,
                     )

@@ -24,6 +24,7 @@ _MomentsBelow = Callable[[float, float], Moments]
 Sampler = Callable[[], float]
 
 _NOTHING: Moments = (0.0, 0.0, 0.0)
+_FAR = 100.0  # standard deviations: at most 1 in 10,000 lies beyond (Chebyshev)
 _SHAPES = (0.05, 1000.0)  # draws of less underflow to 0; more is a normal to three digits
 _SIGMAS = (0.001, 10.0)  # less is a normal; the variance of more nears the largest float
 
@@ -47,6 +48,17 @@ class Distribution:
     def cdf(self, x: float) -> float:
         """P(X <= x)."""
         return min(self.moments(0.0, -math.inf, x)[0], 1.0)
+
+    def quantile(self, share: float) -> float:
+        """The smallest x with P(X <= x) >= ``share``, where 0 < ``share`` < 1; by bisection."""
+        deviation = math.sqrt(self.variance)
+        low = max(self.support[0], self.mean - _FAR * deviation)
+        high = min(self.support[1], self.mean + _FAR * deviation)
+        if self.cdf(low) >= share:
+            return low
+        while low < (middle := (low + high) / 2) < high:
+            low, high = (middle, high) if self.cdf(middle) < share else (low, middle)
+        return high
 
     def __str__(self) -> str:
         return self.text

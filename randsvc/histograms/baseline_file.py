@@ -1,6 +1,6 @@
 """A recovered distribution as a small file that later ones are compared with.
 
-Its bins and their counts: what most distances between distributions are computed from.
+The file holds bins and their counts, from which most distances between distributions are computed.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from randsvc.errors import RecoveryError
 from randsvc.histograms.binned import Bin, Binned, equiprobable
 
-__all__ = ("Baseline", "load", "made", "save", "text")
+__all__ = ("Baseline", "format_baseline", "load", "make_baseline", "save")
 
 VERSION = 1
 FORMAT = "randsvc-baseline"
@@ -23,8 +23,8 @@ FORMAT = "randsvc-baseline"
 class Baseline:
     """A distribution at a time: ``bins`` go from the lowest value to the highest.
 
-    ``source`` says where it was read: the URL, and the labels that its series matched. ``end`` and
-    ``window`` are Unix seconds and seconds. ``sum`` is that of the values, None where not known.
+    ``source`` says where it was read: the URL without secrets, and the selector. ``end`` is Unix
+    seconds, ``window`` seconds. ``sum`` is the sum of the values, None if it is not known.
     """
 
     metric: str
@@ -41,7 +41,7 @@ class Baseline:
         return round(sum(bin_.count for bin_ in self.bins))
 
 
-def made(
+def make_baseline(
     binned: Binned,
     *,
     number: int | None,
@@ -51,12 +51,12 @@ def made(
     end: float,
     window: float,
 ) -> Baseline:
-    """A baseline of up to ``number`` equiprobable bins, or of every bin of the sample.
+    """Keep up to ``number`` equiprobable bins, or every bin of the sample.
 
     Raises ``RecoveryError`` for an empty sample.
     """
     if not binned.bins:
-        raise RecoveryError(f"{metric} counted nothing in the window: there is nothing to save")
+        raise RecoveryError(f"{metric} counted no values in the window: there is nothing to save")
     return Baseline(
         metric=metric,
         unit=unit,
@@ -68,8 +68,8 @@ def made(
     )
 
 
-def text(baseline: Baseline) -> str:
-    """What the file of a baseline holds."""
+def format_baseline(baseline: Baseline) -> str:
+    """The text of a baseline's file."""
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -81,7 +81,7 @@ def text(baseline: Baseline) -> str:
         "count": baseline.count,
         "sum": baseline.sum,
     }
-    # Ends that are infinite are null, as JSON has no infinity. A line for each bin.
+    # Infinite bounds are null, as JSON has no infinity. One line for each bin.
     bins = (
         json.dumps([*(x if math.isfinite(x) else None for x in bin_[:2]), round(bin_.count)])
         for bin_ in baseline.bins
@@ -94,7 +94,7 @@ def text(baseline: Baseline) -> str:
 def save(baseline: Baseline, path: Path) -> None:
     """Write the file; raises ``RecoveryError``."""
     try:
-        path.write_text(text(baseline), encoding="utf-8")
+        path.write_text(format_baseline(baseline), encoding="utf-8")
     except OSError as error:
         raise RecoveryError(f"cannot write {path}: {error.strerror}") from None
 
@@ -106,12 +106,12 @@ def load(path: Path) -> Baseline:
     except OSError as error:
         raise RecoveryError(f"cannot read {path}: {error.strerror}") from None
     except ValueError:
-        raise RecoveryError(f"{path} is no baseline: it is no JSON") from None
+        raise RecoveryError(f"{path} is not a baseline: expected JSON") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise RecoveryError(f"{path} is no baseline: expected format {FORMAT}")
+        raise RecoveryError(f"{path} is not a baseline: expected format {FORMAT}")
     if content.get("version") != VERSION:
         raise RecoveryError(
-            f"{path} has version {content.get('version')!r} of the format: expected {VERSION}"
+            f"{path} has format version {content.get('version')!r}: expected {VERSION}"
         )
     try:
         baseline = Baseline(
@@ -134,7 +134,7 @@ def load(path: Path) -> Baseline:
         raise RecoveryError(f"{path} is a damaged baseline: {error!r}") from None
     if baseline.count != content.get("count"):
         raise RecoveryError(
-            f"{path} is a damaged baseline: its bins hold {baseline.count}, "
-            f"and its count is {content.get('count')!r}"
+            f"{path} is a damaged baseline: its bins hold {baseline.count} values, "
+            f"but its count is {content.get('count')!r}"
         )
     return baseline

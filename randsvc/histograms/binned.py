@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-__all__ = ("EMPTY", "Bin", "Binned", "equiprobable", "grouped", "merged")
+__all__ = (
+    "EMPTY",
+    "Bin",
+    "Binned",
+    "Quantile",
+    "equiprobable",
+    "estimate_quantile",
+    "grouped",
+    "merged",
+)
 
 # Bounds of two resolutions that should be equal may differ in the last digit.
 _SAME = 1e-12
@@ -89,6 +98,34 @@ class Binned:
 
 
 EMPTY = Binned()
+
+
+class Quantile(NamedTuple):
+    """A quantile lies in ``bin``; ``value`` is interpolated there, None where the bin has no end.
+
+    ``histogram_quantile`` of Prometheus gives the finite end of the bin in place of None.
+    """
+
+    bin: Bin
+    value: float | None
+
+
+def estimate_quantile(bins: Iterable[Bin], q: float) -> Quantile | None:
+    """Estimate the ``q`` quantile, 0 to 1, of ascending bins; None if they hold nothing.
+
+    Linear within a bin, as ``histogram_quantile``:
+    https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile
+    """
+    filled = [bin_ for bin_ in bins if bin_.count]
+    rank, below = q * sum(bin_.count for bin_ in filled), 0.0
+    for bin_ in filled:
+        # The last one holds whatever rounding leaves over.
+        if below + bin_.count >= rank or bin_ is filled[-1]:
+            if math.isinf(bin_.lower) or math.isinf(bin_.upper):
+                return Quantile(bin_, None)
+            return Quantile(bin_, bin_.lower + bin_.width * (rank - below) / bin_.count)
+        below += bin_.count
+    return None
 
 
 def merged(bins: Iterable[Bin]) -> tuple[Bin, ...]:

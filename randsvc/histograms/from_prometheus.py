@@ -6,8 +6,8 @@ by series. Where a series began anew in between (a restart), its samples are gon
 one. A series without a sample in the hour before the window began in the window: all counts.
 """
 
-import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -21,7 +21,10 @@ from randsvc.prometheus_api import (
     PrometheusError,
     Series,
     format_duration,
+    format_matcher,
+    format_selector,
 )
+from randsvc.times import format_time
 
 __all__ = ("read", "to_binned")
 
@@ -36,24 +39,24 @@ Labels = frozenset[tuple[str, str]]
 
 
 def read(
-    server: Prometheus, metric: str, matchers: Mapping[str, str], *, end: float, window: float
+    server: Prometheus, metric: str, matchers: Sequence[str], *, end: float, window: float
 ) -> Binned:
     """What the series of a histogram counted in ``window`` seconds up to ``end`` (Unix seconds).
 
-    ``metric`` is the name without suffixes, ``matchers`` the regular expressions its labels have
-    to match. Native histograms where there are any, else the explicit buckets. All series are
-    added up. Raises ``RecoveryError`` where there is no series, ``PrometheusError`` where there is
-    no answer.
+    ``metric`` is the name without the suffixes of a classic histogram, ``matchers`` are PromQL's,
+    such as ``job="shop"``. Reads native histograms where there are any, else the explicit buckets
+    of a classic histogram, and adds up all series. Raises ``RecoveryError`` where there is no
+    series, ``PrometheusError`` where there is no answer.
     """
-    selector = ", ".join(f"{name}=~{json.dumps(value)}" for name, value in matchers.items())
-    for source in (_Native(server, metric, selector), _Classic(server, metric, selector)):
+    for source in (_Native(server, metric, matchers), _Classic(server, metric, matchers)):
         latest = source.last(end, window)
         if latest:
             grown = _increases(source, latest, end - window, end)
             return reduce(Binned.__add__, grown, EMPTY)
     raise RecoveryError(
-        f"{server.shown_url} has no series {metric}{{{selector}}} within {window:g} s: is "
-        "the service up, is it the right job, and does Prometheus scrape it?"
+        f"Prometheus at {server.shown_url} has no histogram "
+        f"{format_selector(metric, matchers)} with a sample in the {window:g} s before "
+        f"{format_time(end)} UTC: expected the name and the labels of a series that it scrapes"
     )
 
 
@@ -106,10 +109,11 @@ def _step_by_step(
 class _Native:
     server: Prometheus
     metric: str
-    selector: str
+    matchers: Sequence[str]
 
     def last(self, at: float, within: float) -> dict[Labels, Binned]:
-        promql = f"last_over_time({self.metric}{{{self.selector}}}[{format_duration(within)}])"
+        selector = format_selector(self.metric, self.matchers)
+        promql = f"last_over_time({selector}[{format_duration(within)}])"
         return {
             _labels(series): to_binned(series.histograms[-1][1])
             for series in self.server.query(promql, at)
@@ -117,10 +121,11 @@ class _Native:
         }
 
     def restarted(self, at: float, within: float) -> set[Labels]:
-        return _restarted(self.server, self.metric, self.selector, at, within)
+        return _restarted(self.server, self.metric, self.matchers, at, within)
 
     def samples(self, labels: Labels, at: float, within: float) -> Iterator[Binned]:
-        promql = f"{self.metric}{{{_exactly(labels)}}}[{format_duration(within)}]"
+        selector = format_selector(self.metric, _exactly(labels))
+        promql = f"{selector}[{format_duration(within)}]"
         for series in self.server.query(promql, at):
             if _labels(series) == labels:
                 yield from (to_binned(each) for _, each in series.histograms)
@@ -130,33 +135,34 @@ class _Native:
 class _Classic:
     server: Prometheus
     metric: str
-    selector: str
+    matchers: Sequence[str]
 
     def last(self, at: float, within: float) -> dict[Labels, Binned]:
         # Buckets and sum in one query, so that they are of one moment.
-        names = json.dumps(f"{self.metric}_(bucket|sum)")
-        selector = f"__name__=~{names}, {self.selector}".rstrip(", ")
         # last_over_time keeps the name, by which a sum is told from a bucket.
-        found = self.server.query(f"last_over_time({{{selector}}}[{format_duration(within)}])", at)
+        selector = self._selector(self.matchers)
+        found = self.server.query(f"last_over_time({selector}[{format_duration(within)}])", at)
         return {
             labels: _explicit({le: s.values[-1][1] for le, s in parts.items()})
             for labels, parts in self._parts(found).items()
         }
 
     def restarted(self, at: float, within: float) -> set[Labels]:
-        return _restarted(self.server, f"{self.metric}_count", self.selector, at, within)
+        return _restarted(self.server, f"{self.metric}_count", self.matchers, at, within)
 
     def samples(self, labels: Labels, at: float, within: float) -> Iterator[Binned]:
-        names = json.dumps(f"{self.metric}_(bucket|sum)")
-        found = self.server.query(
-            f"{{__name__=~{names}, {_exactly(labels)}}}[{format_duration(within)}]", at
-        )
+        selector = self._selector(_exactly(labels))
+        found = self.server.query(f"{selector}[{format_duration(within)}]", at)
         moments: dict[float, dict[str, float]] = {}
         for le, series in self._parts(found).get(labels, {}).items():
             for time, value in series.values:
                 moments.setdefault(time, {})[le] = value
         for _, parts in sorted(moments.items()):
             yield _explicit(parts)
+
+    def _selector(self, matchers: Sequence[str]) -> str:
+        name = format_matcher("__name__", f"{re.escape(self.metric)}_(bucket|sum)", "=~")
+        return f"{{{', '.join((name, *matchers))}}}"
 
     def _parts(self, found: Sequence[Series]) -> dict[Labels, dict[str, Series]]:
         """Series by the labels of their histogram, then by ``le``, which is empty for the sum."""
@@ -168,10 +174,11 @@ class _Classic:
 
 
 def _restarted(
-    server: Prometheus, name: str, selector: str, at: float, within: float
+    server: Prometheus, name: str, matchers: Sequence[str], at: float, within: float
 ) -> set[Labels]:
     """The series of ``name`` whose counts went back."""
-    found = server.query(f"resets({name}{{{selector}}}[{format_duration(within)}]) > 0", at)
+    selector = format_selector(name, matchers)
+    found = server.query(f"resets({selector}[{format_duration(within)}]) > 0", at)
     return {_labels(series) for series in found}
 
 
@@ -211,5 +218,5 @@ def _labels(series: Series) -> Labels:
     )
 
 
-def _exactly(labels: Labels) -> str:
-    return ", ".join(f"{name}={json.dumps(value)}" for name, value in sorted(labels))
+def _exactly(labels: Labels) -> list[str]:
+    return [format_matcher(name, value) for name, value in sorted(labels)]

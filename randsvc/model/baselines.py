@@ -9,7 +9,7 @@ from pathlib import Path
 
 from randsvc.errors import ConfigurationError, RecoveryError
 from randsvc.histograms.baseline_file import Baseline, load
-from randsvc.histograms.binned import Bin, Binned, equiprobable
+from randsvc.histograms.binned import Bin, Binned, equiprobable, estimate_quantile
 from randsvc.model.features import SEGMENTS
 from randsvc.settings import Settings
 from randsvc.telemetry.pipeline import Telemetry
@@ -99,7 +99,7 @@ def described(baseline: Baseline) -> Described:
     return Described(
         edges={name: b.upper for name, b in zip(names, tenths[:-1], strict=False)},
         shares={name: b.count / count for name, b in zip(names, tenths, strict=True)},
-        quantiles={f"{level:g}": _quantile(bins, level * count) for level in LEVELS},
+        quantiles={f"{level:g}": _quantile(bins, level) for level in LEVELS},
         statistics={
             "count": count,
             "mean": mean,
@@ -124,13 +124,11 @@ def _described_mix(shares: Mapping[str, float]) -> Described:
     return Described(shares=shares, statistics={"count": 1e9})
 
 
-def _quantile(bins: tuple[Bin, ...], rank: float) -> float:
-    below = 0.0
-    for bin_ in bins:
-        if below + bin_.count >= rank:
-            return bin_.lower + bin_.width * (rank - below) / bin_.count
-        below += bin_.count
-    return bins[-1].upper
+def _quantile(bins: tuple[Bin, ...], level: float) -> float:
+    found = estimate_quantile(bins, level)
+    if found is None or found.value is None:
+        raise RecoveryError("a baseline without values has no quantiles")
+    return found.value
 
 
 def _noise(bins: tuple[Bin, ...], count: int) -> float:

@@ -84,7 +84,7 @@ def _constant(binned: Binned) -> Estimate | None:
 
 def _verdict(binned: Binned, candidates: Sequence[Candidate], constant: Estimate | None) -> str:
     if not binned.bins:
-        return "nothing was counted in the window"
+        return "no values were counted in the window"
     if binned.count == 1:
         return f"one value, {mean(binned):.6g}: too few to tell a distribution"
     if constant:

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 from scipy import special
 
-from randsvc.histograms.binned import Binned
+from randsvc.histograms.binned import Binned, estimate_quantile
 from randsvc.recovery.estimate import Estimate
 
 __all__ = ("QUANTILES", "Summary", "mean", "summarise")
@@ -116,9 +116,9 @@ def _quantile(binned: Binned, q: float) -> Estimate:
     def holding(rank: float) -> int:
         return min(bisect_left(upto, rank - 0.5), len(upto) - 1)
 
-    bin_ = binned.bins[holding(max(1.0, math.ceil(q * count)))]
-    inside = q * count - (upto[holding(max(1.0, math.ceil(q * count)))] - bin_.count)
-    value = bin_.lower + bin_.width * inside / bin_.count if bin_.width else bin_.middle
+    found = estimate_quantile(binned.bins, q)
+    assert found  # noqa: S101 - the sample is not empty
+    value = found.bin.middle if found.value is None else found.value
     return Estimate(
         value,
         _finite(binned.bins[holding(low_rank)].lower) if low_rank >= 1 else None,

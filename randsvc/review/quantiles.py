@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from randsvc.histograms.binned import Bin, estimate_quantile
 from randsvc.review.counts import Counts, Values
 from randsvc.review.section import NONE
 from randsvc.review.words import change, seconds
@@ -32,16 +33,13 @@ class Quantile:
 
 
 def quantile(q: float, bounds: Values, rising: Values) -> Quantile:
-    """Of counts by upper bound, cumulative, as histogram_quantile has it."""
-    if not rising[-1]:
+    """Of cumulative counts by upper bound."""
+    counts = np.diff(rising, prepend=0.0)
+    bins = map(Bin, [0.0, *map(float, bounds[:-1])], map(float, bounds), map(float, counts))
+    found = estimate_quantile((bin_ for bin_ in bins if bin_.count > 0), q)
+    if found is None:
         return Quantile(None, np.nan, np.nan)
-    rank = q * rising[-1]
-    at = int(np.searchsorted(rising, rank))
-    low, below = (float(bounds[at - 1]), rising[at - 1]) if at else (0.0, 0.0)
-    high = float(bounds[at])
-    if not np.isfinite(high):
-        return Quantile(None, low, high)
-    return Quantile(float(low + (high - low) * (rank - below) / (rising[at] - below)), low, high)
+    return Quantile(found.value, found.bin.lower, found.bin.upper)
 
 
 def longer(a: Quantile, b: Quantile) -> str:

@@ -11,7 +11,7 @@ from randsvc.review.readings import Readings, View
 from randsvc.review.section import Section
 from randsvc.review.sections import made
 from randsvc.review.words import lasting
-from randsvc.times import iso
+from randsvc.times import format_time
 
 __all__ = ("as_html", "as_json", "as_markdown", "sections")
 
@@ -56,12 +56,12 @@ def as_json(readings: Readings, said: Sequence[Section], source: str) -> dict[st
 
 def _content(readings: Readings, said: Sequence[Section], source: str, at: float) -> dict[str, Any]:
     return {
-        "begin": iso(readings.period.start),
-        "end": iso(readings.period.end),
-        "before": f"{iso(readings.before.start)} to {iso(readings.before.end)}",
+        "begin": format_time(readings.period.start),
+        "end": format_time(readings.period.end),
+        "before": f"{format_time(readings.before.start)} to {format_time(readings.before.end)}",
         "length": lasting(readings.period.seconds),
         "source": source,
-        "at": iso(at),
+        "at": format_time(at),
         "sections": said,
         "short": [section.short for section in said if section.short],
     }

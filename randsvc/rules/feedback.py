@@ -20,7 +20,7 @@ from randsvc.telemetry.catalogue import (
     PREDICTIONS,
     Metric,
 )
-from randsvc.times import seconds
+from randsvc.times import parse_duration
 
 __all__ = (
     "ABSOLUTE_ERROR",
@@ -68,7 +68,7 @@ def make_recordings(scale: TimeScale) -> Iterator[Rule]:
     long, day = scale.samples[1], scale.day
     yield Rule(COVERAGE_NOW, _now(COVERAGE, long, day))
     # Per second, as the windows differ.
-    longer = seconds(day) / seconds(long)
+    longer = parse_duration(day) / parse_duration(long)
     yield Rule(LABELS_NOW, f"{longer:g} * {_now(LABELS, long, day)}")
     yield from _errors(ERROR, FEEDBACK_ERROR, scale.samples)
     yield from _errors(ABSOLUTE_ERROR, FEEDBACK_ABSOLUTE_ERROR, scale.samples)

@@ -13,7 +13,7 @@ from randsvc.rules.alert import Alert
 from randsvc.rules.golden_signals import SERVER_ERROR, Rule
 from randsvc.rules.time_scale import SEVERITY, Burn, TimeScale, spell, spell_last
 from randsvc.telemetry.catalogue import REQUEST_DURATION
-from randsvc.times import seconds
+from randsvc.times import parse_duration
 
 __all__ = (
     "BAD_EVENTS",
@@ -93,7 +93,7 @@ def make_burn_alerts(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[A
 
 
 def _spent_within(scale: TimeScale, burns: Sequence[Burn]) -> str:
-    hours = seconds(scale.budget) / min(burn.factor for burn in burns) / 3600
+    hours = parse_duration(scale.budget) / min(burn.factor for burn in burns) / 3600
     return f"{hours:.0f} hours" if hours > 2 else f"{hours * 60:.0f} minutes"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from randsvc.times import seconds
+from randsvc.times import parse_duration
 
 __all__ = (
     "DEMO",
@@ -99,7 +99,7 @@ class TimeScale:
     def find_lookback(self, level: str) -> str:
         """Give how far a dashboard looks back for an alert: over all that raised it, or longer."""
         longest = [burn.long for burn in self.burns if burn.level == level][-1:]
-        return max((*longest, self.lookback), key=seconds)
+        return max((*longest, self.lookback), key=parse_duration)
 
 
 # The windows and factors of https://sre.google/workbook/alerting-on-slos/, table 5-8, with its

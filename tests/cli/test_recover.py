@@ -1,6 +1,7 @@
 """The commands against a server that answers as Prometheus does, or does not."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from randsvc.model.baselines import baselines
 from randsvc.settings import Settings
-from tests.support.prometheus_stub import Answer, answering, series
+from tests.support.prometheus_stub import Answer, Request, answering, series
 
 
 def run(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
@@ -28,6 +29,10 @@ def refusal(*arguments: str, code: str = "") -> str:
     return line
 
 
+CHECK = "vector(1)"
+"""The query by which a command makes sure that it talks to a Prometheus."""
+
+
 def native(total: str = "1200", **labels: str) -> dict[str, object]:
     """A series of a native histogram with 250 values."""
     buckets = [[0, str(low), str(low + 1), str(20 + 10 * (low % 3))] for low in range(1, 9)]
@@ -37,7 +42,7 @@ def native(total: str = "1200", **labels: str) -> dict[str, object]:
 
 
 def one_histogram(query: str) -> tuple[int, str]:
-    return series([] if query.startswith("resets") else [native()])
+    return series([native()] if query.startswith("last_over_time") else [])
 
 
 def begun_in_the_window(*found: dict[str, object]) -> Answer:
@@ -63,7 +68,7 @@ def test_what_was_saved_is_a_baseline_that_the_service_takes(tmp_path: Path) -> 
 
     with answering(begun_in_the_window) as url:
         done = run("baseline", "save", "value", str(path), "--prometheus", url)
-    assert done.stdout == f"250 values of randsvc_value in 8 bins, kept in {path}\n"
+    assert done.stdout == f"Saved 250 values of randsvc_value in 8 bins to {path}\n"
     it = baselines(Settings(value_baseline=path))["value"]
     assert (it.statistics["count"], it.statistics["mean"]) == (250, 4.8)
     assert (it.statistics["low"], it.statistics["high"]) == (1, 9)
@@ -87,7 +92,7 @@ def test_what_prometheus_refuses_is_passed_on() -> None:
 def test_a_metric_without_series_is_named() -> None:
     with answering(lambda _: series([])) as url:
         line = refusal("recover", "delay", "--prometheus", url, "--window", "1h30m")
-    assert 'has no series randsvc_delay_seconds{job=~"randsvc"} within 5400 s' in line
+    assert 'has no histogram randsvc_delay_seconds{job="randsvc"} with a sample in the 5400' in line
 
 
 def test_a_window_in_which_nothing_was_counted_is_empty() -> None:
@@ -95,7 +100,7 @@ def test_a_window_in_which_nothing_was_counted_is_empty() -> None:
     with answering(one_histogram) as url:
         done = run("recover", "value", "--prometheus", url, "--json")
     found = json.loads(done.stdout)
-    assert (found["count"], found["verdict"]) == (0, "nothing was counted in the window")
+    assert (found["count"], found["verdict"]) == (0, "no values were counted in the window")
 
 
 def found_by(answer: Answer, *arguments: str) -> dict[str, Any]:
@@ -124,7 +129,7 @@ def test_a_series_that_began_anew_is_gone_through_sample_by_sample() -> None:
     def answer(query: str) -> tuple[int, str]:
         if query.startswith("resets"):
             return series([{"metric": labels, "value": [1.0, "1"]}])
-        if not query.startswith("last_over_time"):
+        if query.startswith("randsvc_value{"):
             # Of 30 minutes in pieces of ten, the samples are in the first.
             asked.append(query)
             samples = [at(12, 6), at(1, 2), at(14, 9)] if len(asked) == 1 else []
@@ -168,7 +173,8 @@ def test_only_the_instances_that_are_named_are_read() -> None:
     asked: list[str] = []
 
     def answer(query: str) -> tuple[int, str]:
-        asked.append(query)
+        if query != CHECK:
+            asked.append(query)
         return begun_in_the_window(native())(query)
 
     assert found_by(answer, "--instance", "a:1", "--instance", "b.c")["count"] == 250
@@ -187,7 +193,7 @@ def test_the_picture_and_the_lines_say_the_same() -> None:
 def test_a_picture_of_nothing_is_refused(tmp_path: Path) -> None:
     with answering(one_histogram) as url:
         line = refusal("recover", "value", "--prometheus", url, "--plot", str(tmp_path / "x.png"))
-    assert line == "randsvc: nothing to draw: nothing was counted in the window"
+    assert line == "randsvc: nothing to draw: no values were counted in the window"
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -202,10 +208,10 @@ def test_a_baseline_is_saved_and_shown(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     with answering(begun_in_the_window(native())) as url:
         saved = run("baseline", "save", "value", str(path), "--prometheus", url)
-    assert saved.stdout == f"250 values of randsvc_value in 8 bins, kept in {path}\n"
+    assert saved.stdout == f"Saved 250 values of randsvc_value in 8 bins to {path}\n"
     shown = run("baseline", "show", str(path)).stdout
     assert shown.startswith("250 values of randsvc_value ({value}) in 1800 s until ")
-    assert f"prometheus={url}, job=randsvc" in shown
+    assert f'prometheus={url}, selector=randsvc_value{{job="randsvc"}}' in shown
     assert shown.count("%") == 8
 
 
@@ -213,7 +219,7 @@ def test_a_baseline_of_nothing_is_not_saved(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     with answering(one_histogram) as url:
         line = refusal("baseline", "save", "value", str(path), "--prometheus", url)
-    assert line.endswith("counted nothing in the window: there is nothing to save")
+    assert line.endswith("counted no values in the window: there is nothing to save")
     assert not path.exists()
 
 
@@ -245,5 +251,97 @@ def test_without_the_extra_one_line_says_how_to_install_it() -> None:
             line = refusal(
                 "recover", "value", "--prometheus", url, "--plot", "/dev/null", code=hidden
             )
-        expected = "is missing, which recovering needs: pip install 'randsvc[analysis]'"
-        assert line == f"randsvc: {name} {expected}"
+        said, _, text = line.partition(": run ")
+        assert said == f"randsvc: {name} is missing, which recover needs"
+        command = shlex.split(text)
+        assert command[:4] == [sys.executable, "-m", "pip", "install"]
+        # What is there already is all that it would install.
+        done = subprocess.run([*command, "--dry-run", "--no-index"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert any(requirement.startswith("numpy") for requirement in command)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "selector"),
+    [
+        (["value"], 'randsvc_value{job="randsvc"}'),
+        (["value", "--job", "other"], 'randsvc_value{job="other"}'),
+        (
+            ["latency"],
+            'http_server_request_duration_seconds{job="randsvc", http_route="/random", '
+            'http_response_status_code="200"}',
+        ),
+        (
+            ["latency", "--job", "media", "--route", "/clips/{id}"],
+            'http_server_request_duration_seconds{job="media", http_route="/clips/{id}", '
+            'http_response_status_code!~"5.."}',
+        ),
+        (["rpc_latency_seconds_bucket"], "rpc_latency_seconds"),
+        (
+            ["rpc_size", "--job", "media", "--match", "region=eu", "--match", 'code!~"5.."'],
+            'rpc_size{job="media", region="eu", code!~"5.."}',
+        ),
+        (["rpc.size", "--match", "k8s.pod=~a|b"], '{"rpc.size", "k8s.pod"=~"a|b"}'),
+    ],
+)
+def test_any_histogram_can_be_chosen(arguments: list[str], selector: str) -> None:
+    asked: list[str] = []
+
+    def answer(query: str) -> tuple[int, str]:
+        asked.append(query)
+        return begun_in_the_window(native())(query)
+
+    with answering(answer) as url:
+        done = run("recover", *arguments, "--prometheus", url, "--json")
+    assert done.returncode == 0, done.stderr
+    assert f"last_over_time({selector}[1800000ms])" in asked
+    assert json.loads(done.stdout)["selector"] == selector
+
+
+@pytest.mark.parametrize("text", ["", "region", "=eu", "a b=c", "region>1"])
+def test_what_matches_no_label_is_refused(text: str) -> None:
+    line = refusal("recover", "x", f"--match={text}")
+    assert line == (
+        f"randsvc: --match is {text!r}: expected LABEL=VALUE, LABEL!=VALUE, LABEL=~REGEX or "
+        "LABEL!~REGEX"
+    )
+
+
+SECRETS = ("hunter2", "token-1", "header-1")
+
+
+def test_credentials_are_sent_and_never_shown(tmp_path: Path) -> None:
+    requests: list[Request] = []
+    kept = tmp_path / "baseline.json"
+    with answering(begun_in_the_window(native()), requests=requests) as url:
+        with_password = url.replace("//", "//me:hunter2@")
+        printed = [
+            run("recover", "value", "--json", "--prometheus", with_password).stdout,
+            run("baseline", "save", "value", str(kept), "--prometheus", with_password).stdout,
+            run("baseline", "show", str(kept)).stdout,
+            kept.read_text(),
+        ]
+        by_variable = {
+            "PROMETHEUS_URL": url,
+            "PROMETHEUS_TOKEN": "token-1",
+            "PROMETHEUS_HEADERS": "X-One: header-1\nX-Two: header-1",
+        }
+        for arguments in (("value", "--json"), ("--help",)):
+            code = f"import os; os.environ.update({by_variable})"
+            printed.append(run("recover", *arguments, code=code).stdout)
+    assert all(printed)
+    assert not [secret for secret in SECRETS if secret in "".join(printed)]
+    assert requests[0].headers["authorization"].startswith("Basic ")
+    assert requests[-1].headers["authorization"] == "Bearer token-1"
+    assert (requests[-1].headers["x-one"], requests[-1].headers["x-two"]) == (
+        "header-1",
+        "header-1",
+    )
+
+
+def test_a_header_that_is_malformed_is_refused_without_being_shown() -> None:
+    line = refusal("recover", "value", "--header", "Bearer hunter2")
+    assert line == (
+        "randsvc: --header or PROMETHEUS_HEADERS: header 1 (not shown, as it may be secret) is not "
+        '"Name: value"'
+    )

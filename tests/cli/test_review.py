@@ -43,7 +43,7 @@ def test_a_period_without_data_is_named() -> None:
         (["--from", "yesterday"], "--from is 'yesterday': expected now, a time such as"),
         (["--from", "-7x"], "--from is '-7x': expected now, a time such as"),
         (["--from", "-7d", "--to", "-8d"], "--from is '-7d'"),
-        (["--from", "now"], "expected a time 60 s or more before --to"),
+        (["--from", "now"], "expected 60 s or more before --to"),
         (["--from", "-7d", "--to", "2999-01-01"], "2999-01-01 00:00 UTC: expected no time to come"),
         (["--from", "-7d", "--output", "a.pdf"], "--output is 'a.pdf': expected .html, .md, .json"),
         (["--from", "-7d", "--output", "/nowhere/a.md"], "there is no folder /nowhere"),
@@ -68,6 +68,4 @@ def test_without_the_extra_one_line_says_how_to_install_it(missing: str, tmp_pat
             *("review", "--from", "-7d", "--prometheus", url, "--output", f"{tmp_path}/a.md"),
             code=code,
         )
-    assert line == (
-        f"randsvc: {missing} is missing, which a review needs: pip install 'randsvc[analysis]'"
-    )
+    assert line.startswith(f"randsvc: {missing} is missing, which review needs: run ")

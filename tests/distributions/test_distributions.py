@@ -143,6 +143,15 @@ def test_a_truncation_has_the_mean_variance_and_cdf_of_the_integrated_density(
 
 
 @given(twins=any_twins, q=quantiles)
+def test_a_quantile_is_the_smallest_value_whose_cdf_reaches_it(twins: Twins, q: float) -> None:
+    distribution = parse(twins[0])
+    found = distribution.quantile(q)
+    assert distribution.cdf(found) >= q
+    below = math.nextafter(found, -math.inf)
+    assert found == distribution.support[0] or distribution.cdf(below) < q
+
+
+@given(twins=any_twins, q=quantiles)
 def test_the_two_sides_of_a_cut_make_up_the_whole(twins: Twins, q: float) -> None:
     """The laws of total expectation and variance, at shapes too extreme for integration."""
     text, twin = twins

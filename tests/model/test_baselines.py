@@ -83,7 +83,9 @@ def test_what_is_not_the_default_has_no_baseline_unless_one_is_set(
 def test_a_file_that_is_no_baseline_is_named_with_its_setting(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     path.write_text("{}")
-    with pytest.raises(ConfigurationError, match=f"RANDSVC_DELAY_BASELINE: {path} is no baseline"):
+    with pytest.raises(
+        ConfigurationError, match=f"RANDSVC_DELAY_BASELINE: {path} is not a baseline"
+    ):
         baselines(Settings(delay_baseline=path))
     with pytest.raises(ConfigurationError, match="RANDSVC_VALUE_BASELINE: cannot read"):
         baselines(Settings(value_baseline=tmp_path / "missing.json"))

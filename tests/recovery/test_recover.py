@@ -158,7 +158,7 @@ def test_the_verdict_gives_the_family_with_its_intervals() -> None:
 @pytest.mark.parametrize(
     ("text", "number", "verdict"),
     [
-        ("normal(mean=50, sd=10)", 0, "nothing was counted in the window"),
+        ("normal(mean=50, sd=10)", 0, "no values were counted in the window"),
         ("constant(value=7)", 1, "one value, 7: too few to tell a distribution"),
         ("normal(mean=50, sd=10)", 5, "5 values in 5 buckets: too few to tell families apart"),
         ("constant(value=0)", 100, "consistent with constant(value=0): all 100 lie in one bucket"),
@@ -291,7 +291,7 @@ def test_equiprobable_bins_cover_the_sample_and_keep_the_counts() -> None:
 
 
 def kept(path: Path) -> baseline_file.Baseline:
-    made = baseline_file.made(
+    made = baseline_file.make_baseline(
         sample("normal(mean=50, sd=10)", 1000),
         number=10,
         metric="randsvc_value",
@@ -312,10 +312,10 @@ def test_a_baseline_reads_back_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("{", "", "it is no JSON"),
+        ("{", "", "expected JSON"),
         ("randsvc-baseline", "other", "expected format randsvc-baseline"),
-        ('"version": 1', '"version": 2', "has version 2 of the format: expected 1"),
-        ('"count": 1000', '"count": 999', "its bins hold 1000, and its count is 999"),
+        ('"version": 1', '"version": 2', "has format version 2: expected 1"),
+        ('"count": 1000', '"count": 999', "its bins hold 1000 values, but its count is 999"),
         ('"bins"', '"boxes"', "damaged baseline"),
     ],
 )

@@ -28,7 +28,7 @@ from randsvc.rules.golden_signals import Rule
 from randsvc.rules.time_scale import DEMO, PRODUCTION
 from randsvc.settings import Settings
 from randsvc.telemetry.catalogue import VALUE
-from randsvc.times import seconds
+from randsvc.times import parse_duration
 from tests.support.drift_reference import (
     Array,
     Buckets,
@@ -180,7 +180,7 @@ def delays() -> World:
 
 def against_the_past() -> World:
     """Normal a week ago, shifted a day ago, narrow now; without a baseline there are no bins."""
-    week = seconds(DEMO.week)
+    week = parse_duration(DEMO.week)
     now, day_ago = week + 780, week + 780 - DAY
     lengths = [1000, day_ago + 100 - 1000, now - day_ago - 100]
     phases = [

@@ -8,7 +8,7 @@ import yaml
 from randsvc.rules.golden_signals import SILENT
 from randsvc.rules.instances import make_recordings
 from randsvc.rules.time_scale import SCALES, TimeScale
-from randsvc.times import seconds
+from randsvc.times import parse_duration
 from tests.support.promtool import promtool
 
 pytestmark = pytest.mark.timeout(900)  # the first build of promtool
@@ -21,7 +21,7 @@ def test_an_instance_is_silent_once_it_has_missed_its_pushes(
     scale: TimeScale, tmp_path: Path
 ) -> None:
     """In steps of a push interval: one lives, one begins late, one dies after ten steps."""
-    patience = round(seconds(scale.unreported))
+    patience = round(parse_duration(scale.unreported))
     step = patience // 2
     test = {
         "interval": f"{step}s",

@@ -12,7 +12,7 @@ from randsvc.project import ROOT
 from randsvc.rules.slo import list_windows, make_recordings
 from randsvc.rules.time_scale import DEMO, PRODUCTION, SCALES, Burn, TimeScale
 from randsvc.telemetry.catalogue import REQUEST_DURATION
-from randsvc.times import seconds
+from randsvc.times import parse_duration
 from tests.support.promtool import promtool
 
 every_scale = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys())
@@ -30,7 +30,7 @@ def test_production_has_the_windows_of_the_workbook() -> None:
 
 def test_a_short_window_in_production_is_a_twelfth_of_the_long_one() -> None:
     for burn in PRODUCTION.burns:
-        assert seconds(burn.short) == seconds(burn.long) / 12
+        assert parse_duration(burn.short) == parse_duration(burn.long) / 12
 
 
 def test_demo_burns_at_the_same_rates() -> None:
@@ -41,9 +41,9 @@ def test_demo_burns_at_the_same_rates() -> None:
 
 def test_every_window_of_demo_holds_three_scrapes() -> None:
     config = ROOT / "observability/prometheus/prometheus.yml"
-    interval = seconds(yaml.safe_load(config.read_text())["global"]["scrape_interval"])
+    interval = parse_duration(yaml.safe_load(config.read_text())["global"]["scrape_interval"])
     for window in (*list_windows(DEMO), DEMO.window, DEMO.logins, DEMO.tail):
-        assert seconds(window) >= 3 * interval
+        assert parse_duration(window) >= 3 * interval
 
 
 FOUND_WITHIN = {"critical": 20, "major": 40, "minor": 90}
@@ -57,8 +57,8 @@ def test_demo_notices_a_burn_that_is_well_above_its_factor_in_time(burn: Burn) -
     # Of the long window as much has to be bad as the factor is of the rate. What is minor is there
     # for a defect of 1.5%, which is 3x; what is critical for a burst of 30% or more.
     rate = {"critical": 60, "major": 10, "minor": 3 if burn.factor == 1 else 5}[burn.level]
-    wait = seconds(burn.wait) if burn.wait else 0
-    found = seconds(burn.long) * burn.factor / rate + wait + PIPELINE
+    wait = parse_duration(burn.wait) if burn.wait else 0
+    found = parse_duration(burn.long) * burn.factor / rate + wait + PIPELINE
     assert found <= FOUND_WITHIN[burn.level]
 
 
@@ -180,5 +180,5 @@ def test_every_selector_names_job_and_route() -> None:
 def test_prometheus_keeps_what_the_budget_of_production_is_for() -> None:
     path = ROOT / "observability/prometheus/prometheus.yml"
     retention = yaml.safe_load(path.read_text())["storage"]["tsdb"]["retention"]
-    assert seconds(retention["time"]) > seconds(PRODUCTION.budget)
+    assert parse_duration(retention["time"]) > parse_duration(PRODUCTION.budget)
     assert retention["size"] == "8GB"

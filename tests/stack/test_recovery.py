@@ -72,7 +72,7 @@ def counted(stack: Stack, metric: str = "randsvc_value", window: float = 300) ->
     try:
         server = Prometheus(stack.url("prometheus:9090"))
         return from_prometheus.read(
-            server, metric, {"job": "randsvc"}, end=time.time(), window=window
+            server, metric, ['job="randsvc"'], end=time.time(), window=window
         )
     except (PrometheusError, RecoveryError):
         return Binned()

@@ -18,7 +18,7 @@ from randsvc.objectives import SLOS, Slo
 from randsvc.rules.golden_signals import SILENT
 from randsvc.rules.time_scale import PRODUCTION, Burn
 from randsvc.stack.promtool import RULE_FILE, run_rule_tests
-from randsvc.times import seconds
+from randsvc.times import parse_duration
 from tests.support import native_programs
 
 Phases = Sequence[tuple[int, float]]
@@ -239,12 +239,12 @@ def burn_cases(slo: Slo, burn: Burn) -> list[Case]:
     Twice the long window before, there was ten times the traffic, and errors long ago: so longer
     windows see less of what happens now.
     """
-    long, short = 60, round(60 * seconds(burn.short) / seconds(burn.long))
+    long, short = 60, round(60 * parse_duration(burn.short) / parse_duration(burn.long))
     threshold = burn.factor * slo.budget
     bad_kind = "error" if slo.within is None else "slow" if slo.within == 0.5 else "dull"
 
-    step = seconds(burn.long) / long
-    hold = round(seconds(PRODUCTION.hold) / step)
+    step = parse_duration(burn.long) / long
+    hold = round(parse_duration(PRODUCTION.hold) / step)
     # Until the traffic of before has left the long window, and what must hold has held.
     lasting = long + 3
 

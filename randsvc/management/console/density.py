@@ -132,7 +132,7 @@ def since(histogram: Exponential, before: Exponential | None) -> Exponential:
 
 def true_range(truth: Distribution) -> Range:
     """The interval that holds all of a distribution but ``TAIL`` on each side."""
-    return Range(_quantile(truth, TAIL), _quantile(truth, 1 - TAIL))
+    return Range(truth.quantile(TAIL), truth.quantile(1 - TAIL))
 
 
 def true_density(truth: Distribution) -> dict[str, list[float]]:
@@ -203,17 +203,3 @@ def _minus(now: Mapping[int, int], before: Mapping[int, int], shift: int) -> dic
     for index, count in before.items():
         left[index >> shift] = left.get(index >> shift, 0) - count
     return {index: count for index, count in left.items() if count > 0}
-
-
-def _quantile(truth: Distribution, share: float) -> float:
-    """The smallest x, to a millionth of the scale, that has ``share`` at or below it."""
-    deviation = math.sqrt(truth.variance) or abs(truth.mean) or 1.0
-    low = max(truth.support[0], truth.mean - 40 * deviation)
-    high = min(truth.support[1], truth.mean + 40 * deviation)
-    if low == high:
-        return low
-    steps = 1 << 20
-    found = bisect_left(
-        range(steps), share, key=lambda i: truth.cdf(low + (high - low) * i / steps)
-    )
-    return low + (high - low) * found / steps

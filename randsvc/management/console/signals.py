@@ -3,11 +3,13 @@
 https://sre.google/sre-book/monitoring-distributed-systems/#xref_monitoring_golden-signals
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import pairwise
 from typing import Any
 
+from randsvc.histograms.binned import Bin, estimate_quantile
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
@@ -95,16 +97,12 @@ def quantile(share: float, histogram: Explicit) -> float | None:
     Linear within a bucket, and the lower bound of the last one, as ``histogram_quantile`` of
     Prometheus.
     """
-    upto = list(accumulate(histogram.counts))
-    if not upto or not upto[-1]:
+    bounds = pairwise((0.0, *histogram.bounds, math.inf))
+    bins = (Bin(*ends, count) for ends, count in zip(bounds, histogram.counts, strict=True))
+    found = estimate_quantile(bins, share)
+    if found is None:
         return None
-    rank = share * upto[-1]
-    bucket = next(i for i, count in enumerate(upto) if count >= rank)
-    if bucket == len(histogram.bounds):
-        return histogram.bounds[-1]
-    low = histogram.bounds[bucket - 1] if bucket else 0.0
-    below = upto[bucket - 1] if bucket else 0
-    return low + (histogram.bounds[bucket] - low) * (rank - below) / histogram.counts[bucket]
+    return found.bin.lower if found.value is None else found.value
 
 
 def _new(before: Snapshot, now: Snapshot, metric: Metric) -> Explicit:

@@ -7,7 +7,7 @@ from randsvc.review.readings import SERVICES, View
 from randsvc.review.section import Section, Table
 from randsvc.review.spans import Span
 from randsvc.review.words import lasting, share
-from randsvc.times import iso
+from randsvc.times import format_time
 
 __all__ = ("coverage",)
 
@@ -24,7 +24,7 @@ def coverage(now: View, _: View) -> Section:
             "gaps": [{"start": hole.start, "end": hole.end} for hole in holes],
         }
         rows += [
-            [service, iso(hole.start), lasting(hole.seconds), _why(hole, now.unrecorded)]
+            [service, format_time(hole.start), lasting(hole.seconds), _why(hole, now.unrecorded)]
             for hole in holes
         ]
     seen_by = ", ".join(f"{name} {share(each['seen'], digits=1)}" for name, each in figures.items())

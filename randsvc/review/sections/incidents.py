@@ -9,7 +9,7 @@ from randsvc.review.incidents import LEVELS, Incident
 from randsvc.review.readings import View
 from randsvc.review.section import NONE, Section, Table
 from randsvc.review.words import lasting
-from randsvc.times import iso
+from randsvc.times import format_time
 
 __all__ = ("incidents",)
 
@@ -96,7 +96,7 @@ def _incident_row(each: Incident) -> list[str]:
     since = f", since the fault {each.fault}" if each.fault else ""
     detect = "not known" if each.to_detect is None else f"{lasting(each.to_detect)}{since}"
     clear = lasting(each.to_clear) if each.to_clear is not None else "its end was not seen"
-    return [each.alert, each.level, each.service, iso(each.span.start), detect, clear]
+    return [each.alert, each.level, each.service, format_time(each.span.start), detect, clear]
 
 
 def _incident_figures(each: Incident) -> dict[str, Any]:

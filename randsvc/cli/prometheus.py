@@ -1,0 +1,50 @@
+"""The options that say which Prometheus a command reads, and how to log in there."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from randsvc.errors import ConfigurationError
+from randsvc.prometheus_api import Prometheus, parse_headers
+
+__all__ = ("PrometheusOptions",)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class PrometheusOptions:
+    """Which Prometheus to read."""
+
+    prometheus: Annotated[str, Parameter(env_var="PROMETHEUS_URL")] = "http://127.0.0.1:9090"
+    """URL of Prometheus, which may hold user:password@."""
+
+    token: Annotated[str | None, Parameter(env_var="PROMETHEUS_TOKEN")] = None
+    """Bearer token for Prometheus. Better a variable than an option, which other users of the
+    machine can see."""
+
+    header: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            consume_multiple=False,
+            env_var="PROMETHEUS_HEADERS",
+            env_var_split=lambda type_, text, delimiter=None: text.splitlines(),
+        ),
+    ] = ()
+    """Header for Prometheus, such as "X-Scope-OrgID: shop"; once for each header, in the variable
+    one a line. Better a variable, as above."""
+
+    def connect(self) -> Prometheus:
+        """Give the client once the server has answered.
+
+        Raises ``ConfigurationError`` for a header that is malformed, ``PrometheusError`` where
+        there is no Prometheus.
+        """
+        try:
+            headers = parse_headers(self.header)
+        except ValueError as error:
+            raise ConfigurationError(f"--header or PROMETHEUS_HEADERS: {error}") from None
+        server = Prometheus(self.prometheus, self.token or None, headers)
+        server.check()
+        return server
