@@ -1,14 +1,14 @@
-// The buttons: one for each fault, and one for each incident that is made of faults alone.
+// The buttons: one for each fault, and one for each scenario that consists of faults of this service.
 
 import { element, find, say } from "./dom.js";
 
-const DURATION = 60; // seconds that a fault lasts unless somebody wants otherwise
-const INCIDENT = 120; // seconds, which all alerts of the demo rules need at most
+const DURATION = 60; // seconds; the default duration of a fault
+const INCIDENT = 120; // seconds; every alert of the demo rules fires within this time
 
 const cards = new Map();
 let tell = () => {};
 
-/** Make the buttons; `about` says what there is, `told` is called with a line for the reader. */
+/** Make the buttons for the faults and scenarios in `about`; `told` is called with each line for the user. */
 export function offer(about, told) {
   tell = told;
   find("closed").hidden = !about.closed;
@@ -21,7 +21,7 @@ export function offer(about, told) {
   find("other-scenarios").replaceChildren(...others(about.scenarios.filter((scenario) => !scenario.steps)));
 }
 
-/** Show which faults are on: {NAME: {duration: SECONDS LEFT}}; a line for each that came or went. */
+/** Show the active faults, {NAME: {duration: SECONDS LEFT}}, and a line for each change. */
 export function showFaults(on) {
   const names = Object.keys(on);
   find("broken").hidden = names.length === 0;
@@ -31,11 +31,11 @@ export function showFaults(on) {
     const wasOn = "on" in card.item.dataset;
     if (left === undefined) delete card.item.dataset.on;
     else card.item.dataset.on = "";
-    say(card.left, left === undefined ? "" : `on, ${Math.ceil(left)} s left`);
+    say(card.left, left === undefined ? "" : `active, ${Math.ceil(left)} s left`);
     if (left === undefined && card.end === document.activeElement) card.start.focus();
     card.end.hidden = left === undefined;
-    if (wasOn && left === undefined) tell(`${name} has ended.`);
-    if (!wasOn && left !== undefined) tell(`${name} is on.`);
+    if (wasOn && left === undefined) tell(`${name} is cleared.`);
+    if (!wasOn && left !== undefined) tell(`${name} is active.`);
   }
 }
 
@@ -44,11 +44,11 @@ find("end-all").addEventListener("click", () => change("DELETE", "/faults"));
 function faultCard(fault, closed) {
   const inputs = Object.entries(fault.parameters).map(([name, parameter]) => numberInput(fault.name, name, parameter));
   if (fault.lasts) {
-    const duration = { description: "seconds until it ends by itself", minimum: 1, maximum: 86400, example: DURATION };
+    const duration = { description: "seconds until the fault clears itself", minimum: 1, maximum: 86400, example: DURATION };
     inputs.push(numberInput(fault.name, "duration", duration));
   }
   const start = element("button", { type: "submit", textContent: `Cause ${fault.name}`, disabled: closed });
-  const end = element("button", { type: "button", className: "second", textContent: `End ${fault.name}`, hidden: true });
+  const end = element("button", { type: "button", className: "second", textContent: `Clear ${fault.name}`, hidden: true });
   const left = element("span", { className: "left" });
   const form = element("form", {}, ...inputs.map((input) => input.label), element("div", { className: "buttons" }, start, end));
   const item = element(
@@ -61,7 +61,7 @@ function faultCard(fault, closed) {
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (!fault.lasts && !confirm(`${fault.name}: ${fault.description}. Go on?`)) return;
+    if (!fault.lasts && !confirm(`${fault.name}: ${fault.description}. Continue?`)) return;
     set(fault.name, Object.fromEntries(inputs.map(({ name, input }) => [name, input.valueAsNumber])));
   });
   end.addEventListener("click", () => change("DELETE", `/faults/${fault.name}`));
@@ -88,7 +88,7 @@ function numberInput(fault, name, parameter) {
 }
 
 function scenarioCard(scenario, closed) {
-  const start = element("button", { type: "button", textContent: "Cause it for 2 min", disabled: closed });
+  const start = element("button", { type: "button", textContent: "Cause for 2 min", disabled: closed });
   start.ariaLabel = `Cause for 2 min: ${scenario.title}`;
   start.addEventListener("click", async () => {
     for (const { fault, parameters } of scenario.steps) await set(fault, { ...parameters, duration: INCIDENT });
@@ -104,8 +104,8 @@ function scenarioCard(scenario, closed) {
 }
 
 function alertOf(scenario) {
-  if (!scenario.alert) return "no alert.";
-  return `${scenario.alert} within ${scenario.fires_within} s, where Prometheus runs with the demo rules.`;
+  if (!scenario.alert) return "No alert.";
+  return `${scenario.alert} fires within ${scenario.fires_within} s if Prometheus uses the demo rules.`;
 }
 
 /** Scenarios that stop programs, send load, or break the other service: how to run them. */
@@ -123,7 +123,7 @@ function others(scenarios) {
     element(
       "details",
       {},
-      element("summary", { textContent: `${scenarios.length} more that take more than a fault here` }),
+      element("summary", { textContent: `${scenarios.length} more scenarios, which this page cannot cause` }),
       element("ul", {}, ...scenarios.map(item)),
     ),
   ];
@@ -148,6 +148,6 @@ async function change(method, path, body) {
     const response = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
     if (!response.ok) tell((await response.json()).detail, true);
   } catch {
-    tell("The service does not answer.", true);
+    tell("The service does not respond.", true);
   }
 }

@@ -33,8 +33,8 @@ class Chart {
     );
     // The legend and the table hold what the picture shows.
     this.plot = element("div", { className: "plot", ariaHidden: "true" });
-    this.details = element("details", {}, element("summary", { textContent: "As a table" }));
-    this.rows = element("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: `${title}, as a table` });
+    this.details = element("details", {}, element("summary", { textContent: "Table" }));
+    this.rows = element("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: `${title}: table` });
     this.details.append(this.rows);
     this.details.addEventListener("toggle", () => this.tabulate());
     place.replaceChildren(element("ul", { className: "legend" }, ...items), this.plot, this.details);
@@ -156,7 +156,7 @@ export class DensityChart extends Chart {
     super(place, title, [
       { label: "since the start", colour: "one", fill: true },
       { label: "last minute", colour: "two" },
-      { label: "the truth", colour: "truth", dash: [6, 4] },
+      { label: "true density", colour: "truth", dash: [6, 4] },
     ]);
     this.unit = unit;
     this.truth = truth;

@@ -22,17 +22,17 @@ const SIGNALS = {
       { label: "p99", colour: "two", format: format.seconds, of: of("p99") },
     ],
   ],
-  errors: ["Errors", [{ label: "of the answers", colour: "two", format: format.percent, of: of("errors") }], { top: 0.05 }],
+  errors: ["Errors", [{ label: "share of responses", colour: "two", format: format.percent, of: of("errors") }], { top: 0.05 }],
   saturation: [
     "Saturation",
     [
-      { label: "of the limit", colour: "one", format: format.percent, of: (s) => s.active.map((n, i) => (s.limit[i] ? n / s.limit[i] : null)) },
-      { label: "of a CPU core", colour: "two", format: format.percent, of: of("cpu"), dash: [8, 3] },
+      { label: "share of the limit", colour: "one", format: format.percent, of: (s) => s.active.map((n, i) => (s.limit[i] ? n / s.limit[i] : null)) },
+      { label: "share of a CPU core", colour: "two", format: format.percent, of: of("cpu"), dash: [8, 3] },
     ],
     { top: 0.2 },
   ],
   sources: [
-    "Who answers",
+    "Source",
     [
       { label: "model", colour: "one", format: format.rate, of: of("model") },
       { label: "fallback", colour: "two", format: format.rate, of: of("fallback"), dash: [8, 3] },
@@ -91,7 +91,7 @@ function distributionCard([metric, truth]) {
 
 function showMeasured(measured) {
   if (measured.instance !== known.instance) {
-    if (known.instance) tell("A new process answers: its counts begin at zero.");
+    if (known.instance) tell("The service was restarted. Its counts start at 0.");
     known = { instance: measured.instance, last: 0, samples: null };
   }
   const samples = known.samples ?? Object.fromEntries(Object.keys(measured.samples).map((key) => [key, []]));
@@ -105,7 +105,7 @@ function showMeasured(measured) {
     const distribution = measured.distributions[metric];
     if (!distribution.count) continue;
     chart.update(distribution);
-    say(note, `Mean ${unit(distribution.mean)} measured, ${unit(truth.mean)} in truth: ${truth.text}`);
+    say(note, `Mean: ${unit(distribution.mean)} measured, ${unit(truth.mean)} true. Distribution: ${truth.text}`);
   }
   showDrift(measured.distributions["randsvc.value"]);
 }
@@ -113,7 +113,7 @@ function showMeasured(measured) {
 function showTotals(totals) {
   for (const target of document.querySelectorAll("[data-total]")) say(target, format.count(totals[target.dataset.total]));
   const errors = Object.entries(totals.model_errors).map(([kind, n]) => `${kind} ${format.count(n)}`);
-  say(find("model-errors"), errors.length ? `Failed predictions since the start: ${errors.join(", ")}` : "No prediction has failed.");
+  say(find("model-errors"), errors.length ? `Failed predictions since the start: ${errors.join(", ")}` : "Failed predictions since the start: none");
 }
 
 function showSamples(samples) {
@@ -129,14 +129,14 @@ function showDrift(value) {
   if (!value?.distance) return;
   const { d1, chance } = value.distance;
   say(find("drift-distance"), format.number(d1));
-  say(find("drift-note"), `from the truth; ${format.number(chance)} is what chance alone gives with ${format.count(value.recent_count)} values.`);
+  say(find("drift-note"), `is the distance from the true distribution. With ${format.count(value.recent_count)} values, chance alone explains ${format.number(chance)}.`);
 }
 
 function showState(state, text) {
   const pulse = find("pulse");
   if (pulse.dataset.state === state) return;
-  if (state === "lost") tell("The service does not answer.", true);
-  if (pulse.dataset.state === "lost") tell("The service answers again.");
+  if (state === "lost") tell("The service does not respond.", true);
+  if (pulse.dataset.state === "lost") tell("The service responds again.");
   pulse.dataset.state = state;
   say(pulse, text);
 }
@@ -162,7 +162,7 @@ async function follow() {
       round += 1;
       showState("live", "live");
     } catch {
-      showState("lost", `no answer since ${format.clock(Date.now() / 1000)}; trying again`);
+      showState("lost", `no response since ${format.clock(Date.now() / 1000)}; retrying`);
     }
     await sleep(Math.max(100, EVERY - (performance.now() - started)));
   }

@@ -17,7 +17,7 @@ export function showAlerts(answer, tell) {
   if (!answer.alerts) return;
   const firing = new Set(answer.alerts.filter(isIncident).filter((a) => a.state === "firing").map((a) => a.name));
   for (const name of firing) if (!known.has(name)) tell(`${name} fires.`);
-  for (const name of known) if (!firing.has(name)) tell(`${name} has cleared.`);
+  for (const name of known) if (!firing.has(name)) tell(`${name} is resolved.`);
   known = firing;
 }
 
@@ -25,27 +25,27 @@ const isIncident = (alert) => LEVELS.includes(alert.level);
 
 function content({ configured, alerts, error }) {
   if (!configured) return notConfigured();
-  if (error) return [element("p", {}, `Prometheus does not say: ${error}`)];
+  if (error) return [element("p", {}, `Prometheus cannot be queried: ${error}`)];
   const incidents = alerts.filter(isIncident);
   incidents.sort((a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level));
   const others = alerts.filter((alert) => !isIncident(alert));
   return [
-    incidents.length ? alertList(incidents) : element("p", { textContent: "Nothing fires." }),
+    incidents.length ? alertList(incidents) : element("p", { textContent: "No alert is firing." }),
     ...others.map((alert) => element("p", { className: "note", textContent: `${alert.name}: ${alert.summary}` })),
   ];
 }
 
 function notConfigured() {
   return [
-    element("p", { textContent: "No Prometheus is configured, so nothing is judged here: thresholds are its business alone." }),
+    element("p", { textContent: "No Prometheus is configured. This page shows the alerts that Prometheus reports." }),
     element(
       "p",
       { className: "note" },
-      "With the whole chain this page shows what fires: ",
+      "To see alerts, run the whole stack with ",
       element("code", { textContent: "make stack" }),
       " or ",
       element("code", { textContent: "docker compose up --build" }),
-      ". Beside a Prometheus of yours: ",
+      ". To ask a Prometheus of your own: ",
       element("code", { textContent: "RANDSVC_PROMETHEUS_URL=http://localhost:9090 make run" }),
     ),
   ];

@@ -1,4 +1,4 @@
-"""What a button can cause, each with what to expect: faults, and scenarios of faults alone."""
+"""The buttons of the console: faults, and scenarios that consist of faults, with their effects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ __all__ = ("EXAMPLES", "Example", "described_faults", "described_scenarios")
 
 @dataclass(frozen=True)
 class Example:
-    """What to expect of a fault with these parameters, and the alert that it raises."""
+    """The effect of a fault with these parameters, and the alert that fires."""
 
     expect: str
     alert: str | None = None
@@ -31,72 +31,72 @@ class Example:
 
 EXAMPLES: Mapping[Name, Example] = {
     "errors": Example(
-        "Errors rise to the share. The median delay falls, as failing is quick.",
+        "The error rate rises to the share. The median latency falls, because failing is fast.",
         "RandsvcRandomFailing",
         {"share": 0.5},
     ),
     "latency": Example(
-        "p99 rises to seconds while the median stays: only the tail shows a strange loop.",
+        "p99 rises to seconds, and the median stays: only the tail shows a strange loop.",
         "RandsvcStrangeLoop",
         {"share": 0.05, "seconds": 2},
     ),
     "model-down": Example(
-        "The source changes from model to fallback. Users get a worse answer, but no error.",
+        "The source changes to fallback. Users get a less accurate response, but no error.",
         "RandsvcModelReplaced",
     ),
     "model-slow": Example(
-        "The model overruns its budget, so the fallback answers, and each answer takes longer.",
+        "The model exceeds its time limit. The fallback responds, and each response takes longer.",
         "RandsvcModelReplaced",
         {"seconds": 0.2},
     ),
     "block": Example(
-        "The event loop runs late: every request waits for every other, and so does this page.",
+        "The event loop lags: every request waits for the others, and so does this page.",
         "RandsvcEventLoopBlocked",
         {"seconds": 0.1},
     ),
     "value-shift": Example(
-        "The last minute of the value moves away from the truth; no golden signal changes.",
+        "The values of the last minute leave the true density. No golden signal changes.",
         parameters={"by": 20},
     ),
     "value-scale": Example(
-        "The last minute of the value gets wider and moves; no golden signal changes.",
+        "The values of the last minute shift and spread. No golden signal changes.",
         parameters={"factor": 1.5},
     ),
     "value-frozen": Example(
-        "The last minute of the value becomes one spike; no golden signal changes.",
+        "The values of the last minute are all equal. No golden signal changes.",
     ),
     "delay-shift": Example(
-        "Latency and the distribution of the delay move together.",
+        "Latency and the distribution of the delay shift together.",
         parameters={"by": 0.2},
     ),
     "feature-missing": Example(
-        "Requests lose their segment, and the rules of the fallback know less; no signal changes.",
+        "Requests arrive without their segment. No golden signal changes.",
         parameters={"share": 0.5},
     ),
     "segment-change": Example(
-        "The mix of the inputs changes while every golden signal stays.",
+        "The mix of the segments changes. No golden signal changes.",
         parameters={"share": 1},
     ),
     "feedback-down": Example(
-        "No truth arrives any more, so the quality of the model is not known; answers go on.",
+        "No ground truth arrives, so the accuracy of the model is unknown. Responses continue.",
     ),
     "truth-shift": Example(
-        "The answers stay as they were and turn out to be wrong: only the feedback tells.",
+        "The values stay the same but become wrong. Only feedback shows it.",
         parameters={"by": 20},
     ),
     "auth-down": Example(
-        "Every login is an error. Who is in stays in until the token expires, a minute at most.",
+        "Every login fails. Users who are logged in can continue until their token expires.",
         "RandsvcNobodyCanLogIn",
     ),
     "crash": Example(
-        "The process ends, and this page with it. docker compose starts another, make run none.",
+        "The process and this page end. docker compose restarts the service; make run does not.",
         "RandsvcServiceDown",
     ),
 }
 
 
 def described_faults(faults: Faults) -> list[dict[str, Any]]:
-    """Each fault that can be set here with its schema, an example and what to expect, as JSON."""
+    """Each fault of this service with its schema, an example and its effect, as JSON."""
     return [
         {
             "name": name,
@@ -119,9 +119,9 @@ def described_faults(faults: Faults) -> list[dict[str, Any]]:
 
 
 def described_scenarios(service: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
-    """Each scenario of ``folder`` with what to expect, as JSON; none where there is no folder.
+    """Each scenario of ``folder`` with its alert, as JSON. Without the folder there are none.
 
-    ``steps`` are the faults of ``service`` to set, None where they are not all that it takes.
+    ``steps`` are the faults to set, or None if the scenario needs more than faults of ``service``.
     """
     described = []
     for name in names(folder):
@@ -155,5 +155,5 @@ def _taken(step: Step) -> str:
     if isinstance(step, SetFault):
         return f"sets the fault {step.name} of {step.service}"
     if isinstance(step, Load):
-        return "sends load of its own"
+        return "sends extra load"
     return f"stops {step.program}"

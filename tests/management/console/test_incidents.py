@@ -56,7 +56,7 @@ def test_what_takes_more_than_a_fault_of_this_service_says_what() -> None:
     assert found["quiet-night"]["steps"] is found["healthy-day"]["steps"] is None
     assert found["quiet-night"]["takes"] == [
         "stops users",
-        "sends load of its own",
+        "sends extra load",
         "sets the fault errors of randsvc",
     ]
     assert found["auth-down"]["steps"] is None

@@ -133,23 +133,23 @@ def test_a_fault_is_caused_by_its_button_seen_and_reverts_by_itself(
     errors.get_by_label("for seconds").fill("8")
     errors.get_by_role("button", name="Cause errors").click()
     expect(errors.get_by_text("s left")).to_be_visible()
-    expect(page.get_by_text("Broken on purpose: errors")).to_be_visible()
-    expect(page.get_by_role("status")).to_contain_text("errors is on")
+    expect(page.get_by_text("Active faults: errors")).to_be_visible()
+    expect(page.get_by_role("status")).to_contain_text("errors is active")
     assert exported(service, 'randsvc_fault_active{randsvc_fault="errors"}') == 1
     until(page, lambda: shown(page.locator("[data-total=errors]")) > 3)
-    until(page, lambda: shown(legend(page, "errors", "of the answers")) > 1)
-    expect(page.get_by_role("status")).to_contain_text("errors has ended", timeout=WAIT)
-    expect(page.get_by_text("Broken on purpose")).to_be_hidden()
+    until(page, lambda: shown(legend(page, "errors", "share of responses")) > 1)
+    expect(page.get_by_role("status")).to_contain_text("errors is cleared", timeout=WAIT)
+    expect(page.get_by_text("Active faults: ")).to_be_hidden()
     assert exported(service, 'randsvc_fault_active{randsvc_fault="errors"}') == 0
 
 
 def test_an_incident_is_caused_by_its_button_and_ended_by_another(page: Page) -> None:
     page.get_by_role("button", name="The model is down, the fallback answers").click()
-    expect(page.get_by_text("Broken on purpose: model-down")).to_be_visible()
+    expect(page.get_by_text("Active faults: model-down")).to_be_visible()
     until(page, lambda: shown(legend(page, "sources", "fallback")) > 0)
     expect(page.get_by_text("Failed predictions since the start: ModelDownError")).to_be_visible()
-    page.get_by_role("button", name="End all").click()
-    expect(page.get_by_role("status")).to_contain_text("model-down has ended")
+    page.get_by_role("button", name="Clear all").click()
+    expect(page.get_by_role("status")).to_contain_text("model-down is cleared")
 
 
 def test_a_shifted_value_is_far_from_the_truth(page: Page) -> None:
@@ -165,7 +165,7 @@ def test_what_cannot_be_set_is_not_sent_and_what_is_refused_is_said(page: Page) 
     share.fill("2")
     errors.get_by_role("button", name="Cause errors").click()
     assert share.evaluate("input => input.validity.rangeOverflow")
-    expect(page.get_by_text("Broken on purpose")).to_be_hidden()
+    expect(page.get_by_text("Active faults: ")).to_be_hidden()
 
 
 def test_a_crash_is_asked_about_first(page: Page, service: Service) -> None:
@@ -183,7 +183,7 @@ def test_a_crash_is_asked_about_first(page: Page, service: Service) -> None:
 
 def test_everything_is_reached_and_used_by_keyboard(page: Page) -> None:
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to what can be broken")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to the faults")).to_be_focused()
     page.keyboard.press("Enter")
     focused: set[str] = set()
     for _ in range(80):
@@ -193,21 +193,21 @@ def test_everything_is_reached_and_used_by_keyboard(page: Page) -> None:
         if text == "Cause model-down":
             page.keyboard.press("Enter")
             break
-    expect(page.get_by_text("Broken on purpose: model-down")).to_be_visible()
+    expect(page.get_by_text("Active faults: model-down")).to_be_visible()
     assert "Cause latency" in focused
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="End model-down")).to_be_focused()
+    expect(page.get_by_role("button", name="Clear model-down")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Cause model-down")).to_be_focused()
 
 
 def test_every_chart_has_a_table_that_says_the_same(page: Page) -> None:
     latency = page.locator("[data-chart=latency]")
-    latency.get_by_text("As a table").click()
+    latency.get_by_text("Table", exact=True).click()
     head = latency.get_by_role("columnheader")
     expect(head).to_have_text(["Time", "p50", "p95", "p99"])
     value = page.locator("[data-distribution='randsvc.value']")
-    value.get_by_text("As a table").click()
+    value.get_by_text("Table", exact=True).click()
     shares = value.locator("tbody td:nth-child(2)").all_text_contents()
     assert sum(float(share.rstrip("%")) for share in shares) == pytest.approx(100, abs=2)
 
@@ -222,8 +222,8 @@ def test_axe_finds_nothing_serious(
 ) -> None:
     with opened(browser, service.management, color_scheme=scheme, viewport=size) as page:
         page.get_by_role("button", name="Cause model-down").click()
-        expect(page.get_by_text("Broken on purpose: model-down")).to_be_visible()
-        for toggle in page.get_by_text(re.compile("As a table|more that take")).all():
+        expect(page.get_by_text("Active faults: model-down")).to_be_visible()
+        for toggle in page.get_by_text(re.compile("^Table$|more scenarios")).all():
             toggle.click()
         found = Axe().run(page).response["violations"]
     assert [each for each in found if each["impact"] in ("serious", "critical")] == []
@@ -231,7 +231,7 @@ def test_axe_finds_nothing_serious(
 
 def test_a_phone_scrolls_down_but_not_sideways(browser: Browser, service: Service) -> None:
     with opened(browser, service.management, viewport=PHONE) as page:
-        for toggle in page.get_by_text("As a table").all():
+        for toggle in page.get_by_text("Table", exact=True).all():
             toggle.click()
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
@@ -255,7 +255,7 @@ def test_a_service_that_is_gone_is_said_and_its_successor_is_shown(browser: Brow
         page.goto(first.management)
         until(page, lambda: shown(page.locator("[data-total=requests]")) > 5)
         first.stop()
-        expect(page.get_by_text("no answer since")).to_be_visible(timeout=WAIT)
+        expect(page.get_by_text("no response since")).to_be_visible(timeout=WAIT)
         port = first.management.rpartition(":")[2]
         stack.enter_context(running_service(management_port=port))
         expect(page.get_by_text("live", exact=True)).to_be_visible(timeout=WAIT)
@@ -271,7 +271,7 @@ def test_with_workers_the_page_says_why_it_has_no_numbers_and_faults_work(
             expect(page.get_by_text("The 2 workers are processes of their own")).to_be_visible()
             expect(page.get_by_text("Four golden signals")).to_be_hidden()
             page.get_by_role("button", name="Cause model-down").click()
-            expect(page.get_by_text("Broken on purpose: model-down")).to_be_visible()
+            expect(page.get_by_text("Active faults: model-down")).to_be_visible()
 
 
 def test_a_token_is_asked_for_and_a_wrong_one_is_refused(browser: Browser) -> None:
@@ -284,7 +284,7 @@ def test_a_token_is_asked_for_and_a_wrong_one_is_refused(browser: Browser) -> No
         expect(page.get_by_role("status")).to_contain_text("expected the management token")
         page.get_by_label("Management token").fill("secret")
         cause.click()
-        expect(page.get_by_text("Broken on purpose: model-down")).to_be_visible()
+        expect(page.get_by_text("Active faults: model-down")).to_be_visible()
         context.close()
 
 
@@ -332,8 +332,8 @@ def test_what_fires_is_shown_the_worst_first_and_its_end_is_said(browser: Browse
         expect(page.get_by_role("status")).to_contain_text("fires")
         found = Axe().run(page).response["violations"]
         del alerts[:2]
-        expect(firing.get_by_text("Nothing fires.")).to_be_visible(timeout=WAIT)
-        expect(page.get_by_role("status")).to_contain_text("has cleared")
+        expect(firing.get_by_text("No alert is firing.")).to_be_visible(timeout=WAIT)
+        expect(page.get_by_role("status")).to_contain_text("is resolved")
     assert [each for each in found if each["impact"] in ("serious", "critical")] == []
 
 
@@ -345,7 +345,7 @@ def test_the_login_has_a_console_of_its_own(browser: Browser) -> None:
         expect(page.get_by_role("heading", name="auth console")).to_be_visible()
         expect(page.get_by_text("Distributions")).to_be_hidden()
         page.get_by_role("button", name="Nobody can log in").click()
-        expect(page.get_by_text("Broken on purpose: auth-down")).to_be_visible()
+        expect(page.get_by_text("Active faults: auth-down")).to_be_visible()
         with pytest.raises(OSError, match="503"):
             urlopen(Request(f"{auth.public}/login", b'{"user": "ada", "password": "random"}'))
 
