@@ -1,13 +1,13 @@
-"""How soon a drift is found, and how often one that is not there: ``python -m benchmarks.drift``.
+"""Time to detect a drift, and false alarms without one: ``python -m benchmarks.drift``.
 
-Values are drawn, counted in the buckets of a native histogram as between two scrapes, and judged by
-the formulas of ``randsvc.rules.drift`` with the thresholds of ``randsvc.rules.ml_alerts``. Of some
-of them promtool runs the very rules, and must come to the same numbers and alerts. Beside it stands
-what the raw draws allow: the Kolmogorov-Smirnov test of scipy on all values of the same windows, at
-the same evaluations and the same chance of a false alarm at each.
+The benchmark draws values and counts them in the buckets of a native histogram, as between two
+scrapes. It evaluates the formulas of ``randsvc.rules.drift`` with the thresholds of
+``randsvc.rules.ml_alerts``. For some samples, promtool evaluates the generated rules, which must
+give the same numbers and alerts. The reference is scipy's Kolmogorov-Smirnov test on all raw draws
+of the same windows, with the same evaluations and the same probability of a false alarm.
 
-Times are from when the fault begins until the condition first holds; an alert waits for
-``drift_wait`` on top.
+The time to detect starts with the fault and ends when the condition is first true. An alert also
+waits for ``drift_wait``.
 """
 
 import argparse
@@ -466,8 +466,8 @@ def _power_table(powers: Sequence[Power]) -> Table:
         "window",
         "values",
         *(f"{shift:g} sd" for shift in SHIFTS),
-        title=f"Power, time scale {rhythm.scale.name}: how often a shift is found within "
-        f"{_time(rhythm.horizon)}, and the median time until then",
+        title=f"Power, time scale {rhythm.scale.name}: share of shifts detected within "
+        f"{_time(rhythm.horizon)}, and median time to detect",
     )
     for rate in RATES:
         of_rate = [p for p in powers if p.rate == rate]
@@ -481,8 +481,8 @@ def _reference_table(powers: Sequence[Power]) -> Table:
     table = Table(
         *("time scale", "requests/s", "shift", "minor or major", "major", "KS of raw draws"),
         *("ratio", "target"),
-        title="Median time to detect by both windows, against scipy's Kolmogorov-Smirnov test of "
-        "all raw draws in them",
+        title="Median time to detect with both windows, compared with scipy's Kolmogorov-Smirnov "
+        "test of all raw draws in them",
     )
     for p in powers:
         if p.shift < EFFECTS["minor"]:
@@ -503,7 +503,7 @@ def _reference_table(powers: Sequence[Power]) -> Table:
 
 def _quiet_table(quiet: Mapping[str, Sequence[Quiet]]) -> Table:
     table = Table(
-        *("time scale", "of", "looks", "above the noise floor", "alerts", "target"),
+        *("time scale", "metric", "evaluations", "above the noise floor", "alerts", "target"),
         title=f"A month at {DEFAULT_RATE} requests/s without drift",
     )
     for scale, found in quiet.items():
@@ -518,16 +518,16 @@ def markdown(tables: Sequence[Table], same: Sequence[Compared]) -> str:
     """The same tables, and what they hold for."""
     parts = [
         "<!-- Written by `make bench-drift`; do not edit. -->",
-        "# How soon a drift is found",
+        "# Time to detect a drift",
         " ".join((__doc__ or "").partition("\n\n")[2].split()).replace("``", "`"),
-        f"Shifts are in standard deviations of the default value, {REPETITIONS} repetitions each; "
-        "the windows hold what came before when the shift begins. The chance of a false alarm at "
-        f"each look is at most {ALPHA:g} for both. Where traffic is high, a reference that takes "
-        "any effect for a drift is faster than alerts that ask for an effect that matters. The "
-        "level major is only known once over half of a window is of the fault; until then the "
-        "lesser level tells.",
-        f"promtool ran the rules on {len(same)} samples, with the same numbers to 1e-9 and the "
-        f"same alerts in {sum(not each.failure for each in same)} of them.",
+        f"Shifts are in standard deviations of the default value, with {REPETITIONS} repetitions "
+        "each. When a shift starts, the windows still contain earlier values. The probability of a "
+        f"false alarm per evaluation is at most {ALPHA:g} for both methods. At high traffic, the "
+        "reference is faster, because it detects any effect, while the alerts require an effect "
+        "that matters. An alert can be major only when the fault covers more than half of a "
+        "window. Until then it is minor.",
+        f"promtool evaluated the rules on {len(same)} samples. Numbers (to 1e-9) and alerts were "
+        f"equal in {sum(not each.failure for each in same)} of them.",
         "Measure again: `make bench-drift`.",
     ]
     for table in tables:

@@ -348,10 +348,10 @@ def _one_pass() -> tuple[Section, bool]:
     return (
         Section(
             "One pass through everything",
-            "Draws through the accumulators, the SDK, the Collector and Prometheus, read back by "
-            "the command: the number of buckets that hold something, and whether bounds, counts "
-            "and sum equal those of the accumulator. They do: the repetitions below skip the "
-            "network.",
+            "Values that passed the accumulators, the SDK, the Collector and Prometheus, and were "
+            "read back by the command. The table shows the number of non-empty buckets, and "
+            "whether bounds, counts and sum equal those of the accumulator. They do, so the "
+            "repetitions below skip the network.",
             ["distribution", *(f"N = {size:,}" for size in SIZES)],
             rows,
         ),
@@ -398,12 +398,13 @@ def errors(outcomes: Sequence[Outcome]) -> Section:
     heads.insert(SIZES.index(JUDGED_AT) + 1, "ratio")
     return Section(
         "Errors",
-        "Root mean square errors of the fit to buckets / of the same fit to the raw draws, which "
-        "is the limit that sampling sets: KS distance, Wasserstein-1 distance over the standard "
-        "deviation, and parameters relative to the truth (to the standard deviation where it is "
-        f"0), of {', '.join(f'{RAWS[size]}' for size in SIZES)} repetitions. Target at N = "
-        f"{JUDGED_AT:,} and above: at most {MOST_RATIO} times that of the raw draws, or else below "
-        "what a bucket hides: its share of the values for KS, its width for what lies on the axis.",
+        "Root mean square errors of the fit to buckets / of the same fit to the raw draws, whose "
+        "error is sampling error only. Quantities: KS distance, Wasserstein-1 distance divided by "
+        "the standard deviation, and parameters relative to their true value (to the standard "
+        "deviation if that is 0). Repetitions: "
+        f"{', '.join(f'{RAWS[size]}' for size in SIZES)}. Target at N = {JUDGED_AT:,} and above: "
+        f"at most {MOST_RATIO} times the error of the raw draws, or below the resolution of a "
+        "bucket (its share of the values for KS, its width for the other quantities).",
         ["family", "quantity", *heads, "target"],
         rows,
     )
@@ -442,13 +443,14 @@ def coverage(outcomes: Sequence[Outcome]) -> Section:
     rows.append(["all", f"{sum(counts) / len(counts) / number:.2%}", ""])
     return Section(
         f"Intervals at N = {JUDGED_AT:,}",
-        f"How often 95% intervals hold the truth, in {number} repetitions. One share of so many "
-        f"is within {2 * noise:.1%} of its own long run in 19 of 20 cases, so of {len(counts)} "
-        f"parameters whose intervals hold exactly 95%, {by_chance * len(counts):.0f} would show "
-        f"93% to 97%: {inside} do, the lowest {min(counts) / number:.1%}, the highest "
-        f"{max(counts) / number:.1%}. That all of them are 95% in the long run has p = "
-        f"{stats.chi2.sf(spread, len(counts)):.2g} (chi-square). The intervals of mean, standard "
-        "deviation and quantiles hold it more often, as they add what a bucket hides.",
+        f"Share of {number} repetitions in which the 95% interval contains the true value. By "
+        f"chance, such a share is within {2 * noise:.1%} of its expected value in 19 of 20 cases. "
+        f"Of {len(counts)} exact 95% intervals, {by_chance * len(counts):.0f} would therefore "
+        f"have a share of 93% to 97%. Here {inside} have one; the lowest is "
+        f"{min(counts) / number:.1%}, the highest {max(counts) / number:.1%}. The hypothesis that "
+        f"all intervals are exact has p = {stats.chi2.sf(spread, len(counts)):.2g} (chi-square). "
+        "The intervals of mean, standard deviation and quantiles contain the true value more "
+        "often, because they add the resolution of the buckets.",
         ["family", "parameters", "mean, sd and quantiles"],
         rows,
     )
@@ -468,8 +470,9 @@ def ranking(outcomes: Sequence[Outcome]) -> Section:
     rows.append(["all without min and max", *_ranked(all_of_it), "", ""])
     return Section(
         f"Ranking at N = {JUDGED_AT:,}",
-        "How often the true family is ranked first, or has an AIC within 2 of the first's; target: "
-        f"95%. And in how many of {REPETITIONS} repetitions chi-square turns the true family away.",
+        "Share of samples in which the true family ranks first, or has an AIC within 2 of the "
+        f"first; target: 95%. The last two columns: share of {REPETITIONS} repetitions in which "
+        "the chi-square test rejects the true family.",
         ["family", "samples", "first", "first or within 2", "p < 0.05", "p < 0.001"],
         rows,
     )

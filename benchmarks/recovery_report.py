@@ -35,9 +35,8 @@ def markdown(sections: Sequence[Section]) -> str:
         "<!-- Written by `make bench-recovery`; do not edit. -->",
         "# How well distributions are recovered",
         f"Measured with {platform.python_implementation()} {platform.python_version()}, "
-        f"{versions}. All draws have fixed seeds, so the numbers are the same wherever they are "
-        "measured.",
-        "Measure again: `make bench-recovery`. What is done is in docs/recovery.md.",
+        f"{versions}. All draws have fixed seeds, so every machine gives the same numbers.",
+        "Measure again: `make bench-recovery`. docs/recovery.md explains the method.",
     ]
     for section in sections:
         rows = [section.heads, ["---"] * len(section.heads), *section.rows]
