@@ -50,7 +50,7 @@ SHIFTS = (0.0, 0.1, 0.25, 0.5, 1.0)
 REPETITIONS = 60
 MONTH = 30 * 86_400
 LABELLED = 0.3
-"""Share of the answers whose truth is reported: randsvc/simulation/customers.py."""
+"""Share of the answers whose truth is reported: randsvc/simulation/behaviour.py."""
 ERROR = 2.0
 """Standard deviation of the healthy model's errors: randsvc/simulation/ground_truth.py."""
 CHUNK = 50_000

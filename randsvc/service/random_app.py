@@ -22,8 +22,8 @@ from randsvc.service.feedback_store import Seen
 from randsvc.service.openapi import PATH, SERVICE, document_handler
 from randsvc.service.tokens import TokenError, Tokens
 from randsvc.settings import Settings
-from randsvc.simulation.customers import SIMULATED_OUTCOME, SIMULATED_USER
-from randsvc.simulation.ground_truth import world
+from randsvc.simulation.behaviour import SIMULATED_OUTCOME, SIMULATED_USER
+from randsvc.simulation.ground_truth import make_outcome_sampler
 from randsvc.telemetry.catalogue import SOURCES
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.web.bearer_auth import bearer_token, unauthorized
@@ -46,7 +46,7 @@ def make_app(
     draw_predictable = settings.value.sampler(rng)
     predict = Model(faults).predict
     # Randomness of its own, so that what it draws moves no value of a seed.
-    turns_out = world(settings.value, random.Random(), faults)
+    draw_outcome = make_outcome_sampler(settings.value, random.Random(), faults)
     draw_delay = settings.delay.sampler(rng)
     budget = settings.model_budget
     tokens = Tokens(settings.auth_secret) if settings.auth_secret else None
@@ -89,7 +89,7 @@ def make_app(
         body = json.dumps({"value": value, "source": source, "id": ids.issue(value, source)})
         told = None
         if SIMULATED_USER in request.headers:
-            told = {SIMULATED_OUTCOME: repr(turns_out(predictable))}
+            told = {SIMULATED_OUTCOME: repr(draw_outcome(predictable))}
         return web.Response(text=body, content_type="application/json", headers=told)
 
     def check_token(request: web.Request) -> bool:

@@ -1,4 +1,4 @@
-"""The daily wave of traffic: quiet nights and busy days, as short as wanted."""
+"""The daily wave of traffic: quiet nights and busy days, over a period of any length."""
 
 import math
 
@@ -6,13 +6,13 @@ __all__ = ["rate_at"]
 
 
 def rate_at(seconds: float, *, mean: float, amplitude: float, period: float) -> float:
-    """Give the rate of requests at a time, in the unit of ``mean``, usually requests/s.
+    """Return the request rate at a time, in the unit of ``mean``, usually requests/s.
 
     ``mean - amplitude * cos(2 * pi * seconds / period)``: a day starts at its trough, reaches its
-    crest after half a ``period``, and repeats. ``seconds`` and ``period`` are in seconds; any
-    ``seconds`` will do, so a clock may be passed. An ``amplitude`` of 0 is steady traffic.
+    peak after half a ``period``, and repeats. ``seconds`` and ``period`` are in seconds; any clock
+    may give ``seconds``. An ``amplitude`` of 0 is steady traffic.
 
-    Raises ValueError where a rate could be negative, or the period is not positive.
+    Raises ValueError if a rate could be negative, or if the period is not positive.
     """
     if not 0 <= amplitude <= mean < math.inf:
         raise ValueError(f"amplitude={amplitude:g}: expected a number from 0 to the mean, {mean:g}")

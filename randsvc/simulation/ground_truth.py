@@ -1,7 +1,7 @@
-"""The simulated world: what turns out to be true after a prediction was made.
+"""The simulated ground truth: the outcomes that predictions are compared with.
 
-The truth about a prediction comes from outside, late and in part. Here it is made when a simulated
-user asks for it with the prediction; they report it late and in part.
+In reality the ground truth comes from outside, late and for a part of the predictions. Here the
+service draws it with the prediction for a simulated user, who reports it late and in part.
 """
 
 import math
@@ -11,19 +11,21 @@ from collections.abc import Callable
 from randsvc.distributions import Distribution
 from randsvc.faults.faults import Faults
 
-__all__ = ("NOISE", "world")
+__all__ = ("NOISE", "make_outcome_sampler")
 
 NOISE = 0.2
-"""What the best model cannot know: standard deviations of the values that the truth differs by."""
+"""The unpredictable part of an outcome: its standard deviation, in those of the values."""
 
 
-def world(value: Distribution, rng: random.Random, faults: Faults) -> Callable[[float], float]:
-    """Give what makes a truth: from what a model in good order would predict, and noise."""
+def make_outcome_sampler(
+    value: Distribution, rng: random.Random, faults: Faults
+) -> Callable[[float], float]:
+    """Return a function that draws the outcome for the prediction of a healthy model."""
     sd = NOISE * math.sqrt(value.variance)
     noise = rng.gauss
 
-    def truth(predictable: float) -> float:
+    def draw_outcome(prediction: float) -> float:
         shift = faults.get("truth-shift") if faults.on else None
-        return predictable + noise(0.0, sd) + (shift["by"] if shift else 0.0)
+        return prediction + noise(0.0, sd) + (shift["by"] if shift else 0.0)
 
-    return truth
+    return draw_outcome

@@ -55,7 +55,7 @@ class Services:
 async def services(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Services]:
     """They are asked 200 times a second by each user."""
     monkeypatch.setattr("randsvc.simulation.users.REQUESTS_PER_SECOND", 200.0)
-    monkeypatch.setattr("randsvc.simulation.users.REQUESTS_PER_VISIT", 1e9)
+    monkeypatch.setattr("randsvc.simulation.behaviour.REQUESTS_PER_VISIT", 1e9)
     services = Services()
     async with serving(services.app) as url:
         services.url = str(url)
@@ -115,7 +115,7 @@ async def test_a_user_whose_token_is_refused_logs_in_again(services: Services) -
 async def test_a_user_logs_out_after_some_requests(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("randsvc.simulation.users.REQUESTS_PER_VISIT", 1)
+    monkeypatch.setattr("randsvc.simulation.behaviour.REQUESTS_PER_VISIT", 1)
     await let_one_user(services)
     assert services.logins > 5
     assert None not in services.tokens
@@ -134,7 +134,7 @@ async def test_users_report_the_truth_about_a_part_of_the_answers_later(
 ) -> None:
     services.down = down
     reported = itertools.cycle([0.02, None])
-    monkeypatch.setattr("randsvc.simulation.users.draw_report_delay", lambda: next(reported))
+    monkeypatch.setattr("randsvc.simulation.behaviour.draw_report_delay", lambda: next(reported))
     await let_one_user(services)
     assert len(services.truths) == pytest.approx(services.asked / 2, abs=8)
     for truth in services.truths:
@@ -145,6 +145,6 @@ async def test_users_report_the_truth_about_a_part_of_the_answers_later(
 async def test_users_who_are_sent_home_report_nothing_more(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("randsvc.simulation.users.draw_report_delay", lambda: 60.0)
+    monkeypatch.setattr("randsvc.simulation.behaviour.draw_report_delay", lambda: 60.0)
     await let_one_user(services)
     assert services.truths == []

@@ -3,7 +3,7 @@ from statistics import fmean
 import pytest
 
 from randsvc.model.features import SEGMENTS, features
-from randsvc.simulation.customers import draw_features, draw_report_delay
+from randsvc.simulation.behaviour import draw_features, draw_report_delay
 
 
 def test_customers_send_features_that_can_be_used_in_the_expected_mix() -> None:
