@@ -1,7 +1,7 @@
-"""Incidents as data: what is broken, which alert has to say so, and how soon.
+"""Incidents as data: what breaks, which alert must fire, and how soon.
 
-A scenario is a file ``scenarios/NAME.yaml``; ``load`` reads one and checks all of it, so that a
-mistake in it is one line and not an incident that runs half.
+A scenario is a file ``scenarios/NAME.yaml``. ``read_scenario`` checks the whole file, so that a
+mistake is one line of error instead of half an incident.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,11 +12,12 @@ from typing import Any
 import yaml
 
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS, Fault, FaultError
+from randsvc.levels import LEVELS
 from randsvc.project import ROOT
 
 __all__ = (
     "FOLDER",
-    "LEVELS",
+    "AlertId",
     "Expected",
     "Load",
     "Scenario",
@@ -24,21 +25,19 @@ __all__ = (
     "SetFault",
     "Step",
     "StopProgram",
-    "load",
-    "names",
+    "list_scenarios",
+    "read_scenario",
 )
 
 FOLDER = ROOT / "scenarios"
-"""Beside the package, in a clone and in the image."""
+"""In a clone and in the image."""
 
-LEVELS = ("critical", "major", "minor")
-"""The worst first."""
 PROGRAMS = ("randsvc", "auth", "users", "otel-collector", "prometheus", "alertmanager")
-"""Those that a scenario may stop, as docker-compose.yml calls them."""
+"""The programs that a scenario may stop, by their names in docker-compose.yml."""
 
-LONGEST = 300.0
-"""Seconds that a scenario may wait for anything."""
-HIGHEST_RATE = 100.0
+WAIT_LIMIT = 300.0
+"""Seconds that a scenario may wait for one thing."""
+RATE_LIMIT = 100.0
 """Requests/s that a scenario may send."""
 
 _FAULTS: Mapping[str, Mapping[str, Fault]] = {
@@ -48,12 +47,23 @@ _FAULTS: Mapping[str, Mapping[str, Fault]] = {
 
 
 class ScenarioError(Exception):
-    """A scenario that can't be read or run: one line that says what, where and why."""
+    """A scenario cannot be read or run: one line that says what, where and why."""
+
+
+@dataclass(frozen=True, order=True)
+class AlertId:
+    """An alert at one level: alerts on error budgets share their name across levels."""
+
+    name: str
+    level: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.level})"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SetFault:
-    """Set a fault of a service until the scenario mends it."""
+    """Set a fault of a service until the scenario clears it."""
 
     service: str
     name: str
@@ -69,9 +79,9 @@ class StopProgram:
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """Send requests for ``/random``: so many a second, or so many at once.
+    """Send requests for ``/random``, at a rate or at a concurrency.
 
-    ``of_limit`` is the share of the service's concurrency limit that is always in flight.
+    ``of_limit`` is the concurrency as a share of the service's concurrency limit.
     """
 
     requests_per_second: float | None = None
@@ -83,9 +93,9 @@ Step = SetFault | StopProgram | Load
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """The alert that has to fire, whom it has to reach, and the longest times, in seconds.
+    """The alert that must fire, the receiver of its notification, and time limits in seconds.
 
-    ``fires_within`` counts from the last step, ``clears_within`` from when all is mended.
+    ``fires_within`` counts from the last step, ``clears_within`` from the end of the incident.
     """
 
     alert: str
@@ -96,10 +106,11 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """One incident; ``level`` and ``expected`` are None where nothing may fire.
+    """One incident. ``level`` and ``expected`` are None if no alert may fire.
 
-    ``watched_for`` is the seconds that nothing may fire then. ``may_fire`` holds alerts besides the
-    expected one, and why; anything else must not. Nobody may be told of one of a higher level.
+    In that case ``watched_for`` is the time without an alert, in seconds. ``may_fire`` maps names
+    of further alerts to the reason why they may fire; none of them may notify anybody at a higher
+    level than ``level``.
     """
 
     name: str
@@ -111,30 +122,38 @@ class Scenario:
     watched_for: float
     may_fire: Mapping[str, str]
 
+    @property
+    def expected_alert(self) -> AlertId | None:
+        """The alert that must fire, at the level of the scenario."""
+        if self.expected is None or self.level is None:
+            return None
+        return AlertId(self.expected.alert, self.level)
 
-def names(folder: Path = FOLDER) -> list[str]:
-    """Give the names of all scenarios."""
+
+def list_scenarios(folder: Path = FOLDER) -> list[str]:
+    """Return the names of all scenarios."""
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def load(name: str, folder: Path = FOLDER) -> Scenario:
+def read_scenario(name: str, folder: Path = FOLDER) -> Scenario:
     """Read one scenario; raises ``ScenarioError``."""
     path = folder / f"{name}.yaml"
-    if name not in names(folder):
+    known = list_scenarios(folder)
+    if name not in known:
         raise ScenarioError(
-            f"no scenario {name!r} in {folder}, expected one of {', '.join(names(folder)) or '-'}"
+            f"no scenario {name!r} in {folder}, expected one of {', '.join(known) or 'none'}"
         )
     try:
         document = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise ScenarioError(f"{path}: not YAML: {reason}") from error
-    return _scenario(name, _Node(document, str(path)))
+    return _read_document(name, _Node(document, str(path)))
 
 
 @dataclass(frozen=True)
 class _Node:
-    """A part of the document, and where it is."""
+    """A part of the document, with its place for errors."""
 
     value: Any
     where: str
@@ -143,7 +162,7 @@ class _Node:
         return ScenarioError(f"{self.where}: {self.value!r}, expected {expected}")
 
     def fields(self, required: str, optional: str = "") -> dict[str, "_Node"]:
-        """The fields of a mapping that has all of those required, and none that is unknown."""
+        """Return the fields of a mapping with all required and no unknown ones."""
         known = [*required.split(), *optional.split()]
         if not isinstance(self.value, dict):
             raise self.fail(f"a mapping with {', '.join(known)}")
@@ -190,55 +209,63 @@ class _Node:
         return list(self.value.items())
 
 
-def _scenario(name: str, node: _Node) -> Scenario:
+def _read_document(name: str, node: _Node) -> Scenario:
     fields = node.fields("title story", "level steps expect nothing_for may_fire")
     if ("expect" in fields) == ("nothing_for" in fields):
-        raise ScenarioError(f"{node.where}: expected either expect or nothing_for")
+        raise ScenarioError(f"{node.where}: expected one of the fields expect and nothing_for")
     if ("expect" in fields) != ("level" in fields):
-        raise ScenarioError(f"{node.where}: level and expect belong together")
+        raise ScenarioError(f"{node.where}: level and expect require each other")
     quiet = "nothing_for" in fields
     return Scenario(
         name=name,
         title=fields["title"].text(),
         story=fields["story"].text(),
         level=None if quiet else fields["level"].one_of(LEVELS),
-        steps=tuple(_step(step) for step in fields["steps"].items()) if "steps" in fields else (),
-        expected=None if quiet else _expected(fields["expect"]),
-        watched_for=fields["nothing_for"].number(LONGEST) if quiet else 0.0,
+        steps=tuple(_read_step(step) for step in fields["steps"].items())
+        if "steps" in fields
+        else (),
+        expected=None if quiet else _read_expected(fields["expect"]),
+        watched_for=fields["nothing_for"].number(WAIT_LIMIT) if quiet else 0.0,
         may_fire=fields["may_fire"].texts() if "may_fire" in fields else {},
     )
 
 
-def _expected(node: _Node) -> Expected:
+def _read_expected(node: _Node) -> Expected:
     fields = node.fields("alert receiver fires_within clears_within")
     return Expected(
         alert=fields["alert"].text(),
         receiver=fields["receiver"].text(),
-        fires_within=fields["fires_within"].number(LONGEST),
-        clears_within=fields["clears_within"].number(LONGEST),
+        fires_within=fields["fires_within"].number(WAIT_LIMIT),
+        clears_within=fields["clears_within"].number(WAIT_LIMIT),
     )
 
 
-def _step(node: _Node) -> Step:
-    kinds: dict[str, Callable[[_Node], Step]] = {"fault": _fault, "stop": _stop, "load": _load}
+def _read_step(node: _Node) -> Step:
+    kinds: dict[str, Callable[[_Node], Step]] = {
+        "fault": _read_fault,
+        "stop": _read_stop,
+        "load": _read_load,
+    }
     given = [kind for kind in kinds if isinstance(node.value, dict) and kind in node.value]
     if len(given) != 1:
         raise node.fail(f"one of {', '.join(kinds)}")
     return kinds[given[0]](node)
 
 
-def _fault(node: _Node) -> SetFault:
+def _read_fault(node: _Node) -> SetFault:
     parameters = {key: value for key, value in node.value.items() if key not in ("fault", "of")}
     service = _Node(node.value.get("of", "randsvc"), f"{node.where}: of").one_of(tuple(_FAULTS))
     known = _FAULTS[service]
     name = _Node(node.value["fault"], f"{node.where}: fault").one_of(tuple(known))
     fault = known[name]
     if not fault.lasts:
-        raise node.fail("a fault that lasts; to end a process, stop it")
+        raise node.fail("a fault with a duration; to end a process, use stop")
     if "duration" in parameters:
-        raise ScenarioError(f"{node.where}: no duration: a fault lasts until the alert is seen")
+        raise ScenarioError(
+            f"{node.where}: no field 'duration': a fault lasts until its alert has fired"
+        )
     try:
-        # Any duration: who runs the scenario sets it.
+        # Any duration passes the check: the run sets its own.
         checked = fault.check({**parameters, "duration": 1})
     except FaultError as error:
         raise ScenarioError(f"{node.where}: {error}") from error
@@ -246,14 +273,14 @@ def _fault(node: _Node) -> SetFault:
     return SetFault(service=service, name=name, parameters=checked)
 
 
-def _stop(node: _Node) -> StopProgram:
+def _read_stop(node: _Node) -> StopProgram:
     return StopProgram(program=node.fields("stop")["stop"].one_of(PROGRAMS))
 
 
-def _load(node: _Node) -> Load:
+def _read_load(node: _Node) -> Load:
     fields = node.fields("load")["load"].fields("", "requests_per_second of_limit")
     if len(fields) != 1:
-        raise node.fail("either requests_per_second or of_limit")
+        raise node.fail("one of the fields requests_per_second and of_limit")
     if "of_limit" in fields:
         return Load(of_limit=fields["of_limit"].number(2))
-    return Load(requests_per_second=fields["requests_per_second"].number(HIGHEST_RATE))
+    return Load(requests_per_second=fields["requests_per_second"].number(RATE_LIMIT))

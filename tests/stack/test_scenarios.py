@@ -1,8 +1,7 @@
 """Every scenario on the real programs, at the time scale demo; and with a program that is killed.
 
 Most of the time is waiting, so that a few stacks run side by side, each with scenarios one after
-the other. The table of all is at the end of the run; with -s, who is told what is seen as it
-happens.
+the other. The table of all is at the end of the run; with -s, each step is printed as it happens.
 """
 
 import asyncio
@@ -19,9 +18,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from randsvc.incidents import run as scenario_run
-from randsvc.incidents import scenario as scenarios
-from randsvc.incidents.run import Addresses, Verdict
+from randsvc.incidents.run import run_scenario
+from randsvc.incidents.scenario import list_scenarios, read_scenario
+from randsvc.incidents.stack_api import Addresses
+from randsvc.incidents.verdict import Verdict
 from randsvc.stack.programs import (
     BLACKBOX_PACKAGE,
     make_auth,
@@ -103,13 +103,13 @@ console = Console(width=120)
 
 
 async def run_on(stack: Stack, run: Run) -> Verdict:
-    scenario = scenarios.load(run.scenario)
+    scenario = read_scenario(run.scenario)
     began = time.monotonic()
     loop = asyncio.get_running_loop()
 
-    def say(what: str) -> None:
-        console.print(f"{run}: {time.monotonic() - began:.1f} s {what}", markup=False)
-        if run.killed and what.endswith("is on"):
+    def report(line: str) -> None:
+        console.print(f"{run}: {time.monotonic() - began:.1f} s {line}", markup=False)
+        if run.killed and line.endswith("is on"):
             loop.call_later(1, stack.kill, run.killed)
             loop.call_later(6, stack.start, run.killed)
 
@@ -130,7 +130,7 @@ async def run_on(stack: Stack, run: Run) -> Verdict:
         management=stack.url("randsvc:9464"),
         auth_management=stack.url("auth:9465"),
     )
-    return await scenario_run.run(scenario, addresses, programs=Killing(stack), say=say)
+    return await run_scenario(scenario, addresses, programs=Killing(stack), report=report)
 
 
 def run_all(
@@ -179,27 +179,27 @@ def verdict_of(programs: Path) -> Iterator[Callable[[Run], Verdict]]:
 def row(run: Run, verdict: Verdict) -> Mapping[str, str]:
     """A line of the table at the end."""
     level = verdict.scenario.level
-    fired, told, cleared = (
+    fired, notified, cleared = (
         "-" if seconds is None else f"{seconds:.1f} s"
-        for seconds in (verdict.fired, verdict.told, verdict.cleared)
+        for seconds in (verdict.fired, verdict.notified, verdict.cleared)
     )
     return {
         "Scenario": str(run),
         "Level": level or "none",
         "Time to detect": fired,
         "Limit": f"{LIMITS[level]:g} s" if level else "-",
-        "Told after": told,
+        "Notified after": notified,
         "Time to clear": cleared,
     }
 
 
 def test_every_scenario_is_run() -> None:
-    assert {run.scenario for run in RUNS} == set(scenarios.names())
+    assert {run.scenario for run in RUNS} == set(list_scenarios())
 
 
-@pytest.mark.parametrize("name", scenarios.names())
+@pytest.mark.parametrize("name", list_scenarios())
 def test_a_level_is_detected_within_its_time_and_reaches_its_receiver(name: str) -> None:
-    scenario = scenarios.load(name)
+    scenario = read_scenario(name)
     if scenario.expected and scenario.level:
         assert scenario.expected.fires_within <= LIMITS[scenario.level]
         assert scenario.expected.receiver == RECEIVERS[scenario.level]
@@ -217,5 +217,5 @@ def test_the_right_alert_reaches_the_right_person_in_time_and_clears(
 def test_what_nobody_expected_fails_a_scenario(verdict_of: Callable[[Run], Verdict]) -> None:
     assert verdict_of(UNEXPECTED).problems == (
         "RandsvcModelReplaced (major) fired too",
-        "ticket was told of RandsvcModelReplaced (major)",
+        "ticket was notified of RandsvcModelReplaced (major)",
     )

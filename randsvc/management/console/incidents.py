@@ -13,8 +13,8 @@ from randsvc.incidents.scenario import (
     ScenarioError,
     SetFault,
     Step,
-    load,
-    names,
+    list_scenarios,
+    read_scenario,
 )
 
 __all__ = ("EXAMPLES", "Example", "described_faults", "described_scenarios")
@@ -124,9 +124,9 @@ def described_scenarios(service: str, folder: Path = FOLDER) -> list[dict[str, A
     ``steps`` are the faults to set, or None if the scenario needs more than faults of ``service``.
     """
     described = []
-    for name in names(folder):
+    for name in list_scenarios(folder):
         try:
-            described.append(_described(load(name, folder), service))
+            described.append(_described(read_scenario(name, folder), service))
         except ScenarioError as error:
             described.append({"name": name, "error": str(error)})
     return described

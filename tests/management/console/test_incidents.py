@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS, Fault
-from randsvc.incidents.scenario import names
+from randsvc.incidents.scenario import list_scenarios
 from randsvc.management.console.incidents import EXAMPLES, described_faults, described_scenarios
 from randsvc.rules import make_alerts
 from randsvc.rules.time_scale import DEMO
@@ -42,7 +42,7 @@ def scenarios(service: str = "randsvc", **folder: Path) -> dict[str, dict[str, A
 
 
 def test_every_scenario_is_there() -> None:
-    assert list(scenarios()) == names()
+    assert list(scenarios()) == list_scenarios()
 
 
 def test_a_scenario_of_faults_alone_has_its_steps() -> None:

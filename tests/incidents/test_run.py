@@ -1,0 +1,155 @@
+"""What a run requires of the stack before it starts.
+
+A mock stands for the HTTP APIs of the stack, as a real one takes minutes to get into these states;
+tests/stack/test_scenarios.py runs every scenario on the real programs.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from randsvc.incidents import run
+from randsvc.incidents.scenario import Scenario, ScenarioError, SetFault, read_scenario
+from randsvc.incidents.stack_api import Addresses
+from randsvc.incidents.verdict import Verdict
+from tests.support.serving import serving
+
+WATCHDOG = {"state": "firing", "labels": {"alertname": "RandsvcWatchdog", "level": "none"}}
+
+
+class NoPrograms:
+    def stop(self, name: str) -> None:
+        raise AssertionError(name)
+
+    def start(self, name: str) -> None:
+        raise AssertionError(name)
+
+
+@dataclass
+class MockStack:
+    """All APIs at one address; ``stack`` is healthy unless a test changes it."""
+
+    url: str = ""
+    rule_file: str = "/etc/prometheus/rules/demo/alerts.yml"
+    alerts: list[dict[str, Any]] = field(default_factory=lambda: [WATCHDOG])
+    faults: dict[str, Any] = field(default_factory=dict)
+    fired: list[dict[str, Any]] = field(default_factory=list)
+    hangs: bool = False
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if self.hangs:
+            await asyncio.sleep(60)
+        answers: dict[str, Any] = {
+            "/api/v1/rules": {"data": {"groups": [{"file": self.rule_file}]}},
+            "/api/v1/alerts": {"data": {"alerts": self.alerts}},
+            "/api/v1/query": {"data": {"result": self.fired}},
+            "/notifications": [],
+            "/faults": {"on": self.faults},
+        }
+        return web.json_response(answers[request.path])
+
+    async def run(self, scenario: Scenario) -> Verdict:
+        addresses = Addresses(
+            prometheus=self.url,
+            alertmanager=self.url,
+            inbox=self.url,
+            service=self.url,
+            management=self.url,
+            auth_management=self.url,
+        )
+        return await run.run_scenario(
+            scenario, addresses, programs=NoPrograms(), report=lambda line: None
+        )
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[MockStack]:
+    stack = MockStack()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", stack.answer)
+    async with serving(app) as url:
+        stack.url = str(url).rstrip("/")
+        yield stack
+
+
+@pytest.fixture
+def healthy() -> Scenario:
+    return replace(read_scenario("healthy-day"), watched_for=0.1)
+
+
+async def test_a_healthy_stack_passes_a_healthy_day(stack: MockStack, healthy: Scenario) -> None:
+    assert (await stack.run(healthy)).passed
+
+
+async def test_production_rules_are_refused(stack: MockStack, healthy: Scenario) -> None:
+    stack.rule_file = "/etc/prometheus/rules/production/alerts.yml"
+    with pytest.raises(
+        ScenarioError, match=r"^--prometheus \S+ has the rules of the time scale pro"
+    ):
+        await stack.run(healthy)
+
+
+async def test_a_fault_that_is_on_is_refused_with_the_command_that_clears_it(
+    stack: MockStack, healthy: Scenario
+) -> None:
+    stack.faults = {"errors": {"share": 0.5, "duration": 30}}
+    with pytest.raises(ScenarioError) as refused:
+        await stack.run(healthy)
+    assert str(refused.value) == (
+        "the fault errors of randsvc is on already, perhaps by another scenario; wait for its end, "
+        f"or clear it: randsvc fault clear errors --management {stack.url}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("alerts", "activity"),
+    [
+        ([], r"the Watchdog does not fire yet, so no rule has been evaluated"),
+        (
+            [
+                WATCHDOG,
+                {"state": "firing", "labels": {"alertname": "RandsvcX", "level": "major"}},
+                {"state": "pending", "labels": {"alertname": "RandsvcY", "level": "minor"}},
+            ],
+            r"RandsvcX \(major\) is firing, RandsvcY \(minor\) is pending",
+        ),
+    ],
+)
+async def test_an_alert_of_an_earlier_incident_is_refused_after_a_wait(
+    stack: MockStack,
+    healthy: Scenario,
+    alerts: list[dict[str, Any]],
+    activity: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "QUIET_TIMEOUT", 0.3)
+    stack.alerts = alerts
+    with pytest.raises(ScenarioError, match=rf"^{activity}, after 0\.3 s of waiting: a scenario"):
+        await stack.run(healthy)
+
+
+async def test_a_prometheus_that_hangs_is_one_line_after_a_wait(
+    stack: MockStack, healthy: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "REQUEST_TIMEOUT", 0.3)
+    stack.hangs = True
+    with pytest.raises(ScenarioError, match=rf"^cannot reach --prometheus {stack.url}$"):
+        await stack.run(healthy)
+
+
+async def test_an_unexpected_alert_fails_a_healthy_day(stack: MockStack, healthy: Scenario) -> None:
+    stack.fired = [{"metric": {"alertname": "RandsvcX", "level": "major"}}]
+    assert (await stack.run(healthy)).problems == ("RandsvcX (major) fired too",)
+
+
+async def test_a_fault_that_cannot_be_set_is_one_line(stack: MockStack, healthy: Scenario) -> None:
+    step = SetFault(service="randsvc", name="model-down", parameters={})
+    url = f"{stack.url}/faults/model-down"
+    with pytest.raises(
+        ScenarioError, match=rf"^{url}: 405 Method Not Allowed: 405: Method Not Allowed$"
+    ):
+        await stack.run(replace(healthy, steps=(step,)))
