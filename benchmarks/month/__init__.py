@@ -1,5 +1,5 @@
-"""A month of the service, generated, and judged by the alert rules of production.
+"""A simulated month of the service, on which promtool evaluates the rules of production.
 
-``world`` makes the series, ``incidents`` says what goes wrong and which alert is to say so,
-``replay`` lets promtool evaluate the real rules over them. ``python -m benchmarks.month`` runs all.
+``simulated_month`` generates the series, ``incidents`` lists the incidents and their alerts, and
+``replay`` evaluates the rules. ``python -m benchmarks.month`` runs the benchmark.
 """

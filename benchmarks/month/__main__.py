@@ -1,8 +1,8 @@
 """A month of production, twice: ``python -m benchmarks.month``.
 
-The healthy month must raise nothing. The same month with every incident must raise the alert of
-each exactly once, and beside it nothing but what that incident says may be raised too. Exit code 1
-where that does not hold, with a line for each way in which it does not.
+The healthy month must raise no alert. The same month with every incident must raise the alert of
+each incident exactly once, and otherwise only alerts that the incident allows. If not, the exit
+code is 1, with a line for each deviation.
 """
 
 import argparse
@@ -20,34 +20,32 @@ from rich.table import Table
 
 from benchmarks.month.incidents import INCIDENTS, Incident
 from benchmarks.month.replay import Part, Raised, Replayed, ReplayError, parts, replay, rules
-from benchmarks.month.world import DAY, SCRAPE, Array, Series, World
+from benchmarks.month.simulated_month import DAY, SCRAPE, Array, Series, SimulatedMonth
 from randsvc.project import ROOT
 from randsvc.stack.build import BuildError
 from randsvc.stack.promtool import find_promtool
 
 KEPT = ROOT / ".cache/month"
 PIECE = 2 * DAY
-"""Of a month that is replayed beside others, for a part that does not look back for days."""
+"""Seconds that one run of promtool replays, for parts with windows shorter than days."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a month: what was raised, in the order of time, and the evaluations it took."""
+    """The result of a month: the raised alerts in time order, and the number of evaluations."""
 
     raised: tuple[Raised, ...]
     evaluations: int
 
 
 def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> int:
-    """Run both months, print the tables, and give the exit code."""
+    """Run both months, print the tables, and return the exit code."""
     parser = argparse.ArgumentParser(prog="benchmarks.month", description=__doc__)
     parser.add_argument("--days", type=_days, default=30.0, help="length of the month")
     parser.add_argument("--traffic", type=_positive, default=10.0, help="mean, requests/s")
-    parser.add_argument("--seed", type=int, default=1, help="of all that is random")
-    parser.add_argument("--alert", default="", help="only alerts with this in their name")
-    parser.add_argument(
-        "--fresh", action="store_true", help="replay what an earlier run has replayed, too"
-    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
+    parser.add_argument("--alert", default="", help="only alerts with this text in their name")
+    parser.add_argument("--fresh", action="store_true", help="ignore the results of earlier runs")
     given = parser.parse_args(arguments)
     console = console or Console(width=150, soft_wrap=True)
     try:
@@ -57,7 +55,7 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
         console.print(str(error), markup=False)
         return 1
     except KeyboardInterrupt:
-        console.print("interrupted; the next run goes on where this one stopped")
+        console.print("interrupted; the next run continues where this one stopped")
         return 130
 
 
@@ -84,36 +82,38 @@ def _both(given: argparse.Namespace, console: Console) -> int:
         and any(expects(part, incident) for part in chosen)
     ]
     months = {
-        "healthy": World(given.days, (), given.traffic, given.seed),
-        "with incidents": World(given.days, incidents, given.traffic, given.seed),
+        "healthy": SimulatedMonth(given.days, (), given.traffic, given.seed),
+        "with incidents": SimulatedMonth(given.days, incidents, given.traffic, given.seed),
     }
     outcomes = {
         name: run(
             name,
-            world,
+            month,
             chosen,
             console,
             kept=None if given.fresh else KEPT,
-            beside=None if name == "healthy" else months["healthy"],
+            reference=None if name == "healthy" else months["healthy"],
         )
-        for name, world in months.items()
+        for name, month in months.items()
     }
     healthy, broken = outcomes.values()
-    console.print(_table(incidents, broken))
-    problems = [*quiet(healthy), *once(incidents, broken)]
+    console.print(_draw_table(incidents, broken))
+    deviations = list_deviations(incidents, broken)
+    failed = {deviation.split(":")[0] for deviation in deviations}
+    problems = [*list_false_alarms(healthy), *deviations]
     for problem in problems:
         console.print(problem, markup=False)
     console.print(
         f"{given.days:g} healthy days: {len(healthy.raised)} alerts raised in "
-        f"{healthy.evaluations:,} evaluations of alerts. The same with {len(incidents)} incidents: "
-        f"{len(incidents) - len({p.split(':')[0] for p in once(incidents, broken)})} of them as "
-        f"expected, in {broken.evaluations:,} evaluations around them."
+        f"{healthy.evaluations:,} evaluations of alerts. The same days with {len(incidents)} "
+        f"incidents: {len(incidents) - len(failed)} alerts as expected, in {broken.evaluations:,} "
+        "evaluations around the incidents."
     )
     return 1 if problems else 0
 
 
 def expects(part: Part, incident: Incident) -> bool:
-    """Whether the alert that an incident is to raise is in a part."""
+    """Whether a part has the expected alert of an incident."""
     return any(
         rule.get("alert") == incident.alert and rule["labels"]["level"] == incident.level
         for rule in part.rules
@@ -122,25 +122,25 @@ def expects(part: Part, incident: Incident) -> bool:
 
 def run(
     name: str,
-    world: World,
+    month: SimulatedMonth,
     chosen: Sequence[Part],
     console: Console,
     *,
     kept: Path | None = None,
-    beside: World | None = None,
+    reference: SimulatedMonth | None = None,
 ) -> Outcome:
-    """Replay the parts of a month, each beside the others.
+    """Replay the parts of a month, in parallel.
 
-    With another month ``beside``, a part is replayed only where what it reads differs from that,
-    and until this has no influence any more: elsewhere it is that month, draw by draw.
+    With a ``reference`` month, replay a part only where its series differ from the reference, and
+    until the difference has no more influence: elsewhere both months are the same, draw by draw.
     """
-    series = list(world.series())
-    last = world.steps * float(SCRAPE)
-    others = {str(one): one for one in beside.series()} if beside else {}
+    series = list(month.series())
+    last = month.steps * float(SCRAPE)
+    others = {str(one): one for one in reference.series()} if reference else {}
     jobs = []
     for part in chosen:
         read = [one for one in series if part.reads(one)]
-        times = differences(read, others, world.steps) if beside else [(0.0, last)]
+        times = differences(read, others, month.steps) if reference else [(0.0, last)]
         jobs += [(part, read, begin, end) for begin, end in spans(part, times, last)]
     columns = (
         TextColumn("{task.description}"),
@@ -152,7 +152,7 @@ def run(
         Progress(*columns, console=console) as progress,
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
     ):
-        task = progress.add_task(f"{name}: {world.steps * SCRAPE / DAY:g} days", total=len(jobs))
+        task = progress.add_task(f"{name}: {month.steps * SCRAPE / DAY:g} days", total=len(jobs))
 
         def one(job: tuple[Part, Sequence[Series], float, float]) -> tuple[Part, Replayed]:
             part, read, begin, end = job
@@ -171,18 +171,18 @@ def run(
 def differences(
     read: Sequence[Series], others: Mapping[str, Series], steps: int
 ) -> list[tuple[float, float]]:
-    """Give from when to when, in seconds, any of the series is not what it is in another month."""
+    """Return the spans, in seconds, in which any series differs from another month."""
     differs = np.zeros(steps + 1, dtype=bool)
     nothing = Series("", {}, 0, np.full(steps, np.nan))
     for one in read:
-        ours, theirs = (_said_by(each, steps) for each in (one, others.get(str(one), nothing)))
+        ours, theirs = (_read_changes(each, steps) for each in (one, others.get(str(one), nothing)))
         differs[:steps] |= ours != theirs
     edges = np.flatnonzero(np.diff(differs.astype(int), prepend=0)) * float(SCRAPE)
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _said_by(series: Series, steps: int) -> Array:
-    """Give what a series says at each scrape: a counter its gain, a gauge its value, or -1."""
+def _read_changes(series: Series, steps: int) -> Array:
+    """Return the increase of a counter, or the value of a gauge or -1, at each scrape."""
     there = ~np.isnan(series.values)
     whole = np.full(steps, -1.0)
     part = slice(series.begin, series.begin + len(series.values))
@@ -192,7 +192,7 @@ def _said_by(series: Series, steps: int) -> Array:
     counted = np.maximum.accumulate(np.where(there, np.arange(len(there)), -1))
     held = np.where(counted >= 0, series.values[counted], 0)
     whole[:] = 0
-    # It gains nothing by beginning again, or by not being there.
+    # A restart or a gap is no increase.
     whole[part] = np.maximum(np.diff(held, prepend=0), 0)
     return whole
 
@@ -200,7 +200,7 @@ def _said_by(series: Series, steps: int) -> Array:
 def spans(
     part: Part, times: Sequence[tuple[float, float]], last: float
 ) -> list[tuple[float, float]]:
-    """Give what of a month a part is replayed for, each so short that all processors are used."""
+    """Return the spans of a month to replay for a part, short enough to occupy all processors."""
     found: list[tuple[float, float]] = []
     for begin, end in sorted(times):
         until = min(end + part.before, last)
@@ -218,30 +218,30 @@ def spans(
     ]
 
 
-def quiet(outcome: Outcome) -> list[str]:
-    """Say what a healthy month raised."""
-    return [f"healthy: {_said(one)} was raised" for one in outcome.raised]
+def list_false_alarms(outcome: Outcome) -> list[str]:
+    """Return a line for each alert of a healthy month."""
+    return [f"healthy: {_describe(one)} was raised" for one in outcome.raised]
 
 
-def once(incidents: Sequence[Incident], outcome: Outcome) -> list[str]:
-    """Say which incident did not raise its alert once, or raised what it may not."""
+def list_deviations(incidents: Sequence[Incident], outcome: Outcome) -> list[str]:
+    """Return a line for each incident without exactly one alert, and for each forbidden alert."""
     problems = []
-    of = _by_incident(incidents, outcome)
+    of = _group_by_incident(incidents, outcome)
     for incident in incidents:
         times = sum(one.kind == incident.expected for one in of[incident.name])
         if times != 1:
             problems.append(f"{incident.name}: {' '.join(incident.expected)} raised {times} times")
         problems += [
-            f"{incident.name}: {_said(one)} was raised too"
+            f"{incident.name}: {_describe(one)} was raised too"
             for one in of[incident.name]
             if one.kind != incident.expected and one.kind.alert not in incident.may_fire
         ]
-    problems += [f"no incident: {_said(one)} was raised" for one in of[""]]
+    problems += [f"no incident: {_describe(one)} was raised" for one in of[""]]
     return problems
 
 
-def _by_incident(incidents: Sequence[Incident], outcome: Outcome) -> dict[str, list[Raised]]:
-    """Give what was raised since each incident began, until the next; before all of them is ''."""
+def _group_by_incident(incidents: Sequence[Incident], outcome: Outcome) -> dict[str, list[Raised]]:
+    """Group alerts by the latest incident that began before them; '' is before all incidents."""
     found: dict[str, list[Raised]] = {"": [], **{incident.name: [] for incident in incidents}}
     for one in outcome.raised:
         begun = [incident.name for incident in incidents if incident.begins <= one.at]
@@ -249,15 +249,17 @@ def _by_incident(incidents: Sequence[Incident], outcome: Outcome) -> dict[str, l
     return found
 
 
-def _said(raised: Raised) -> str:
+def _describe(raised: Raised) -> str:
     day, seconds = divmod(raised.at, DAY)
     clock = f"{int(seconds // 3600):02}:{int(seconds // 60) % 60:02}"
     return f"{' '.join(raised.kind)} on day {day:.0f} at {clock}"
 
 
-def _table(incidents: Sequence[Incident], outcome: Outcome) -> Table:
-    table = Table("Incident", "Lasts", "Level", "Alert", "Raised", "After", "Clear after", "Beside")
-    of = _by_incident(incidents, outcome)
+def _draw_table(incidents: Sequence[Incident], outcome: Outcome) -> Table:
+    table = Table(
+        *("Incident", "Lasts", "Level", "Alert", "Raised", "After", "Cleared after", "Other alerts")
+    )
+    of = _group_by_incident(incidents, outcome)
     for incident in incidents:
         own = [one for one in of[incident.name] if one.kind == incident.expected]
         others = [
@@ -271,14 +273,14 @@ def _table(incidents: Sequence[Incident], outcome: Outcome) -> Table:
             incident.level,
             incident.alert.removeprefix("Randsvc"),
             str(len(own)),
-            _duration(own[0].at - incident.begins) if own else "-",
-            _duration(own[-1].until - incident.ends) if own else "-",
+            _format_duration(own[0].at - incident.begins) if own else "-",
+            _format_duration(own[-1].until - incident.ends) if own else "-",
             ", ".join(dict.fromkeys(others)),
         )
     return table
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds == float("inf"):
         return "-"
     sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)

@@ -1,9 +1,9 @@
-"""The incidents of the month, as data: when, for how long, what changes, and which alert says so.
+"""The incidents of the month, as data: time, changed conditions, and expected alert.
 
-Each alert of production on the service and its monitoring is expected by one of them at least;
-those on the model have benchmarks/drift.py. Incidents are apart by more than it takes to clear, and
-those of one error budget by more than its longest window, or the one before would have a share in
-what is raised.
+At least one incident expects each production alert on the service and its monitoring; alerts on the
+model have benchmarks/drift.py. The time between incidents is longer than alerts take to clear, and
+between incidents of one error budget longer than its longest window, as an earlier incident would
+otherwise contribute to a later alert.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ __all__ = ("INCIDENTS", "Incident", "Kind")
 
 
 class Kind(NamedTuple):
-    """An alert as people are told of it: one name at two levels, or of two services, is two."""
+    """An alert by name, level and service, as notifications have it."""
 
     alert: str
     level: str
@@ -26,10 +26,10 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Incident:
-    """What goes wrong from ``hour`` of ``day`` on, both from 0, and lasts as ``2h`` does.
+    """An incident that begins at ``hour`` of ``day``, both from 0; ``lasts`` is such as ``2h``.
 
-    ``changes`` are conditions (see ``world``) and what they are meanwhile. ``may_fire`` says of
-    other alerts, by name, why they may say something too.
+    ``changes`` maps conditions (see ``simulated_month``) to their values during the incident.
+    ``may_fire`` maps names of further alerts to the reason why they may fire.
     """
 
     name: str
@@ -49,18 +49,18 @@ class Incident:
 
     @property
     def ends(self) -> float:
-        """The same of its end."""
+        """Seconds from the beginning of the month to the end of the incident."""
         return self.begins + parse_duration(self.lasts)
 
     @property
     def expected(self) -> Kind:
-        """What is to be raised once."""
+        """The alert that must be raised exactly once."""
         return Kind(self.alert, self.level, self.service)
 
 
-_LESSER = "the other levels see the same requests"
-_TAIL = "the slow ones are far from the median while they are fewer than half"
-_PROBES = "half of the probes fail too, and four in a row now and then"
+_OTHER_LEVELS = "the other levels measure the same requests"
+_TAIL = "slow requests are far from the median as long as they are fewer than half"
+_PROBES = "half of the probes fail too, sometimes four in a row"
 
 INCIDENTS = (
     Incident(
@@ -88,7 +88,7 @@ INCIDENTS = (
         alert="RandsvcRandomFailing", level="minor",
     ),
     Incident(
-        name="nearly full",
+        name="near the concurrency limit",
         day=5, hour=14, lasts="40m",
         changes={"busy": 0.88},
         alert="RandsvcNearItsLimit", level="major",
@@ -105,14 +105,14 @@ INCIDENTS = (
         day=8, hour=12, lasts="30m",
         changes={"randsvc a runs": 0, "randsvc b runs": 0},
         alert="RandsvcServiceDown", level="critical",
-        may_fire={"RandsvcNotAnswering": "the probe gets no answer either"},
+        may_fire={"RandsvcNotAnswering": "the probe gets no response either"},
     ),
     Incident(
         name="authorization down",
         day=8, hour=16, lasts="30m",
         changes={"auth a runs": 0},
         alert="RandsvcServiceDown", level="critical", service="auth",
-        may_fire={"RandsvcNotAnswering": "the probe gets no answer either"},
+        may_fire={"RandsvcNotAnswering": "the probe gets no response either"},
     ),
     Incident(
         name="2% of the logins fail",
@@ -121,13 +121,13 @@ INCIDENTS = (
         alert="RandsvcLoginFailing", level="minor", service="auth",
     ),
     Incident(
-        name="overload: 5% turned away",
+        name="overload: 5% shed",
         day=11, hour=12, lasts="40m",
         changes={"traffic": 3, "busy": 0.97, "shed": 0.05},
         alert="RandsvcSheddingLoad", level="major",
         may_fire={
-            "RandsvcNearItsLimit": "it is at its limit",
-            "RandsvcRandomFailing": "a request that is turned away is not answered",
+            "RandsvcNearItsLimit": "the service is at its limit",
+            "RandsvcRandomFailing": "a request that is shed fails",
         },
     ),
     Incident(
@@ -201,7 +201,7 @@ INCIDENTS = (
         alert="RandsvcNotificationsFailing", level="major", service="monitoring",
     ),
     Incident(
-        name="one of two replicas gone",
+        name="one of two replicas down",
         day=18, hour=12, lasts="1h",
         changes={"randsvc b runs": 0},
         alert="RandsvcTargetsLost", level="major", service="monitoring",
@@ -211,56 +211,56 @@ INCIDENTS = (
         day=19, hour=12, lasts="40m",
         changes={"failing": 0.5},
         alert="RandsvcRandomFailing", level="critical",
-        may_fire={"RandsvcRandomFailing": _LESSER, "RandsvcNotAnswering": _PROBES},
+        may_fire={"RandsvcRandomFailing": _OTHER_LEVELS, "RandsvcNotAnswering": _PROBES},
     ),
     Incident(
         name="60% of the logins take a second longer",
         day=20, hour=12, lasts="1h",
         changes={"logins slow": 0.6},
         alert="RandsvcLoginSlow", level="critical", service="auth",
-        may_fire={"RandsvcLoginSlow": _LESSER},
+        may_fire={"RandsvcLoginSlow": _OTHER_LEVELS},
     ),
     Incident(
         name="half of the logins fail",
         day=21, hour=12, lasts="40m",
         changes={"logins failing": 0.5},
         alert="RandsvcLoginFailing", level="critical", service="auth",
-        may_fire={"RandsvcLoginFailing": _LESSER, "RandsvcNotAnswering": _PROBES},
+        may_fire={"RandsvcLoginFailing": _OTHER_LEVELS, "RandsvcNotAnswering": _PROBES},
     ),
     Incident(
         name="60% take a second longer",
         day=22, hour=12, lasts="1h",
         changes={"slow": 0.6},
         alert="RandsvcRandomSlow", level="critical",
-        may_fire={"RandsvcRandomSlow": _LESSER, "RandsvcStrangeLoop": _TAIL},
+        may_fire={"RandsvcRandomSlow": _OTHER_LEVELS, "RandsvcStrangeLoop": _TAIL},
     ),
     Incident(
         name="5.5% fail",
         day=23, hour=12, lasts="5h",
         changes={"failing": 0.055},
         alert="RandsvcRandomFailing", level="major",
-        may_fire={"RandsvcRandomFailing": _LESSER},
+        may_fire={"RandsvcRandomFailing": _OTHER_LEVELS},
     ),
     Incident(
         name="20% of the logins take a second longer",
         day=24, hour=12, lasts="5h",
         changes={"logins slow": 0.2},
         alert="RandsvcLoginSlow", level="major", service="auth",
-        may_fire={"RandsvcLoginSlow": _LESSER},
+        may_fire={"RandsvcLoginSlow": _OTHER_LEVELS},
     ),
     Incident(
         name="5.5% of the logins fail",
         day=25, hour=12, lasts="5h",
         changes={"logins failing": 0.055},
         alert="RandsvcLoginFailing", level="major", service="auth",
-        may_fire={"RandsvcLoginFailing": _LESSER},
+        may_fire={"RandsvcLoginFailing": _OTHER_LEVELS},
     ),
     Incident(
         name="20% take a second longer",
         day=26, hour=12, lasts="5h",
         changes={"slow": 0.2},
         alert="RandsvcRandomSlow", level="major",
-        may_fire={"RandsvcRandomSlow": _LESSER, "RandsvcStrangeLoop": _TAIL},
+        may_fire={"RandsvcRandomSlow": _OTHER_LEVELS, "RandsvcStrangeLoop": _TAIL},
     ),
 )  # fmt: skip
-"""In the order of their times."""
+"""In time order."""

@@ -1,12 +1,12 @@
-"""Let promtool evaluate the production rules over a month, and give which alerts were raised when.
+"""Evaluate the production rules on a month in promtool, and return when which alerts fired.
 
-The rules are those of the generated files, word for word. They are replayed in parts that do not
-depend on each other: an alert with the recording rules that it reads, over the series that these
-select, from as long before as they look back. Two recording rules are added that note when an alert
-begins and ends to fire; promtool, which is for tests, tells their values as what it did not expect.
+The rules are those of the generated files. They are replayed in independent parts: an alert with
+its recording rules, on the series that they select, from one lookback earlier. Additional recording
+rules record when an alert begins and stops firing. promtool is a test tool: it prints their values
+as unexpected results.
 
-promtool reads 10000 samples of a series at most, where three days of scrapes every 15 s are 17280.
-So what looks back for long is given a part of the scrapes, and is evaluated as often: see ``Part``.
+promtool reads at most 10000 samples of a series, but three days of scrapes every 15 s are 17280. So
+rules with long windows get only some of the scrapes, and are evaluated as often: see ``Part``.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ import numpy as np
 import yaml
 
 from benchmarks.month.incidents import Kind
-from benchmarks.month.world import DAY, SCRAPE, Series
+from benchmarks.month.simulated_month import DAY, SCRAPE, Series
 from randsvc.project import ROOT
 from randsvc.rules.service_alerts import WATCHDOG
 from randsvc.rules.time_scale import PRODUCTION
@@ -36,8 +36,8 @@ __all__ = ("Part", "Raised", "ReplayError", "Replayed", "needed", "parts", "repl
 
 Rule = Mapping[str, Any]
 FOLDER = ROOT / "observability/prometheus/rules"
-OF_THE_MODEL = "ml.yml"
-"""Whose alerts have a month of their own, in benchmarks/drift.py: it takes many more draws."""
+ML_RULES = "ml.yml"
+"""The rules of the model; benchmarks/drift.py tests their alerts, as they need many more draws."""
 FIRING, BEGAN, ENDED = "month:firing", "month:began", "month:ended"
 HOUR = 3600
 _SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{([^}]*)\})?")
@@ -46,25 +46,25 @@ _RANGE = re.compile(r"\[(\d+[smhd])[\]:]")
 
 
 class ReplayError(Exception):
-    """promtool did not do what it was asked; the message is one line."""
+    """promtool could not evaluate the rules; the message is one line."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Alerts that are replayed together, with the recording rules that they read before them."""
+    """Alerts that are replayed together, after the recording rules that they read."""
 
     name: str
     rules: tuple[Rule, ...]
 
     @property
     def windows(self) -> tuple[float, ...]:
-        """Over how many seconds its rules look back, ascending."""
+        """The windows of its rules in seconds, ascending."""
         found = {parse_duration(w) for rule in self.rules for w in _RANGE.findall(rule["expr"])}
         return tuple(sorted(found))
 
     @property
     def thinned(self) -> int:
-        """Of how many scrapes it is given one: the shortest window holds ten, or all it has."""
+        """The part gets one of this many scrapes, but at least ten in its shortest window."""
         shortest = min(self.windows, default=0)
         return next(
             (every for every in (20, 8, 2) if shortest >= 10 * every * SCRAPE),
@@ -73,12 +73,12 @@ class Part:
 
     @property
     def interval(self) -> int:
-        """Seconds between evaluations: those of production, or of the scrapes it is given."""
+        """Seconds between evaluations: those of production, or between its scrapes."""
         return max(round(parse_duration(PRODUCTION.interval)), self.thinned * SCRAPE)
 
     @property
     def before(self) -> float:
-        """Seconds after which nothing that was before has any influence."""
+        """Seconds after which earlier samples have no influence."""
         times = [parse_duration(rule[key]) for rule in self.rules for key in _TIMES if key in rule]
         return max(self.windows, default=0) + 2 * max(times, default=0) + 10 * self.interval
 
@@ -95,9 +95,9 @@ _TIMES = ("for", "keep_firing_for")
 
 @dataclass(frozen=True)
 class Raised:
-    """An alert that began to fire, and ended, in seconds since the beginning of the month.
+    """An alert, and when it began and stopped firing, in seconds from the beginning of the month.
 
-    Infinity is after all that was replayed.
+    Infinity is after the end of the replay.
     """
 
     kind: Kind
@@ -107,16 +107,16 @@ class Raised:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What came of a part: what was raised, and how many times all of its rules were evaluated."""
+    """The result of a part: the raised alerts, and the number of evaluations of its rules."""
 
     raised: tuple[Raised, ...]
     evaluations: int
 
 
 def rules(folder: Path = FOLDER) -> list[Rule]:
-    """Give the rules of production but for those on the model, those of every time scale first."""
+    """Return the production rules without those of the model, those of all time scales first."""
     files = [*sorted(folder.glob("*.yml")), *sorted((folder / PRODUCTION.name).glob("*.yml"))]
-    groups = [group for file in files if file.name != OF_THE_MODEL for group in _read(file)]
+    groups = [group for file in files if file.name != ML_RULES for group in _read(file)]
     return [rule for group in groups for rule in group["rules"]]
 
 
@@ -127,9 +127,9 @@ def _read(file: Path) -> Any:
 
 
 def parts(all_rules: Sequence[Rule]) -> list[Part]:
-    """Give all alerts but the Watchdog, in parts by what they read: what looks back equally long.
+    """Group all alerts into parts whose rules have windows of similar length.
 
-    The Watchdog is in each of them, as proof that its rules were evaluated.
+    Each part has the Watchdog too, which proves that its rules were evaluated.
     """
     records = [rule for rule in all_rules if "record" in rule]
     alerts = [rule for rule in all_rules if "alert" in rule]
@@ -139,7 +139,7 @@ def parts(all_rules: Sequence[Rule]) -> list[Part]:
         if alert is watchdog:
             continue
         own = Part("", (*needed([alert], records), alert))
-        # A part for each level of each error budget; the others by how far they look back at least.
+        # A part for each level of each error budget; the other alerts by their shortest window.
         budget = any("slo" in rule.get("labels", {}) for rule in own.rules)
         key = (
             (alert["alert"], alert["labels"]["level"])
@@ -154,7 +154,7 @@ def parts(all_rules: Sequence[Rule]) -> list[Part]:
 
 
 def needed(some: Sequence[Rule], records: Sequence[Rule]) -> list[Rule]:
-    """Give the recording rules that rules read, and those that these read, in their order."""
+    """Return the recording rules that rules read, directly or not, in order."""
     read: list[Rule] = []
     unread = list(some)
     while unread:
@@ -171,7 +171,7 @@ def needed(some: Sequence[Rule], records: Sequence[Rule]) -> list[Rule]:
 
 @cache
 def _selectors(expr: str) -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
-    """Give what may be a selector: a name, and its matchers. Functions look like one: no harm."""
+    """Return possible selectors: names and matchers. Function names among them do no harm."""
     return tuple(
         dict.fromkeys(
             (name, tuple(_MATCHER.findall(matchers))) for name, matchers in _SELECTOR.findall(expr)
@@ -186,7 +186,7 @@ def _selects(
     *,
     only_known: bool = False,
 ) -> bool:
-    """Whether a selector takes a series; with ``only_known`` it may have more labels than these."""
+    """Whether a selector selects a series; with ``only_known`` the series may have more labels."""
     selected, matchers = selector
     if selected != name:
         return False
@@ -207,9 +207,9 @@ def replay(
     end: float,
     kept: Path | None = None,
 ) -> Replayed:
-    """Give what a part raised from ``begin`` to ``end``, in seconds since the month began.
+    """Return the alerts of a part from ``begin`` to ``end``, in seconds from the month's beginning.
 
-    It is evaluated from ``part.before`` earlier on. ``kept`` is a folder for what promtool said.
+    The evaluation starts ``part.before`` seconds earlier. ``kept`` is the folder of cached results.
     Raises ``ReplayError``.
     """
     step = part.thinned * SCRAPE
@@ -223,25 +223,25 @@ def replay(
             for one in series
             if part.reads(one) and (values := text(one, span, part.thinned))
         ],
-        "promql_expr_test": list(_questions(last)),
+        "promql_expr_test": list(_make_queries(last)),
     }
     groups = [
         {"name": "rules", "rules": part.rules},
-        {"name": "seen", "rules": _seen(part.interval)},
+        {"name": "recorders", "rules": _make_recorders(part.interval)},
     ]
     asked = {
         "rule_files": [RULE_FILE],
         "evaluation_interval": f"{part.interval}s",
-        "group_eval_order": ["rules", "seen"],
+        "group_eval_order": ["rules", "recorders"],
         "tests": [test],
     }
     said = _run_promtool({"groups": groups}, asked, kept)
-    answers = _answers(said)
+    answers = _parse_results(said)
     expected = last // part.interval + 1
     evaluations = round(answers.get(("count", last), {}).get(_WATCHDOG, 0))
     if evaluations != expected:
         raise ReplayError(
-            f"{part.name}: {evaluations} evaluations where {expected} were asked for; promtool: "
+            f"{part.name}: {evaluations} evaluations instead of {expected}; promtool: "
             + " ".join(said[-500:].split())
         )
     raised = [one for one in _raised(answers, first) if begin <= one.at < end]
@@ -271,8 +271,8 @@ def _run_promtool(rules: object, tests: Mapping[str, Any], kept: Path | None) ->
 _WATCHDOG = Kind(WATCHDOG, "none", "monitoring")
 
 
-def _seen(interval: int) -> list[Rule]:
-    """Give the rules that note what fires."""
+def _make_recorders(interval: int) -> list[Rule]:
+    """Return the rules that record when alerts fire."""
     before = f"{FIRING} offset {interval}s"
     firing = 'max by (alertname, level, service) (ALERTS{alertstate="firing"})'
     return [
@@ -282,8 +282,8 @@ def _seen(interval: int) -> list[Rule]:
     ]
 
 
-def _questions(last: int) -> Iterator[Mapping[str, Any]]:
-    """Ask for each hour what began and ended in it, and at the end how often the Watchdog fired."""
+def _make_queries(last: int) -> Iterator[Mapping[str, Any]]:
+    """Query what began and ended in each hour, and at the end how often the Watchdog fired."""
 
     def ask(expr: str, at: int) -> Mapping[str, Any]:
         return {"expr": expr, "eval_time": f"{at}s", "exp_samples": []}
@@ -303,8 +303,8 @@ _ANSWER = re.compile(
 _SAMPLE = re.compile(r"\{([^}]*)\} (\S+?)(?:, |$)")
 
 
-def _answers(output: str) -> dict[tuple[str, int], dict[Kind, float]]:
-    """Read what promtool did not expect: by question and time, the value of each alert."""
+def _parse_results(output: str) -> dict[tuple[str, int], dict[Kind, float]]:
+    """Parse the unexpected results: by query and time, the value of each alert."""
     found: dict[tuple[str, int], dict[Kind, float]] = {}
     for answer in _ANSWER.finditer(output):
         name = answer["name"]
@@ -325,7 +325,7 @@ def _raised(answers: Mapping[tuple[str, int], Mapping[Kind, float]], first: int)
                 continue
             if which == f"count {BEGAN}":
                 times = [answers[f"{end} {BEGAN}", at][kind] for end in ("min", "max")]
-                # Of three and more in an hour, those between are given the time of the first.
+                # Of three or more in an hour, the middle ones get the time of the first.
                 middle = [times[0]] * (round(value) - 2)
                 began.setdefault(kind, []).extend([*middle, *times][-round(value) :])
             elif which == f"max {ENDED}":
@@ -342,10 +342,10 @@ def _raised(answers: Mapping[tuple[str, int], Mapping[Kind, float]], first: int)
 
 
 def text(series: Series, span: slice, thinned: int) -> str:
-    """Give a span of a series as promtool reads it, every so manyth scrape; empty if it has none.
+    """Write a span of a series in the notation of promtool; empty without samples.
 
-    A series that is no longer there ends by a marker, as in Prometheus, where a scrape that no
-    longer finds it writes one.
+    Only one of ``thinned`` scrapes is written. A series that ends gets a staleness marker, as in
+    Prometheus, which writes one after a scrape without the series.
     """
     values = np.full(span.stop - span.start, np.nan)
     begin, end = max(span.start, series.begin), min(span.stop, series.begin + len(series.values))
@@ -356,7 +356,7 @@ def text(series: Series, span: slice, thinned: int) -> str:
     values = values[::thinned]
     if np.isnan(values).all():
         return ""
-    # Runs of one value are written as one.
+    # Repetitions of a value are written as one item.
     numbers = np.where(np.isnan(values), -1.0, values)
     edges = np.concatenate(([0], np.flatnonzero(np.diff(numbers)) + 1, [len(numbers)]))
     words: list[str] = []

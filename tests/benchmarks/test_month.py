@@ -12,10 +12,17 @@ import pytest
 from rich.console import Console
 
 from benchmarks.month import __main__ as month
-from benchmarks.month.__main__ import Outcome, differences, once, quiet, run, spans
+from benchmarks.month.__main__ import (
+    Outcome,
+    differences,
+    list_deviations,
+    list_false_alarms,
+    run,
+    spans,
+)
 from benchmarks.month.incidents import INCIDENTS, Incident, Kind
 from benchmarks.month.replay import Part, Raised, ReplayError, parts, replay, rules, text
-from benchmarks.month.world import DAY, SCRAPE, Series, World
+from benchmarks.month.simulated_month import DAY, SCRAPE, Series, SimulatedMonth
 from randsvc.rules.service_alerts import WATCHDOG, make_service_alerts
 from randsvc.rules.slo import make_burn_alerts
 from randsvc.rules.time_scale import PRODUCTION
@@ -50,8 +57,8 @@ def part_of(name: str, **changes: str) -> Part:
 
 
 def judged(part: Part, incident: Incident | None) -> Outcome:
-    world = World(DAYS, [incident] if incident else [])
-    return run("", world, [part], Console(file=io.StringIO()))
+    simulated = SimulatedMonth(DAYS, [incident] if incident else [])
+    return run("", simulated, [part], Console(file=io.StringIO()))
 
 
 def test_every_alert_on_the_service_and_its_monitoring_has_an_incident() -> None:
@@ -69,7 +76,7 @@ def test_incidents_are_one_after_the_other() -> None:
 
 
 def test_an_incident_changes_what_is_a_condition() -> None:
-    conditions = World(0.01).healthy
+    conditions = SimulatedMonth(0.01).healthy
     for incident in INCIDENTS:
         assert incident.changes.keys() <= conditions.keys(), incident.name
 
@@ -97,8 +104,8 @@ def test_a_query_reads_no_more_samples_of_a_series_than_promtool_can() -> None:
 
 def test_outside_of_incidents_a_month_is_the_healthy_one_draw_by_draw() -> None:
     healthy, broken = (
-        {str(one): one.values for one in world.series()}
-        for world in (World(DAYS), World(DAYS, [DOWN]))
+        {str(one): one.values for one in simulated.series()}
+        for simulated in (SimulatedMonth(DAYS), SimulatedMonth(DAYS, [DOWN]))
     )
     begin, end = int(DOWN.begins / SCRAPE), int(DOWN.ends / SCRAPE)
     for name, values in healthy.items():
@@ -111,20 +118,20 @@ def test_outside_of_incidents_a_month_is_the_healthy_one_draw_by_draw() -> None:
 
 
 def test_what_an_incident_does_not_touch_is_not_replayed_again() -> None:
-    healthy = {str(one): one for one in World(DAYS).series()}
-    series = list(World(DAYS, [DOWN]).series())
+    healthy = {str(one): one for one in SimulatedMonth(DAYS).series()}
+    series = list(SimulatedMonth(DAYS, [DOWN]).series())
     predictions = [one for one in series if "predictions" in one.name]
     requests = [one for one in series if "request" in one.name]
-    assert differences(requests, healthy, len(World(DAYS).healthy["failing"])) == []
-    times = differences(predictions, healthy, len(World(DAYS).healthy["failing"]))
+    assert differences(requests, healthy, len(SimulatedMonth(DAYS).healthy["failing"])) == []
+    times = differences(predictions, healthy, len(SimulatedMonth(DAYS).healthy["failing"]))
     assert times[0][0] == DOWN.begins
     assert DOWN.ends <= times[-1][1] <= DOWN.ends + 600  # or the first afterwards
 
 
 def test_a_day_has_the_traffic_errors_and_latency_that_were_asked_for() -> None:
-    world = World(1, traffic=10)
+    simulated = SimulatedMonth(1, traffic=10)
     ends: dict[tuple[str, str], float] = {}
-    for one in world.series():
+    for one in simulated.series():
         if one.labels.get("http_route") == "/random" and "a-0" in one.labels["instance"]:
             status = one.labels["http_response_status_code"]
             if status == "503":  # none
@@ -139,10 +146,10 @@ def test_a_day_has_the_traffic_errors_and_latency_that_were_asked_for() -> None:
 
 def test_a_replica_that_is_started_again_counts_from_0() -> None:
     crash = replace(DOWN, lasts="1m", changes={"randsvc b runs": 0})
-    world = World(DAYS, [crash])
+    simulated = SimulatedMonth(DAYS, [crash])
     (count,) = (
         one
-        for one in world.series()
+        for one in simulated.series()
         if one.name == "randsvc_predictions_total"
         and one.labels["instance"].startswith("randsvc-b")
         and one.labels["randsvc_source"] == "model"
@@ -172,9 +179,9 @@ def test_a_part_is_replayed_until_what_was_has_no_influence() -> None:
 @pytest.mark.usefixtures("programs")
 def test_a_healthy_morning_raises_nothing_and_an_incident_its_alert_once() -> None:
     part = part_of("RandsvcModelReplaced")
-    assert quiet(judged(part, None)) == []
+    assert list_false_alarms(judged(part, None)) == []
     outcome = judged(part, DOWN)
-    assert once([DOWN], outcome) == []
+    assert list_deviations([DOWN], outcome) == []
     (raised,) = outcome.raised
     assert 5 * 60 <= raised.at - DOWN.begins <= 8 * 60
     assert 5 * 60 <= raised.until - DOWN.ends <= 15 * 60
@@ -186,7 +193,7 @@ def test_a_healthy_morning_raises_nothing_and_an_incident_its_alert_once() -> No
 def test_an_incident_that_is_too_small_fails() -> None:
     small = replace(DOWN, changes={"fallback": 0.03})
     outcome = judged(part_of(DOWN.alert), small)
-    assert once([small], outcome) == [
+    assert list_deviations([small], outcome) == [
         "model down: RandsvcModelReplaced major randsvc raised 0 times"
     ]
 
@@ -194,10 +201,10 @@ def test_an_incident_that_is_too_small_fails() -> None:
 @pytest.mark.usefixtures("programs")
 def test_a_threshold_that_is_too_low_fails_in_a_healthy_morning() -> None:
     outcome = judged(part_of(DOWN.alert, **{"> 0.05": "> 0.0005"}), None)
-    assert quiet(outcome)
+    assert list_false_alarms(outcome)
     assert all(
         problem.startswith("healthy: RandsvcModelReplaced major randsvc on day 0 at ")
-        for problem in quiet(outcome)
+        for problem in list_false_alarms(outcome)
     )
 
 
@@ -213,7 +220,7 @@ def test_an_alert_that_flaps_is_seen_each_time() -> None:
     of_it = [one for one in outcome.raised if one.kind.alert == DOWN.alert]
     assert len(of_it) > 3
     assert all(one.until > one.at for one in of_it)
-    (problem, *_) = once([DOWN], Outcome(tuple(replace_at(of_it)), 0))
+    (problem, *_) = list_deviations([DOWN], Outcome(tuple(replace_at(of_it)), 0))
     assert problem == f"model down: {' '.join(DOWN.expected)} raised {len(of_it)} times"
 
 
@@ -228,18 +235,18 @@ def test_what_nobody_expected_fails_and_what_may_fire_does_not() -> None:
     early = replace(other, at=60.0)
     outcome = Outcome((early, own, other), 0)
     said = "RandsvcStrangeLoop minor randsvc on day 0 at"
-    assert once([DOWN], outcome) == [
+    assert list_deviations([DOWN], outcome) == [
         f"model down: {said} 02:10 was raised too",
         f"no incident: {said} 00:01 was raised",
     ]
     allowed = replace(DOWN, may_fire={"RandsvcStrangeLoop": "of the test"})
-    assert once([allowed], Outcome((own, other), 0)) == []
+    assert list_deviations([allowed], Outcome((own, other), 0)) == []
 
 
 @pytest.mark.usefixtures("programs")
 def test_rules_that_cannot_be_evaluated_are_an_error() -> None:
     part = part_of(DOWN.alert, **{"> 0.05": "> > 0.05"})
-    with pytest.raises(ReplayError, match=r"0 evaluations where .* were asked for; promtool: .*"):
+    with pytest.raises(ReplayError, match=r"0 evaluations instead of .*; promtool: .*"):
         replay(part, [], 0, HOUR)
 
 
@@ -256,7 +263,7 @@ def test_the_command_says_it_by_its_exit_code(
     arguments = ["--days", "0.23", "--alert", "others, every 30 s"]
     assert month.main(arguments, Console(file=screen, width=150, soft_wrap=True)) == code
     assert "0.23 healthy days: 0 alerts raised" in screen.getvalue()
-    assert f"with 1 incidents: {1 - code} of them as expected" in screen.getvalue()
+    assert f"with 1 incidents: {1 - code} alerts as expected" in screen.getvalue()
     # Again, and nothing is replayed.
     kept = sorted(tmp_path.iterdir())
     assert month.main(arguments, Console(file=screen, width=150, soft_wrap=True)) == code

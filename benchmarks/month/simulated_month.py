@@ -1,15 +1,15 @@
-"""What Prometheus would have scraped in a month: every series that an alert of production reads.
+"""A simulated month of scrapes: every series that an alert of production reads.
 
-Conditions say how things are at each scrape: how many replicas run, which share of the requests
-fails, and so on. ``healthy`` gives those of a month in which nothing is wrong but what always is:
+Conditions describe each scrape: which replicas run, which share of the requests fails, and so on.
+``make_healthy_conditions`` makes those of a healthy month, with its usual small problems:
 deployments, a crash, lost scrapes, slow minutes, a few errors. Incidents change conditions for a
-while. The functions in ``METRICS`` draw events under these conditions and give series of them.
+while. The functions in ``METRICS`` draw events under these conditions and return their series.
 
-To add a metric: write a function that takes a ``World`` and gives its ``Series``, and put it into
-``METRICS``; what it reads that can go wrong is a condition of its own in ``healthy``, which an
-incident then changes. A series that no rule selects costs nothing: ``replay`` leaves it out.
+To add a metric, write a function that takes a ``SimulatedMonth`` and yields its ``Series``, and add
+it to ``METRICS``. What can go wrong in it is a condition of its own, which an incident changes. A
+series that no rule selects costs nothing: ``replay`` omits it.
 
-Draws outside of incidents are those of the healthy month, number by number.
+Outside the incidents, every draw is that of the healthy month.
 """
 
 import math
@@ -42,9 +42,9 @@ __all__ = (
     "SCRAPE",
     "Array",
     "Series",
-    "World",
-    "healthy",
-    "steps_in",
+    "SimulatedMonth",
+    "count_scrapes",
+    "make_healthy_conditions",
 )
 
 Array = NDArray[np.float64]
@@ -52,25 +52,25 @@ Mask = NDArray[np.bool_]
 Conditions = Mapping[str, Array]
 
 SCRAPE = 15
-"""Seconds; what the time scale production takes for granted."""
+"""Seconds; the scrape interval that the time scale production assumes."""
 DAY = 86_400
 REPLICAS: Mapping[str, tuple[str, ...]] = {"randsvc": ("a", "b"), "auth": ("a",)}
-"""The authorization service has one, so that its restarts are seen as outages are."""
+"""The authorization service has one replica, so that its restarts are short outages."""
 EXPIRES = 180 // SCRAPE
-"""Scrapes for which the Collector shows what is no longer pushed: otel/collector.yaml."""
+"""Scrapes for which the Collector exports a series after its last push: otel/collector.yaml."""
 LOGINS = 0.1
-"""Of a request: a visit is ten requests long."""
+"""Logins per request: a visit has ten requests."""
 AMPLITUDE = 0.8
-"""Of the daily wave, as a share of its mean."""
+"""Amplitude of the daily wave, as a share of its mean."""
 LATENCY: Mapping[str, Distribution] = {
     "randsvc": Settings().delay,
     "auth": parse("lognormal(median=0.01, sigma=0.5)"),
 }
 SLOW_BY = 1.0
-"""Seconds that a slow request takes longer."""
+"""Additional seconds of a slow request."""
 LAG = parse("lognormal(median=0.0003, sigma=0.8)")
 BLOCKED_FOR = 0.3
-"""Seconds that a tick is late in a blocked event loop."""
+"""Seconds of delay of a tick in a blocked event loop."""
 FAILURES: Mapping[str, tuple[str, str]] = {
     "prometheus_rule_evaluation_failures_total": ("prometheus", "rules failing"),
     "prometheus_notifications_errors_total": ("prometheus", "notifications failing"),
@@ -84,12 +84,12 @@ FAILURES: Mapping[str, tuple[str, str]] = {
         "points lost",
     ),
 }
-"""Who counts a failure, and the condition that says how many there are each second."""
+"""By counter of failures: its job, and the condition with the failures/s."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """A series from the scrape number ``begin`` on; NaN where it is not there."""
+    """A series from scrape number ``begin`` on; NaN where it has no sample."""
 
     name: str
     labels: Mapping[str, str]
@@ -101,13 +101,13 @@ class Series:
         return f"{self.name}{{{labels}}}"
 
 
-def steps_in(days: float) -> int:
-    """Give the number of scrapes."""
+def count_scrapes(days: float) -> int:
+    """Return the number of scrapes."""
     return round(days * DAY / SCRAPE)
 
 
-def healthy(steps: int, traffic: float, seed: int) -> dict[str, Array]:
-    """Give the conditions of a healthy month; shares are of requests, ``traffic`` is requests/s."""
+def make_healthy_conditions(steps: int, traffic: float, seed: int) -> dict[str, Array]:
+    """Return the conditions of a healthy month: shares of requests; ``traffic`` in requests/s."""
     rng = np.random.default_rng(_key(seed, "conditions"))
     at = np.arange(0, steps * SCRAPE, SCRAPE, dtype=np.float64)
     wave = [rate_at(t, mean=traffic, amplitude=AMPLITUDE * traffic, period=DAY) for t in at]
@@ -136,10 +136,10 @@ def healthy(steps: int, traffic: float, seed: int) -> dict[str, Array]:
             found[f"{service} {replica} runs"] = _flat(steps, 1)
             found[f"{service} {replica} release"] = _flat(steps, 0)
     for target in TARGETS:
-        # One scrape in 5000 comes to nothing, for reasons of the network.
+        # The network loses one scrape in 5000.
         found[f"{target} runs"] = (rng.random(steps) > 0.0002).astype(float)
     _add_restarts(found, at)
-    _add_moments(found, at, rng)
+    _add_disturbances(found, at, rng)
     return found
 
 
@@ -159,7 +159,7 @@ def _flat(steps: int, value: float) -> Array:
 
 
 def _during(at: Array, begin: float, seconds: float) -> Mask:
-    """Give which scrapes are in a time that begins after so many days."""
+    """Select the scrapes in a period that starts after ``begin`` days."""
     return (at >= begin * DAY) & (at < begin * DAY + seconds)
 
 
@@ -174,7 +174,7 @@ def _add_restarts(found: dict[str, Array], at: Array) -> None:
                 found[f"{service} {replica} runs"][_during(at, when, 30)] = 0
                 found[f"{service} {replica} release"][at >= when * DAY] = number
     for day in range(4, days, 9):
-        # Started again in its place, so that its counters begin again.
+        # Restarted in place, so that its counters begin at 0.
         found["randsvc b runs"][_during(at, day + 0.6, 30)] = 0
         found["auth a runs"][_during(at, day + 0.7, 30)] = 0
         for target in ("otel-collector", "otel-collector-telemetry"):
@@ -182,8 +182,8 @@ def _add_restarts(found: dict[str, Array], at: Array) -> None:
         found["alertmanager runs"][_during(at, day + 0.85, 30)] = 0
 
 
-def _add_moments(found: dict[str, Array], at: Array, rng: np.random.Generator) -> None:
-    """Add what is no incident: slow minutes each night, bad moments, a rush, a lost message."""
+def _add_disturbances(found: dict[str, Array], at: Array, rng: np.random.Generator) -> None:
+    """Add small problems: slow nights, short disturbances, a rush hour, lost messages."""
     for day in range(math.ceil(len(at) * SCRAPE / DAY)):
         night = _during(at, day + 3 / 24, 120)
         found["slow"][night] = 0.05
@@ -199,8 +199,8 @@ def _add_moments(found: dict[str, Array], at: Array, rng: np.random.Generator) -
             found["points refused"][_during(at, day + rng.random(), 15)] = 10 / SCRAPE
 
 
-class _Asked(dict[str, Array]):
-    """Conditions that note which of them were read."""
+class _ReadConditions(dict[str, Array]):
+    """Conditions that record which of them were read."""
 
     def __init__(self, conditions: Conditions) -> None:
         super().__init__(conditions)
@@ -211,18 +211,18 @@ class _Asked(dict[str, Array]):
         return super().__getitem__(name)
 
 
-class World:
-    """A month, ``healthy`` but for the incidents, which have conditions of their own for a while.
+class SimulatedMonth:
+    """A month with ``healthy`` conditions, which each incident changes for a while.
 
-    The same seed gives the same draws; ``traffic`` is the mean of the requests each second.
+    The same seed gives the same draws. ``traffic`` is the mean request rate, in requests/s.
     """
 
     def __init__(
         self, days: float, incidents: Sequence[Incident] = (), traffic: float = 10, seed: int = 1
     ) -> None:
-        self.steps = steps_in(days)
+        self.steps = count_scrapes(days)
         self.seed = seed
-        self.healthy = healthy(self.steps, traffic, seed)
+        self.healthy = make_healthy_conditions(self.steps, traffic, seed)
         self.conditions = {name: values.copy() for name, values in self.healthy.items()}
         for incident in incidents:
             lasts = slice(round(incident.begins / SCRAPE), round(incident.ends / SCRAPE))
@@ -230,19 +230,19 @@ class World:
                 self.conditions[name][lasts] = value
 
     def series(self) -> Iterator[Series]:
-        """Give every series."""
+        """Yield every series."""
         for metric in METRICS:
             yield from metric(self)
 
     def draw(
         self, name: str, sample: Callable[[np.random.Generator, Conditions], NDArray[np.int_]]
     ) -> Array:
-        """Draw events for each scrape, and again where incidents change a condition that is read.
+        """Draw events for each scrape, anew where incidents change a condition that is read.
 
-        ``name`` seeds it, so that one metric has no influence on another.
+        ``name`` is part of the seed, so that metrics do not influence each other.
         """
         rng = np.random.default_rng(_key(self.seed, name))
-        asked = _Asked(self.healthy)
+        asked = _ReadConditions(self.healthy)
         values = sample(rng, asked).astype(float)
         changed = np.any([self.healthy[n] != self.conditions[n] for n in asked.names], axis=0)
         if changed.any():
@@ -252,11 +252,11 @@ class World:
         return values
 
     def runs(self, service: str, replica: str) -> Mask:
-        """Say when a replica runs."""
+        """Select the scrapes at which a replica runs."""
         return self.conditions[f"{service} {replica} runs"] > 0
 
     def scraped(self, target: str) -> Mask:
-        """Say when a target was scraped, if what it belongs to runs."""
+        """Select the scrapes that reach a target, if its program runs."""
         return self.conditions[f"{target} runs"] > 0
 
 
@@ -264,35 +264,35 @@ def _key(seed: int, name: str) -> list[int]:
     return [seed, zlib.crc32(name.encode())]
 
 
-# -------------------------------------------------------------------------------- what is pushed
+# -------------------------------------------------------------------------------- pushed series
 
 
 @dataclass(frozen=True)
 class _Instance:
-    """A replica in one release: whence its series come, as ``begin`` to ``end`` are scraped."""
+    """A replica in one release; its series exist from scrape ``begin`` to ``end``."""
 
     labels: Mapping[str, str]
     begin: int
     end: int
     runs: Mask
     visible: Mask
-    """Not so before it was pushed, when the Collector is not scraped, or forgot it."""
+    """Whether Prometheus gets its series: pushed, not expired, and the Collector is scraped."""
 
     def gauge(self, name: str, labels: Mapping[str, str], values: Array) -> Series:
-        """Give a gauge of values at each scrape of the month; a dead one keeps its last value."""
-        shown = np.where(self.visible, _held(values[self.begin : self.end], self.runs), np.nan)
+        """Return a gauge with a value for each scrape; a stopped replica keeps its last value."""
+        shown = np.where(self.visible, _hold(values[self.begin : self.end], self.runs), np.nan)
         return Series(name, {**self.labels, **labels}, self.begin, shown)
 
     def counter(self, name: str, labels: Mapping[str, str], events: Array) -> Series:
-        """Give the counter of events; there is none before the first."""
-        counted = _counted(events[self.begin : self.end], self.runs)
+        """Return the counter of events, which begins with the first event."""
+        counted = _accumulate(events[self.begin : self.end], self.runs)
         shown = np.where(self.visible & (counted > 0), counted, np.nan)
         return Series(name, {**self.labels, **labels}, self.begin, shown)
 
     def histogram(
         self, metric: Metric, labels: Mapping[str, str], events: Array
     ) -> Iterator[Series]:
-        """Give the buckets and the count of events, which have a column for each bucket."""
+        """Yield the buckets and the count of events; ``events`` has a column for each bucket."""
         name = metric.prometheus_name
         count = self.counter(f"{name}_count", labels, events.sum(axis=1))
         yield count
@@ -300,7 +300,7 @@ class _Instance:
         below = np.zeros(len(events))
         for edge, column in zip((*metric.buckets, math.inf), events.T, strict=True):
             below = below + column
-            values = _counted(below[self.begin : self.end], self.runs)
+            values = _accumulate(below[self.begin : self.end], self.runs)
             yield Series(
                 f"{name}_bucket",
                 {**count.labels, "le": format_bound(edge)},
@@ -309,32 +309,32 @@ class _Instance:
             )
 
 
-def _instances(world: World, service: str) -> Iterator[tuple[str, _Instance]]:
-    reporting = world.conditions[f"{service} reporting"] > 0
+def _instances(month: SimulatedMonth, service: str) -> Iterator[tuple[str, _Instance]]:
+    reporting = month.conditions[f"{service} reporting"] > 0
     for replica in REPLICAS[service]:
-        release = world.conditions[f"{service} {replica} release"]
+        release = month.conditions[f"{service} {replica} release"]
         for number in np.unique(release):
-            runs = world.runs(service, replica) & (release == number)
+            runs = month.runs(service, replica) & (release == number)
             if not runs.any():
                 continue
             (there,) = np.nonzero(runs)
-            begin, end = int(there[0]), min(int(there[-1]) + 1 + EXPIRES, world.steps)
+            begin, end = int(there[0]), min(int(there[-1]) + 1 + EXPIRES, month.steps)
             part = slice(begin, end)
-            pushed = _held(np.arange(end - begin, dtype=float), runs[part] & reporting[part])
+            pushed = _hold(np.arange(end - begin, dtype=float), runs[part] & reporting[part])
             recent = np.arange(end - begin) - pushed <= EXPIRES
-            visible = recent & world.scraped("otel-collector")[part]
+            visible = recent & month.scraped("otel-collector")[part]
             labels = {"job": service, "instance": f"{service}-{replica}-{number:.0f}"}
             yield replica, _Instance(labels, begin, end, runs[part], visible)
 
 
-def _held(values: Array, when: Mask) -> Array:
-    """Give the last value at which ``when`` was true; NaN before the first."""
+def _hold(values: Array, when: Mask) -> Array:
+    """Return the latest value for which ``when`` was true; NaN before the first."""
     last = np.maximum.accumulate(np.where(when, np.arange(len(values)), -1))
     return np.where(last >= 0, values[last], np.nan)
 
 
-def _counted(events: Array, runs: Mask) -> Array:
-    """Add events up while it runs, from 0 again whenever it starts."""
+def _accumulate(events: Array, runs: Mask) -> Array:
+    """Sum up events while a process runs, from 0 after each start."""
     events = np.where(runs, events, 0)
     total = np.cumsum(events)
     starts = runs & ~np.concatenate(([False], runs[:-1]))
@@ -343,7 +343,7 @@ def _counted(events: Array, runs: Mask) -> Array:
 
 
 def _shares(distribution: Distribution, metric: Metric, later: float = 0) -> Array:
-    """Give the share of each bucket, exactly; with ``later`` of what takes so much longer."""
+    """Return the exact share of each bucket, of durations ``later`` seconds longer."""
     below = [distribution.cdf(edge - later) for edge in metric.buckets]
     return np.diff([0, *below, 1])
 
@@ -351,17 +351,17 @@ def _shares(distribution: Distribution, metric: Metric, later: float = 0) -> Arr
 def _split(
     rng: np.random.Generator, number: NDArray[np.int_], slow: Array, usual: Array, late: Array
 ) -> NDArray[np.int_]:
-    """Put events into buckets; a share is slow."""
+    """Distribute events over the buckets; a share of them is slow."""
     rare = rng.binomial(number, slow)
     found: NDArray[np.int_] = rng.multinomial(number - rare, usual) + rng.multinomial(rare, late)
     return found
 
 
-def _requests(world: World) -> Iterator[Series]:
-    """Requests for /random and /login by status, and how long they took."""
-    yield from _route(world, "randsvc", "/random", {"500": "failing", "503": "shed"}, "slow", 1)
+def _requests(month: SimulatedMonth) -> Iterator[Series]:
+    """Requests for /random and /login by status, with their durations."""
+    yield from _route(month, "randsvc", "/random", {"500": "failing", "503": "shed"}, "slow", 1)
     yield from _route(
-        world,
+        month,
         "auth",
         "/login",
         {"503": "logins failing", "401": "wrong passwords"},
@@ -371,12 +371,17 @@ def _requests(world: World) -> Iterator[Series]:
 
 
 def _route(
-    world: World, service: str, route: str, refused: Mapping[str, str], slow: str, each: float
+    month: SimulatedMonth,
+    service: str,
+    route: str,
+    refused: Mapping[str, str],
+    slow: str,
+    each: float,
 ) -> Iterator[Series]:
     method = "GET" if service == "randsvc" else "POST"
     usual = _shares(LATENCY[service], REQUEST_DURATION)
     late = _shares(LATENCY[service], REQUEST_DURATION, later=SLOW_BY)
-    # What is refused is refused at once.
+    # Errors take no time.
     at_once = np.eye(len(usual))[0]
     drawn: dict[tuple[str, str], Array] = {}
     for replica in REPLICAS[service]:
@@ -401,11 +406,11 @@ def _route(
                 left = left - columns[-1]
             return np.column_stack((*columns, _split(rng, left, now[slow], usual, late)))
 
-        events = world.draw(f"{route} {replica}", by_status)
+        events = month.draw(f"{route} {replica}", by_status)
         for i, status in enumerate(refused):
             drawn[replica, status] = events[:, [i]] * at_once
         drawn[replica, "200"] = events[:, len(refused) :]
-    for replica, instance in _instances(world, service):
+    for replica, instance in _instances(month, service):
         for status in (*refused, "200"):
             labels = {
                 "http_request_method": method,
@@ -417,8 +422,8 @@ def _route(
             yield from instance.histogram(REQUEST_DURATION, labels, drawn[replica, status])
 
 
-def _saturation(world: World) -> Iterator[Series]:
-    """Concurrent requests, and how many are allowed."""
+def _saturation(month: SimulatedMonth) -> Iterator[Series]:
+    """Active requests, and the concurrency limit."""
     limit = Settings().max_concurrency
 
     def active(rng: np.random.Generator, now: Conditions) -> NDArray[np.int_]:
@@ -426,16 +431,16 @@ def _saturation(world: World) -> Iterator[Series]:
         return np.minimum(rng.poisson(usual + now["busy"] * limit), limit)
 
     for service in REPLICAS:
-        for replica, instance in _instances(world, service):
-            under_way = world.draw(f"active {service} {replica}", active)
+        for replica, instance in _instances(month, service):
+            under_way = month.draw(f"active {service} {replica}", active)
             name = ACTIVE_REQUESTS.prometheus_name
             yield instance.gauge(name, {"http_request_method": "GET"}, under_way)
             name = CONCURRENCY_LIMIT.prometheus_name
-            yield instance.gauge(name, {}, _flat(world.steps, limit))
+            yield instance.gauge(name, {}, _flat(month.steps, limit))
 
 
-def _event_loop(world: World) -> Iterator[Series]:
-    """How late the ticks of the event loop are."""
+def _event_loop(month: SimulatedMonth) -> Iterator[Series]:
+    """The lag of the event loop."""
     usual = _shares(LAG, EVENT_LOOP_LAG)
     late = _shares(LAG, EVENT_LOOP_LAG, later=BLOCKED_FOR)
 
@@ -444,13 +449,13 @@ def _event_loop(world: World) -> Iterator[Series]:
         return _split(rng, number, now["ticks late"], usual, late)
 
     for service in REPLICAS:
-        for replica, instance in _instances(world, service):
-            events = world.draw(f"ticks {service} {replica}", ticks)
+        for replica, instance in _instances(month, service):
+            events = month.draw(f"ticks {service} {replica}", ticks)
             yield from instance.histogram(EVENT_LOOP_LAG, {}, events)
 
 
-def _predictions(world: World) -> Iterator[Series]:
-    """Predictions by the model and by the fallback; one for each request that is answered."""
+def _predictions(month: SimulatedMonth) -> Iterator[Series]:
+    """Predictions of the model and of the fallback, one for each successful request."""
 
     def predicted(rng: np.random.Generator, now: Conditions) -> NDArray[np.int_]:
         rate = now["requests"] * now["traffic"] * now["randsvc reached"] * (1 - now["failing"])
@@ -458,30 +463,30 @@ def _predictions(world: World) -> Iterator[Series]:
         fallback = rng.binomial(number, now["fallback"])
         return np.column_stack((number - fallback, fallback))
 
-    for replica, instance in _instances(world, "randsvc"):
-        events = world.draw(f"predictions {replica}", predicted)
+    for replica, instance in _instances(month, "randsvc"):
+        events = month.draw(f"predictions {replica}", predicted)
         for source, column in zip(("model", "fallback"), events.T, strict=True):
             labels = {"randsvc_source": source}
             yield instance.counter(PREDICTIONS.prometheus_name, labels, column)
 
 
-# ------------------------------------------------------------------------ what is seen from outside
+# ------------------------------------------------------------------------ observed from outside
 
 
-def _up(world: World) -> Iterator[Series]:
+def _up(month: SimulatedMonth) -> Iterator[Series]:
     """Whether the scrape of a target worked."""
     for target in TARGETS:
         job, _, which = target.partition(" ")
-        up = world.scraped(target)
+        up = month.scraped(target)
         service = job.removesuffix("-management")
         if service in REPLICAS:
-            up = up & world.runs(service, which)
+            up = up & month.runs(service, which)
         labels = {"job": job, "instance": f"{target}:9000"}
         yield Series("up", labels, 0, up.astype(float))
 
 
-def _probes(world: World) -> Iterator[Series]:
-    """Whether a probe was answered: by any replica, as a user is."""
+def _probes(month: SimulatedMonth) -> Iterator[Series]:
+    """Whether a probe succeeds; like a user, it may reach any replica."""
     fails = {"randsvc": ("failing", "shed"), "auth": ("logins failing",)}
     for service, replicas in REPLICAS.items():
 
@@ -493,15 +498,15 @@ def _probes(world: World) -> Iterator[Series]:
                 good *= 1 - now[condition]
             return rng.binomial(1, good)
 
-        alive = np.any([world.runs(service, replica) for replica in replicas], axis=0)
-        success = world.draw(f"probe {service}", answered) * alive
-        scraped = world.scraped(f"blackbox {service}")
+        alive = np.any([month.runs(service, replica) for replica in replicas], axis=0)
+        success = month.draw(f"probe {service}", answered) * alive
+        scraped = month.scraped(f"blackbox {service}")
         labels = {"job": "blackbox", "service": service, "instance": service}
         yield Series("probe_success", labels, 0, np.where(scraped, success, np.nan))
 
 
-def _failures(world: World) -> Iterator[Series]:
-    """What the monitoring counts of its own failures."""
+def _failures(month: SimulatedMonth) -> Iterator[Series]:
+    """The failures of the monitoring itself."""
     for name, (job, condition) in FAILURES.items():
 
         def failures(
@@ -509,16 +514,16 @@ def _failures(world: World) -> Iterator[Series]:
         ) -> NDArray[np.int_]:
             return np.ceil(now[condition] * SCRAPE).astype(int)
 
-        scraped = world.scraped(job)
-        # A scrape that is lost is no restart, but two in a row are.
+        scraped = month.scraped(job)
+        # One lost scrape is no restart, but two in a row are.
         runs = scraped | np.concatenate((scraped[1:], [True])) & np.concatenate(
             ([True], scraped[:-1])
         )
-        counted = _counted(world.draw(name, failures), runs)
+        counted = _accumulate(month.draw(name, failures), runs)
         yield Series(name, {"job": job, "instance": job}, 0, np.where(scraped, counted, np.nan))
 
 
-METRICS: tuple[Callable[[World], Iterator[Series]], ...] = (
+METRICS: tuple[Callable[[SimulatedMonth], Iterator[Series]], ...] = (
     _requests,
     _saturation,
     _event_loop,
@@ -527,4 +532,4 @@ METRICS: tuple[Callable[[World], Iterator[Series]], ...] = (
     _probes,
     _failures,
 )
-"""One for each metric or few that belong together."""
+"""One function for each metric or group of metrics."""
