@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.error import HTTPError, URLError
 
@@ -12,27 +13,32 @@ from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS
 
 __all__ = ("fault_app",)
 
-SECONDS = 10
-"""That the management port has to answer: as long as a few blocks of the event loop."""
+TIMEOUT = 10
+"""Seconds that the management port has to respond: a few blocks of the event loop."""
 
-HERE = "http://127.0.0.1:9464"
+MANAGEMENT_URL = "http://127.0.0.1:9464"
+AUTH_MANAGEMENT_URL = "http://127.0.0.1:9465"
 
-Name = Annotated[str, Parameter(help="Which fault.")]
+Name = Annotated[str, Parameter(help="Name of the fault.")]
 Number = float | None
 Management = Annotated[
-    str, Parameter(help="URL of the management port; that of auth is http://127.0.0.1:9465.")
+    str, Parameter(help=f"URL of the management port; {AUTH_MANAGEMENT_URL} for auth.")
 ]
 Token = Annotated[
     str | None,
-    Parameter(help="Where the service has one.", env_var="RANDSVC_MANAGEMENT_TOKEN"),
+    Parameter(
+        help="Token of the management port, if it requires one.", env_var="RANDSVC_MANAGEMENT_TOKEN"
+    ),
 ]
-# No variables but the token's: a fault is set by hand, or by a script that says what it does.
+# Only the token has a variable: a command or script that sets a fault should say so.
 fault_app = App(
     name="fault",
-    help="Break a running service on purpose, for a while; see what is broken; mend it.",
+    help="Set a fault of a running service for a while, list the faults, clear them.",
     help_format="plaintext",
     config=(),
 )
+ENDLESS = {fault.name for fault in (*RANDOM_FAULTS, *AUTH_FAULTS) if not fault.lasts}
+"""Faults without a duration."""
 _every_fault = "".join(
     f"\n\n{name}{''.join(f' --{parameter}' for parameter in fault.parameters)}: {fault.description}"
     for name, fault in {fault.name: fault for fault in (*RANDOM_FAULTS, *AUTH_FAULTS)}.items()
@@ -40,15 +46,15 @@ _every_fault = "".join(
 
 
 @fault_app.command(name="list")
-def list_(*, management: Management = HERE) -> None:
-    """List what can be broken, and what is."""
-    faults = json.loads(_ask("GET", management, "/faults"))
+def list_(*, management: Management = MANAGEMENT_URL) -> None:
+    """List the faults, and which are on."""
+    faults = json.loads(_send("GET", management, "/faults"))
     longest = max(map(len, faults["known"]))
     for name, schema in faults["known"].items():
-        print(f"{name:<{longest}}  {_state(schema, faults['on'].get(name))}")  # noqa: T201
+        print(f"{name:<{longest}}  {_describe_state(schema, faults['on'].get(name))}")  # noqa: T201
 
 
-def _state(schema: dict[str, Any], on: dict[str, float] | None) -> str:
+def _describe_state(schema: dict[str, Any], on: dict[str, float] | None) -> str:
     if on is None:
         parameters = " ".join(f"--{name}" for name in schema["properties"])
         return f"off             {schema['description']}: {parameters}"
@@ -56,52 +62,80 @@ def _state(schema: dict[str, Any], on: dict[str, float] | None) -> str:
     return f"on, {on['duration']:4.0f} s left {parameters}".rstrip()
 
 
-@fault_app.command(name="set", help=f"Turn a fault on, for --duration seconds.{_every_fault}")
+@fault_app.command(name="set", help=f"Turn a fault on for --duration seconds.{_every_fault}")
 def set_(
     name: Name,
     *,
-    duration: Annotated[float, Parameter(help="Seconds until it ends by itself.")] = 60,
-    share: Annotated[Number, Parameter(help="Share of the requests that it hits, 0 to 1.")] = None,
-    seconds: Annotated[Number, Parameter(help="How much longer it takes.")] = None,
-    by: Annotated[Number, Parameter(help="What is added.")] = None,
-    factor: Annotated[Number, Parameter(help="What is multiplied by.")] = None,
-    management: Management = HERE,
+    duration: Annotated[float, Parameter(help="Seconds until the fault ends by itself.")] = 60,
+    share: Annotated[Number, Parameter(help="Share of the affected requests, 0 to 1.")] = None,
+    seconds: Annotated[Number, Parameter(help="Additional seconds.")] = None,
+    by: Annotated[Number, Parameter(help="Number to add.")] = None,
+    factor: Annotated[Number, Parameter(help="Number to multiply by.")] = None,
+    management: Management = MANAGEMENT_URL,
     token: Token = None,
 ) -> None:
-    """Turn a fault on."""
+    """Turn a fault on, and print until when."""
     given = {"share": share, "seconds": seconds, "by": by, "factor": factor, "duration": duration}
     parameters = {key: value for key, value in given.items() if value is not None}
-    _ask("PUT", management, f"/faults/{name}", token, json.dumps(parameters).encode())
+    body = json.dumps(parameters).encode()
+    _send("PUT", management, f"/faults/{name}", token, body, fault=name)
+    if name in ENDLESS:
+        print(f"{name}: done at {management}")  # noqa: T201
+        return
+    until = datetime.now(UTC) + timedelta(seconds=duration)
+    print(  # noqa: T201
+        f"{name} is on at {management} until {until:%H:%M:%S} UTC ({duration:g} s); to end it now: "
+        f"randsvc fault clear {name}"
+        + (f" --management {management}" if management != MANAGEMENT_URL else "")
+    )
 
 
 @fault_app.command
-def clear(name: Name | None = None, *, management: Management = HERE, token: Token = None) -> None:
-    """Turn a fault off; all of them where none is named."""
-    _ask("DELETE", management, f"/faults/{name}" if name else "/faults", token)
+def clear(
+    name: Name | None = None, *, management: Management = MANAGEMENT_URL, token: Token = None
+) -> None:
+    """Turn a fault off, or all faults if no name is given."""
+    path = f"/faults/{name}" if name else "/faults"
+    _send("DELETE", management, path, token, fault=name)
 
 
-def _ask(
-    method: str, management: str, path: str, token: str | None = None, body: bytes | None = None
+def _send(
+    method: str,
+    management: str,
+    path: str,
+    token: str | None = None,
+    body: bytes | None = None,
+    *,
+    fault: str | None = None,
 ) -> bytes:
-    """The body of the answer; raises ``ConfigurationError`` where it is a problem or none comes."""
+    """Return the body of the response; raises ``ConfigurationError`` for a problem or none."""
     url = management.rstrip("/") + path
     if not url.startswith(("http://", "https://")):
-        raise ConfigurationError(f'--management="{management}": expected a URL such as {HERE}')
+        raise ConfigurationError(
+            f'--management="{management}": expected a URL such as {MANAGEMENT_URL}'
+        )
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310 - see above
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
-            content: bytes = answer.read()
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
+            content: bytes = response.read()
     except HTTPError as error:
-        raise ConfigurationError(_detail(error)) from error
+        raise ConfigurationError(_read_detail(error) + _hint_at_service(error, fault)) from error
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, URLError) else error
         raise ConfigurationError(f"cannot reach --management {management}: {reason}") from error
     return content
 
 
-def _detail(error: HTTPError) -> str:
+def _read_detail(error: HTTPError) -> str:
     try:
         return str(json.loads(error.read())["detail"])
     except (ValueError, KeyError, TypeError):
-        return f"{error.url} answered {error.code} {error.reason}"
+        return f"{error.url} responded with {error.code} {error.reason}"
+
+
+def _hint_at_service(error: HTTPError, fault: str | None) -> str:
+    """Return the option to add if the fault is one of the other service."""
+    services = {MANAGEMENT_URL: RANDOM_FAULTS, AUTH_MANAGEMENT_URL: AUTH_FAULTS}
+    urls = [url for url, known in services.items() if fault in {each.name for each in known}]
+    return f"; use --management {urls[0]}" if error.code == 404 and len(urls) == 1 else ""

@@ -1,1 +1,1 @@
-"""Faults: the closed list of what can be broken on purpose, and what is broken now."""
+"""Faults: the closed list of what can break on purpose, and which faults are on."""

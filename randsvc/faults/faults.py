@@ -1,7 +1,7 @@
-"""What can be broken on purpose: a closed list, off until somebody sets one, for a stated time.
+"""Faults that can be set on purpose: a closed list, all off by default, each on for a set time.
 
-Nothing here knows how a fault is felt: who serves asks ``Faults`` while there are any on. Time is
-read at that moment, so a fault ends by itself though no timer runs.
+This module only knows which faults are on. The code that serves a request asks ``Faults`` and has
+the effect. The time is read at that moment, so a fault ends by itself without a timer.
 """
 
 import random
@@ -32,24 +32,24 @@ Name = Literal[
 
 
 class FaultError(ValueError):
-    """Parameters that a fault does not take: one line that names them and what was expected."""
+    """Invalid parameters of a fault: one line that names the parameter and what was expected."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number of a fault; its bounds belong to it."""
+    """A numeric parameter of a fault; both bounds are allowed values."""
 
     description: str
     minimum: float
     maximum: float
 
 
-DURATION = Parameter("seconds until it ends by itself", 0, 86_400)
+DURATION = Parameter("seconds until the fault ends by itself", 0, 86_400)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that can be broken. ``lasts`` is false for what is over as soon as it is done."""
+    """One fault. ``lasts`` is false for a fault without a duration, such as a crash."""
 
     name: Name
     description: str
@@ -58,16 +58,16 @@ class Fault:
 
     @property
     def all_parameters(self) -> dict[str, Parameter]:
-        """Its own parameters and ``duration``, which every fault takes."""
+        """Its own parameters, and ``duration``."""
         return {**self.parameters, "duration": DURATION}
 
     @property
     def required(self) -> list[str]:
-        """The parameters that have to be given: all, but for the duration of what does not last."""
+        """The required parameters: all, except the duration of a fault that does not last."""
         return [*self.parameters, *(["duration"] if self.lasts else [])]
 
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of its parameters: https://json-schema.org/draft/2020-12/schema."""
+        """Return the JSON schema of its parameters: https://json-schema.org/draft/2020-12/schema."""
         return {
             "title": self.name,
             "description": self.description,
@@ -86,7 +86,7 @@ class Fault:
         }
 
     def check(self, given: Mapping[str, object]) -> dict[str, float]:
-        """The parameters as numbers; raises ``FaultError`` for what the schema does not allow."""
+        """Return the parameters as numbers; raises ``FaultError`` if the schema forbids them."""
         for name in given:
             if name not in self.all_parameters:
                 raise FaultError(
@@ -116,56 +116,56 @@ def _expected(parameter: Parameter) -> str:
     )
 
 
-_SHARE = Parameter("share of the requests that it hits", 0, 1)
-_CRASH = Fault("crash", "the process ends at once, as if killed", lasts=False)
+_SHARE = Parameter("share of the affected requests", 0, 1)
+_CRASH = Fault("crash", "the process ends at once, as after SIGKILL", lasts=False)
 
 RANDOM_FAULTS: tuple[Fault, ...] = (
-    Fault("errors", "requests are answered 500 at once", {"share": _SHARE}),
+    Fault("errors", "requests fail at once with status 500", {"share": _SHARE}),
     Fault(
         "latency",
-        "requests take longer, as in a strange loop",
-        {"share": _SHARE, "seconds": Parameter("seconds longer", 0, 60)},
+        "requests take longer, as in a slow loop",
+        {"share": _SHARE, "seconds": Parameter("additional seconds", 0, 60)},
     ),
-    Fault("model-down", "the model fails, and the fallback answers"),
+    Fault("model-down", "the model fails, and the fallback responds"),
     Fault(
         "model-slow",
-        "the model takes longer, and the fallback answers where it overruns its budget",
-        {"seconds": Parameter("seconds longer", 0, 60)},
+        "the model takes longer; if it exceeds its time limit, the fallback responds",
+        {"seconds": Parameter("additional seconds", 0, 60)},
     ),
     _CRASH,
     Fault(
         "block",
-        "each request blocks the event loop, as a handler that calls time.sleep does",
-        # Longer than this, and nobody could reach the management port to end it.
-        {"seconds": Parameter("seconds that each request blocks it", 0, 5)},
+        "each request blocks the event loop, as time.sleep in a handler does",
+        # With a longer block the management port could not respond to clear the fault.
+        {"seconds": Parameter("seconds of blocking per request", 0, 5)},
     ),
     Fault(
         "value-shift",
-        "the model's values are shifted",
-        {"by": Parameter("what is added to each value", -1e9, 1e9)},
+        "the model adds a constant to each value",
+        {"by": Parameter("number to add to each value", -1e9, 1e9)},
     ),
     Fault(
         "value-scale",
-        "the model's values are scaled",
-        {"factor": Parameter("what each value is multiplied by", -1e6, 1e6)},
+        "the model multiplies each value by a constant",
+        {"factor": Parameter("number to multiply each value by", -1e6, 1e6)},
     ),
-    Fault("value-frozen", "the model's first value from now on is its value from now on"),
+    Fault("value-frozen", "the model returns its next value for every request"),
     Fault(
         "delay-shift",
-        "delays are shifted, down to none at the shortest",
-        {"by": Parameter("seconds that are added to each delay", -60, 60)},
+        "the service adds a constant to each delay, which stays at least 0",
+        {"by": Parameter("seconds to add to each delay", -60, 60)},
     ),
-    Fault("feature-missing", "the segment of a request is lost on the way in", {"share": _SHARE}),
-    Fault("segment-change", "requests are of the segment premium", {"share": _SHARE}),
-    Fault("feedback-down", "feedback is answered 503, so that no truth arrives"),
+    Fault("feature-missing", "the service loses the segment of a request", {"share": _SHARE}),
+    Fault("segment-change", "requests have the segment premium", {"share": _SHARE}),
+    Fault("feedback-down", "feedback fails with status 503, so that no ground truth arrives"),
     Fault(
         "truth-shift",
-        "the world changes: what turns out to be true is shifted, while the answers stay",
-        {"by": Parameter("what is added to each truth", -1e9, 1e9)},
+        "concept drift: the ground truth shifts by a constant, predictions do not",
+        {"by": Parameter("number to add to each outcome", -1e9, 1e9)},
     ),
 )
 AUTH_FAULTS: tuple[Fault, ...] = (
-    Fault("auth-down", "every login is answered 503"),
+    Fault("auth-down", "every login fails with status 503"),
     _CRASH,
 )
 
@@ -177,11 +177,11 @@ class _On:
 
 
 class Faults:
-    """The faults that are on, of those that are ``known``.
+    """The faults of a process; ``known`` are those that can be set.
 
-    ``on`` is falsy while there are none: on the path of a request that is all there is to look at.
-    ``crash`` ends the process; ``changed`` is told of each fault that is set, with its parameters,
-    or cleared, with None. ``rng`` decides which requests a share hits.
+    ``on`` is falsy while no fault is on, which is all that the path of a request has to check.
+    ``crash`` ends the process. ``changed`` is called for each fault that is set, with its
+    parameters, and for each cleared one, with None. ``rng`` selects the share of the requests.
     """
 
     def __init__(
@@ -202,9 +202,9 @@ class Faults:
         self._clock = clock
 
     def set(self, name: str, given: Mapping[str, object]) -> None:
-        """Turn a fault on; where it is on, what is given replaces what was.
+        """Turn a fault on; if it is on already, replace its parameters.
 
-        Raises KeyError for an unknown name, ``FaultError`` for its parameters.
+        Raises KeyError for an unknown name, ``FaultError`` for invalid parameters.
         """
         fault = self.known[name]
         parameters = fault.check(given)
@@ -216,13 +216,13 @@ class Faults:
         self._changed(name, parameters)
 
     def clear(self, name: str | None = None) -> None:
-        """Turn a fault off, or all of them; one that is not on stays off. May raise KeyError."""
+        """Turn one fault off, by default all; raises KeyError for an unknown name."""
         for each in list(self.known) if name is None else [self.known[name].name]:
             self.on.pop(each, None)
             self._changed(each, None)
 
     def get(self, name: Name) -> Mapping[str, float] | None:
-        """The parameters of a fault that is on and hits this time; the same object while it is."""
+        """Return the parameters if a fault is on and affects this request; one object while on."""
         on = self.on.get(name)
         if on is None:
             return None
@@ -233,7 +233,7 @@ class Faults:
         return on.parameters if self._rng.random() < share else None
 
     def active(self) -> dict[str, dict[str, float]]:
-        """The parameters of those that are on; ``duration`` is the seconds that are left."""
+        """Return the parameters of the faults that are on; ``duration`` has the seconds left."""
         now = self._clock()
         return {
             name: {**on.parameters, "duration": on.until - now}
@@ -242,7 +242,7 @@ class Faults:
         }
 
     def states(self) -> dict[str, bool]:
-        """Whether each fault that ever was on is on now. From any thread."""
+        """Return whether each fault that was ever on is on now. Any thread may call this."""
         now = self._clock()
         return {
             name: (on := self.on.get(name)) is not None and on.until > now

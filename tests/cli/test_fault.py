@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,8 +40,15 @@ def test_every_fault_is_listed_with_its_parameters(service: Service) -> None:
 
 def test_a_fault_is_set_listed_and_cleared(service: Service) -> None:
     setting = ("latency", "--share", "0.5", "--seconds", "2", "--duration", "100")
-    assert fault_at(service, "set", *setting) == ("", "")
-    assert fault_at(service, "set", "value-shift", "--by", "-3") == ("", "")
+    out, complaint = fault_at(service, "set", *setting)
+    assert not complaint
+    url = service.management
+    assert re.fullmatch(
+        rf"latency is on at {url} until \d\d:\d\d:\d\d UTC \(100 s\); to end it now: "
+        rf"randsvc fault clear latency --management {url}\n",
+        out,
+    )
+    assert not fault_at(service, "set", "value-shift", "--by", "-3")[1]
     (latency,) = (line for line in fault_at(service, "list")[0].splitlines() if "latency" in line)
     name, state, left, *parameters = latency.split()
     assert (name, state, parameters) == ("latency", "on,", ["s", "left", "share=0.5", "seconds=2"])
@@ -70,20 +78,26 @@ def test_a_fault_is_a_metric_while_it_is_on_and_after(service: Service) -> None:
     ("arguments", "said"),
     [
         (["set", "erors"], "fault 'erors' does not exist, expected one of errors"),
-        (["set", "auth-down"], "fault 'auth-down' belongs to the other service"),
+        (["set", "auth-down"], "fault 'auth-down' belongs to the other service, "),
         (["set", "errors"], "errors: share is missing, expected a number from 0 to 1"),
         (["set", "errors", "--share", "2"], "errors: share=2.0, expected a number from 0 to 1"),
         (["set", "errors", "--by", "2"], "errors: no parameter 'by', expected share, duration"),
         (["clear", "erors"], "fault 'erors' does not exist"),
     ],
 )
-def test_what_the_service_refuses_is_said_in_one_line(
+def test_a_refusal_of_the_service_is_one_line(
     service: Service, arguments: list[str], said: str
 ) -> None:
     out, complaint = fault_at(service, *arguments)
     assert out == ""
     assert complaint.startswith(f"randsvc: {said}")
     assert complaint.count("\n") == 1
+
+
+def test_a_fault_of_the_other_service_is_refused_with_the_option_to_add(service: Service) -> None:
+    for command in ("set", "clear"):
+        _, complaint = fault_at(service, command, "auth-down")
+        assert complaint.endswith("; use --management http://127.0.0.1:9465\n")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +117,7 @@ def test_the_token_is_taken_from_its_variable() -> None:
     with running_service("--management-host", "0.0.0.0", "--management-token", "secret") as service:
         setting = ("set", "model-down", "--management", service.management)
         assert "expected the management token" in fault(*setting)[1]
-        assert fault(*setting, RANDSVC_MANAGEMENT_TOKEN="secret") == ("", "")  # noqa: S106
+        assert not fault(*setting, RANDSVC_MANAGEMENT_TOKEN="secret")[1]  # noqa: S106
 
 
 def test_the_help_names_every_fault() -> None:
@@ -114,7 +128,7 @@ def test_the_help_names_every_fault() -> None:
 
 def test_a_crash_is_answered_and_ends_the_process() -> None:
     with running_service() as service:
-        assert fault_at(service, "set", "crash") == ("", "")
+        assert fault_at(service, "set", "crash") == (f"crash: done at {service.management}\n", "")
         assert service.process.wait(10) == 1
 
 
