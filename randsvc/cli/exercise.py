@@ -1,7 +1,4 @@
-"""``randsvc exercise``: list, show, run and check the exercises of the course.
-
-What grades them is beside the package, in a clone: it runs Prometheus and the rest of the chain.
-"""
+"""``randsvc exercise``: list, show, run and check the exercises of the course, in a clone."""
 
 import signal
 from functools import partial
@@ -22,10 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ("exercise_app",)
 
-Number = Annotated[int, Parameter(help="Which exercise, by its number.")]
+Number = Annotated[int, Parameter(help="Number of the exercise.")]
 exercise_app = App(
     name="exercise",
-    help="The exercises of the course, which course/ is the text of.",
+    help="Show, run and check the exercises of the course in course/.",
     help_format="plaintext",
     config=(),
 )
@@ -33,7 +30,7 @@ exercise_app = App(
 
 @exercise_app.command(name="list")
 def list_() -> None:
-    """List the exercises, and where each begins."""
+    """List the exercises and their folders."""
     console = Console(highlight=False, soft_wrap=True)
     for number, exercise in _exercises().items():
         console.print(f"{number}  {exercise.title:<50}  {_shown(exercise.starter)}", markup=False)
@@ -41,7 +38,7 @@ def list_() -> None:
 
 @exercise_app.command
 def show(number: Number) -> None:
-    """Tell what is to be done in an exercise."""
+    """Show the task of an exercise."""
     text = (_exercise(number).starter / "README.md").read_text(encoding="utf-8")
     Console(highlight=False).print(Markdown(text))
 
@@ -51,17 +48,17 @@ def check(
     number: Number,
     *,
     work: Annotated[
-        Path | None, Parameter(help="Folder of your work; that of the exercise where not given.")
+        Path | None, Parameter(help="Folder of your work; default: the folder of the exercise.")
     ] = None,
 ) -> None:
-    """Run your work, and say what it does already and what is missing; exit code 1 where any is."""
+    """Run your work, and report what works and what is missing; exit code 1 if anything is."""
     exercise = _exercise(number)
     folder = work or exercise.starter
     if not folder.is_dir():
         raise ConfigurationError(f"--work {folder}: expected a folder such as {exercise.starter}")
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{number}. {exercise.title}: {_shown(folder)}", markup=False)
-    with console.status("your work is being run"):
+    with console.status("running your work"):
         try:
             grade = exercise.grade(folder.resolve())
         except (BuildError, StackError) as error:
@@ -79,15 +76,17 @@ def check(
 def run_(
     number: Number,
     *,
-    seed: Annotated[int, Parameter(help="What is hidden, and what breaks, follows from it.")] = 1,
+    seed: Annotated[
+        int, Parameter(help="Seed of the hidden distributions or of the incident.")
+    ] = 1,
 ) -> None:
-    """Run what an exercise is about, until Ctrl-C."""
+    """Run the system of an exercise until Ctrl-C."""
     exercise = _exercise(number)
     if exercise.play is None:
         playable = [str(n) for n, each in _exercises().items() if each.play]
         raise ConfigurationError(
-            f"exercise {number} has nothing to run but your work, which `check {number}` runs; "
-            f"expected one of {', '.join(playable)}"
+            f"exercise {number} has no system to run; expected one of {', '.join(playable)}. "
+            f"`randsvc exercise check {number}` runs your work"
         )
     console = Console(highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -110,21 +109,21 @@ def _exercise(number: int) -> "Exercise[Any, Any, Any]":
 def _exercises() -> "dict[int, Exercise[Any, Any, Any]]":
     if not (ROOT / "course").is_dir():
         raise ConfigurationError(
-            f"exercises cannot be graded here: {ROOT} is not a clone of the project, which "
-            "contains the course; run the command in a clone"
+            f"exercises need a clone of the project, and {ROOT} is not one: run the command in a "
+            "clone"
         )
     try:
         from randsvc.course import EXERCISES
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         raise ConfigurationError(
-            f"exercises cannot be graded here: the package {package} is not "
-            "installed; `make tools` installs it in a clone of the project"
+            f"exercises need the package {package}, which is not installed: run `make tools` in "
+            "the clone"
         ) from error
     return EXERCISES
 
 
 def _shown(path: Path) -> Path:
-    """The path as one would type it here."""
+    """Return the path relative to the current folder if possible."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,4 +1,4 @@
-"""Exercise 2: configure Prometheus. It runs as configured, and promtool tries what the rules do."""
+"""Exercise 2: configure Prometheus. The configuration runs, and promtool tests the rules."""
 
 import json
 import re
@@ -13,9 +13,16 @@ from typing import Any
 import yaml
 
 from randsvc.course.exercise import Exercise, WorkError
-from randsvc.course.promql import Node, averages, misused, parsed, types, unknown
-from randsvc.course.stories import Asked, Told, evaluate
-from randsvc.course.watched import PULLED, prometheus
+from randsvc.course.promql import (
+    Node,
+    find_misuse,
+    is_average,
+    list_unknown_metrics,
+    parse_query,
+    query_types,
+)
+from randsvc.course.rule_cases import Queries, Results, evaluate
+from randsvc.course.small_stack import PULLED, make_prometheus
 from randsvc.stack.addresses import find_free_addresses
 from randsvc.stack.programs import Program, make_randsvc
 from randsvc.stack.promtool import run_promtool
@@ -31,15 +38,15 @@ RECORDS = (TRAFFIC, LATENCY, SATURATION)
 ALERT = "TooManyErrors"
 
 INTERVAL = "500ms"
-WITHIN = 8.0
-"""Seconds until everything that is going to be recorded is, at two scrapes a second."""
+RECORD_WITHIN = 8.0
+"""Seconds until every rule with data has recorded it, at two scrapes a second."""
 FIRING = f'count(ALERTS{{alertname="{ALERT}",alertstate="firing"}})'
-TOO_EARLY, LATE, OVER = ("firing at 6m30s", "firing at 8m15s", "firing at 14m")
-ASKED: Asked = {
+BEFORE_WAIT, AFTER_WAIT, AFTER_ERRORS = ("firing at 6m30s", "firing at 8m15s", "firing at 14m")
+QUERIES: Queries = {
     **{record: (record, "10m") for record in RECORDS},
-    TOO_EARLY: (FIRING, "6m30s"),
-    LATE: (FIRING, "8m15s"),
-    OVER: (FIRING, "14m"),
+    BEFORE_WAIT: (FIRING, "6m30s"),
+    AFTER_WAIT: (FIRING, "8m15s"),
+    AFTER_ERRORS: (FIRING, "14m"),
 }
 
 
@@ -52,20 +59,20 @@ class _Work:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What came of it: in a Prometheus that reads a service, and in promtool by story."""
+class _Observations:
+    """The results: in a Prometheus that scrapes a service, and in promtool by case."""
 
     work: _Work
     targets: Sequence[Mapping[str, Any]]
     recorded: Mapping[str, bool]
     trees: Mapping[str, Node]
     types: Mapping[str, str]
-    told: Told
+    results: Results
     labels: Mapping[str, frozenset[str]]
-    """Of each record, the labels that its series have."""
+    """By record, the labels of its series."""
 
     def rule(self, kind: str, name: str) -> Mapping[str, Any] | None:
-        """The rule of a name; ``kind`` is record or alert."""
+        """Return the rule with a name; ``kind`` is record or alert."""
         return next((rule for rule in self.work.rules if rule.get(kind) == name), None)
 
 
@@ -89,9 +96,9 @@ def _read(folder: Path) -> _Work:
 
 @contextmanager
 def _system(work: _Work) -> Iterator[Stack]:
-    """Run the service with users, as `make run` does, on ports of its own."""
+    """Run the service with users, as `make run` does, on free ports."""
     book = find_free_addresses()
-    # Some are slow, so that an average is no quantile.
+    # A few are slow, so that the average differs from the quantile.
     env = {
         **PULLED,
         "RANDSVC_USERS": "20",
@@ -104,12 +111,14 @@ def _system(work: _Work) -> Iterator[Stack]:
         yield stack
 
 
-def _observe(work: _Work, system: Stack) -> _Seen:
+def _observe(work: _Work, system: Stack) -> _Observations:
     expressions = {str(rule["expr"]) for rule in work.rules}
     with tempfile.TemporaryDirectory() as folder:
         book = {**find_free_addresses(), "randsvc:9464": system.book["randsvc:9464"]}
-        with run_programs([_prometheus(work, book, Path(folder))], book, Path(folder)) as stack:
-            trees = {expr: parsed(stack, expr) for expr in expressions}
+        with run_programs(
+            [_make_prometheus(work, book, Path(folder))], book, Path(folder)
+        ) as stack:
+            trees = {expr: parse_query(stack, expr) for expr in expressions}
             there = {rule.get("record") for rule in work.rules}
             asked = [record for record in RECORDS if record in there]
 
@@ -118,23 +127,23 @@ def _observe(work: _Work, system: Stack) -> _Seen:
                 scraped = bool(found) and all(target["health"] != "unknown" for target in found)
                 return scraped and all(stack.query(record) for record in asked)
 
-            # The checks say what is missing.
+            # The checks report missing data.
             with suppress(TimeoutError):
-                wait_until(all_known, within=WITHIN, every=0.25)
+                wait_until(all_known, within=RECORD_WITHIN, every=0.25)
             targets = _targets(stack)
             found = {record: stack.query(record) for record in RECORDS}
             labels = {
                 record: frozenset(label for s in series for label in s["metric"]) - {"__name__"}
                 for record, series in found.items()
             }
-            known = types(stack)
-    return _Seen(
+            known = query_types(stack)
+    return _Observations(
         work=work,
         targets=targets,
         recorded={record: bool(series) for record, series in found.items()},
         trees=trees,
         types=known,
-        told=evaluate(work.rule_files, ASKED),
+        results=evaluate(work.rule_files, QUERIES),
         labels=labels,
     )
 
@@ -145,8 +154,8 @@ def _targets(stack: Stack) -> list[dict[str, Any]]:
     return found
 
 
-def _prometheus(work: _Work, book: Mapping[str, str], folder: Path) -> Program:
-    """The learner's configuration, with the service's port here, and faster."""
+def _make_prometheus(work: _Work, book: Mapping[str, str], folder: Path) -> Program:
+    """Run the learner's configuration on the port of the service, with short intervals."""
     config = json.loads(
         re.sub(
             r"\b(localhost|127\.0\.0\.1|randsvc):9464\b",
@@ -159,163 +168,166 @@ def _prometheus(work: _Work, book: Mapping[str, str], folder: Path) -> Program:
     config["global"] = {**(config.get("global") or {}), **faster, "evaluation_interval": INTERVAL}
     for job in config.get("scrape_configs") or ():
         job.update({key: value for key, value in faster.items() if key in job})
-    return prometheus(config, book, folder)
+    return make_prometheus(config, book, folder)
 
 
-def _scraped(seen: _Seen) -> str | None:
-    """The job randsvc reads the service."""
-    jobs = [job["job_name"] for job in seen.work.config.get("scrape_configs") or ()]
+def _scraped(observed: _Observations) -> str | None:
+    """The job randsvc scrapes the service."""
+    jobs = [job["job_name"] for job in observed.work.config.get("scrape_configs") or ()]
     if JOB not in jobs:
-        there = f"there is {', '.join(jobs)}" if jobs else "scrape_configs is empty"
+        there = f"its jobs are {', '.join(jobs)}" if jobs else "scrape_configs is empty"
         return f"prometheus.yml has no job {JOB}: {there}"
-    targets = [target for target in seen.targets if target["labels"]["job"] == JOB]
+    targets = [target for target in observed.targets if target["labels"]["job"] == JOB]
     if not targets:
-        return f"the job {JOB} has no target: static_configs lists where the service listens"
+        return f"the job {JOB} has no target: add the address of the service to static_configs"
     for target in targets:
         if target["health"] != "up":
             return (
                 f"the target {target['scrapeUrl']} is {target['health']}"
-                f" ({target['lastError'] or 'not read yet'}): /metrics is at the management port, "
-                "localhost:9464"
+                f" ({target['lastError'] or 'not scraped yet'}): /metrics is at the management "
+                "port, localhost:9464"
             )
     return None
 
 
-def _loaded(seen: _Seen) -> str | None:
-    """Prometheus reads the rules."""
-    if not seen.work.rule_files:
-        return "rule_files in prometheus.yml names no file that there is"
-    if not seen.work.rules:
-        return "there is no rule yet: job:requests:rate1m is the sum by (job) of a rate"
+def _loaded(observed: _Observations) -> str | None:
+    """Prometheus loads the rules."""
+    if not observed.work.rule_files:
+        return "rule_files in prometheus.yml matches no file"
+    if not observed.work.rules:
+        return "there are no rules: begin with job:requests:rate1m, a sum by (job) of a rate"
     return None
 
 
-def _uses(seen: _Seen) -> str | None:
-    """Functions are used on the types of metrics that they are for."""
-    for rule in seen.work.rules:
+def _uses(observed: _Observations) -> str | None:
+    """Functions are used on the right types of metrics."""
+    for rule in observed.work.rules:
         expr = str(rule["expr"])
-        if hint := misused(expr, seen.trees[expr], seen.types):
+        if hint := find_misuse(expr, observed.trees[expr], observed.types):
             return f"{rule.get('record') or rule.get('alert')}: {hint}"
     return None
 
 
-def _is_recorded(record: str) -> Callable[[_Seen], str | None]:
-    def check(seen: _Seen) -> str | None:
-        rule = seen.rule("record", record)
+def _is_recorded(record: str) -> Callable[[_Observations], str | None]:
+    def check(observed: _Observations) -> str | None:
+        rule = observed.rule("record", record)
         if rule is None:
-            return f"there is no rule with record: {record}"
-        if not seen.recorded[record]:
-            missing = unknown(seen.trees[str(rule["expr"])], seen.types)
+            return f"there is no rule with `record: {record}`"
+        if not observed.recorded[record]:
+            missing = list_unknown_metrics(observed.trees[str(rule["expr"])], observed.types)
             why = (
-                f"the service has no {missing[0]}"
+                f"the service has no metric {missing[0]}"
                 if missing
-                else "are the labels that it selects, groups or matches by those of the service?"
+                else "check that the service has the labels in its selectors, by () and on ()"
             )
             return f"{record} has no data from the service: {why}"
-        if seen.labels[record] != {"job"}:
-            there = ", ".join(sorted(seen.labels[record])) or "none"
+        if observed.labels[record] != {"job"}:
+            there = ", ".join(sorted(observed.labels[record])) or "none"
             return (
-                f"{record} has the labels {there}, and should be one series for the job, however "
-                "many instances there are: sum by (job)"
+                f"{record} has the labels {there}; expected only job, as one series for all "
+                "instances of the job: sum by (job)"
             )
         return None
 
-    check.__doc__ = f"{record} is recorded, one series for the job."
+    check.__doc__ = f"{record} is recorded, as one series for the job."
     return check
 
 
-def _traffic(seen: _Seen) -> str | None:
-    """Traffic is the requests each second, all of them."""
-    for story, expected in (("healthy", 11.0), ("broken", 14.0)):
-        (found, *_) = seen.told[story][TRAFFIC] or (0.0,)
+def _traffic(observed: _Observations) -> str | None:
+    """Traffic is the rate of all requests, per second."""
+    for case, expected in (("healthy", 11.0), ("broken", 14.0)):
+        (found, *_) = observed.results[case][TRAFFIC] or (0.0,)
         if abs(found - expected) > 0.05 * expected:
-            said = f"{TRAFFIC} is {found:g} where {expected:g} requests come each second"
+            said = f"{TRAFFIC} is {found:g}, expected {expected:g} requests/s"
             if abs(found - 60 * expected) < 3 * expected:
-                return f"{said}: increase() is of the whole minute, rate() of a second of it"
+                return f"{said}: increase() counts over the whole minute, rate() per second"
             if found > 60 * expected:
-                return f"{said}: a counter says how many there ever were; rate() of it is wanted"
-            return f"{said}, 404 and 500 included, in two instances"
+                return f"{said}: a counter has the total since the start; use rate()"
+            return f"{said}: sum all statuses, including 404 and 500, over both instances"
     return None
 
 
-def _quantile(seen: _Seen) -> str | None:
-    """Latency is a quantile."""
-    rule = seen.rule("record", LATENCY)
+def _quantile(observed: _Observations) -> str | None:
+    """Latency is a quantile, not an average."""
+    rule = observed.rule("record", LATENCY)
     assert rule  # noqa: S101 - checked before
-    if averages(seen.trees[str(rule["expr"])]):
+    if is_average(observed.trees[str(rule["expr"])]):
         return (
-            f"{LATENCY} is an average, which 97 fast requests make look well whatever happens to "
-            "the other 3: histogram_quantile(0.99, ...) of the buckets"
+            f"{LATENCY} is an average, in which 97 fast requests hide 3 slow ones: use "
+            "histogram_quantile(0.99, ...) of the buckets"
         )
-    for story, low, high, what in (
-        ("healthy", 0.0, 0.1, "all take 0.05 s"),
-        ("slow", 0.75, 1.0, "5% take 0.9 s"),
+    for case, low, high, what in (
+        ("healthy", 0.0, 0.1, "all requests take 0.05 s"),
+        ("slow", 0.75, 1.0, "5% of the requests take 0.9 s"),
     ):
-        (found, *_) = seen.told[story][LATENCY] or (float("nan"),)
+        (found, *_) = observed.results[case][LATENCY] or (float("nan"),)
         if not low <= found <= high:
             return (
-                f"{LATENCY} is {found:g} where {what}: histogram_quantile(0.99, sum by (job, le) "
-                "(rate(..._bucket[1m])))"
+                f"{LATENCY} is {found:g} when {what}: use histogram_quantile(0.99, sum by (job, "
+                "le) (rate(..._bucket[1m])))"
             )
     return None
 
 
-def _saturation(seen: _Seen) -> str | None:
-    """Saturation is a share of the limit."""
-    for story, expected in (("healthy", 0.03), ("full", 0.9)):
-        (found, *_) = seen.told[story][SATURATION] or (float("nan"),)
+def _saturation(observed: _Observations) -> str | None:
+    """Saturation is a share of the concurrency limit."""
+    for case, expected in (("healthy", 0.03), ("full", 0.9)):
+        (found, *_) = observed.results[case][SATURATION] or (float("nan"),)
         if not abs(found - expected) < 0.001:
             return (
-                f"{SATURATION} is {found:g} where {expected * 100:g} of 100 are in a handler in "
-                f"each of two instances: expected {expected:g}"
+                f"{SATURATION} is {found:g}, expected {expected:g}: each of two instances has "
+                f"{expected * 100:g} requests in progress, and a limit of 100"
             )
     return None
 
 
-def _alert(seen: _Seen) -> str | None:
-    """TooManyErrors is there, with its level and a summary that says the number."""
-    rule = seen.rule("alert", ALERT)
+def _alert(observed: _Observations) -> str | None:
+    """TooManyErrors exists, with its level and a summary that contains the share."""
+    rule = observed.rule("alert", ALERT)
     if rule is None:
-        return f"there is no rule with alert: {ALERT}"
+        return f"there is no rule with `alert: {ALERT}`"
     if (rule.get("labels") or {}).get("level") != "major":
-        return f"{ALERT} has no label level: major; by it Alertmanager knows whom to tell"
+        return f"{ALERT} has no label `level: major`, by which Alertmanager chooses the receiver"
     if "$value" not in str((rule.get("annotations") or {}).get("summary")):
         return (
-            f"the summary of {ALERT} says no number: "
+            f"the summary of {ALERT} does not contain the share: "
             '"{{ $value | humanizePercentage }} of the requests fail"'
         )
     return None
 
 
-def _quiet(seen: _Seen) -> str | None:
-    """TooManyErrors does not fire while all is well."""
-    if seen.told["healthy"][OVER]:
-        return f"{ALERT} fires when healthy: nothing failed but a few 404, which are the client's"
-    for story in ("slow", "full"):
-        if seen.told[story][OVER]:
-            return f"{ALERT} fires when the service is {story} and nothing fails"
-    if seen.told["busy"][OVER]:
+def _quiet(observed: _Observations) -> str | None:
+    """TooManyErrors does not fire while the service is healthy."""
+    if observed.results["healthy"][AFTER_ERRORS]:
         return (
-            f"{ALERT} fires on a busy day, when 2% of the requests fail: the share of them counts, "
-            "not how many they are"
+            f"{ALERT} fires for a healthy service, which has only a few 404: these are client "
+            "errors"
+        )
+    for case in ("slow", "full"):
+        if observed.results[case][AFTER_ERRORS]:
+            return f"{ALERT} fires when the service is {case} and no request fails"
+    if observed.results["busy"][AFTER_ERRORS]:
+        return (
+            f"{ALERT} fires when 2% of many requests fail: compare the share of the requests, not "
+            "their number"
         )
     return None
 
 
-def _fires(seen: _Seen) -> str | None:
-    """TooManyErrors fires after 2 minutes of too many errors, and no sooner."""
-    told = seen.told["broken"]
-    if told[TOO_EARLY]:
-        return f"{ALERT} fires after 90 s: `for: 2m` keeps a short burst from waking anybody"
-    if not told[LATE]:
-        wait = str((seen.rule("alert", ALERT) or {}).get("for", "0s"))
+def _fires(observed: _Observations) -> str | None:
+    """TooManyErrors fires after 2 minutes of too many errors, and not before."""
+    results = observed.results["broken"]
+    if results[BEFORE_WAIT]:
+        return f"{ALERT} fires after 90 s: with `for: 2m` a short burst wakes nobody"
+    if not results[AFTER_WAIT]:
+        wait = str((observed.rule("alert", ALERT) or {}).get("for", "0s"))
         return (
-            f"21% of the requests have failed for 3m15s, and {ALERT} does not fire; its `for` is "
-            f"{wait}, expected 2m, of a share over [1m] above 0.05. Are its labels those of "
-            "/metrics?"
+            f"{ALERT} does not fire after 3m15s with 21% of the requests failing. Its `for` is "
+            f"{wait}; expected 2m, of a share over [1m] above 0.05. Compare its labels with "
+            "those of /metrics"
         )
-    if told[OVER]:
-        return f"{ALERT} still fires 4 minutes after the last error: look at the last minute only"
+    if results[AFTER_ERRORS]:
+        return f"{ALERT} still fires 4 minutes after the last error: use a window of 1 minute"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Exercise 3: build a dashboard. Its queries are asked of a system that is healthy, then broken."""
+"""Exercise 3: build a dashboard. Its queries run on a healthy service, then on a broken one."""
 
 import json
 import time
@@ -10,8 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from randsvc.course.exercise import Exercise, WorkError
-from randsvc.course.promql import Node, averages, misused, parsed, types, values
-from randsvc.course.watched import PULLED, set_fault, watched
+from randsvc.course.promql import (
+    Node,
+    find_misuse,
+    is_average,
+    parse_query,
+    query_types,
+    query_values,
+)
+from randsvc.course.small_stack import PULLED, run_small_stack, set_fault
 from randsvc.stack.programs import make_randsvc
 from randsvc.stack.supervisor import Stack
 from randsvc.telemetry.catalogue import ACTIVE_REQUESTS, CONCURRENCY_LIMIT, REQUEST_DURATION
@@ -19,11 +26,11 @@ from randsvc.telemetry.catalogue import ACTIVE_REQUESTS, CONCURRENCY_LIMIT, REQU
 __all__ = ("DASHBOARD",)
 
 WINDOW = 10
-"""Seconds that $__rate_interval is."""
+"""Seconds that replace $__rate_interval."""
 SETTLED = 14
-"""Seconds until a window holds nothing of before."""
-LOOSE = 0.1
-"""How far a value may be from the one expected, as a share of it."""
+"""Seconds until a window has only new samples."""
+TOLERANCE = 0.1
+"""Relative error that a value may have."""
 
 _COUNT = f"{REQUEST_DURATION.prometheus_name}_count"
 _BUCKET = f"{REQUEST_DURATION.prometheus_name}_bucket"
@@ -36,7 +43,7 @@ _LIMIT = f'sum ({CONCURRENCY_LIMIT.prometheus_name}{{job="randsvc"}})'
 
 @dataclass(frozen=True)
 class _Signal:
-    """A panel: its unit, and what it has to show."""
+    """A panel: its unit, and a query for its expected value."""
 
     unit: str
     expected: str
@@ -58,19 +65,19 @@ class _Panel:
 
 
 Work = Mapping[str, _Panel]
-"""The panels by their titles."""
+"""The panels by title."""
 
 
 @dataclass(frozen=True)
 class _System:
     stack: Stack
     at: Mapping[str, float]
-    """When it was healthy, and when broken, in Unix seconds."""
+    """The Unix times at which it was healthy and broken."""
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What the queries of each panel gave, in their order, at both moments."""
+class _Observations:
+    """The results of the queries of each panel, in order, at both moments."""
 
     panels: Work
     trees: Mapping[str, Node]
@@ -86,9 +93,9 @@ def _read(folder: Path) -> Work:
     try:
         board = json.loads(path.read_text())
     except ValueError as error:
-        raise WorkError(f"{path.name} is no JSON: {error}") from error
+        raise WorkError(f"{path.name} is not JSON: {error}") from error
     if isinstance(board, dict):
-        board = board.get("dashboard", board)  # as the HTTP API of Grafana has it
+        board = board.get("dashboard", board)  # the format of Grafana's HTTP API
     if not isinstance(board, dict) or not isinstance(board.get("panels"), list):
         raise WorkError(f"{path.name} has no list of panels: export the dashboard as JSON")
     return {str(panel.get("title")): _panel(panel) for panel in _panels(board["panels"])}
@@ -97,7 +104,7 @@ def _read(folder: Path) -> Work:
 def _panels(panels: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for panel in panels:
         yield panel
-        yield from _panels(panel.get("panels") or ())  # a row that is closed holds its own
+        yield from _panels(panel.get("panels") or ())  # a collapsed row contains its panels
 
 
 def _panel(panel: Mapping[str, Any]) -> _Panel:
@@ -108,35 +115,37 @@ def _panel(panel: Mapping[str, Any]) -> _Panel:
 
 @contextmanager
 def _system(work: Work) -> Iterator[_System]:
-    """Run a service with users, healthy for a while, then broken."""
+    """Run a service with users, healthy at first, then broken."""
     env = {
         **PULLED,
         "RANDSVC_USERS": "30",
         "RANDSVC_MAX_CONCURRENCY": "40",
-        # Of lasting tails a mean knows nothing.
+        # A few are slow, so that the average differs from the quantile.
         "RANDSVC_DELAY": "mixture(0.97*constant(value=0.01), 0.03*constant(value=0.4))",
     }
-    with watched(partial(make_randsvc, env=env)) as stack:
+    with run_small_stack(partial(make_randsvc, env=env)) as stack:
         time.sleep(SETTLED)
         healthy = time.time()
-        # A third fails, a quarter takes two seconds, and these fill a third of the handlers.
+        # A third of the requests fails; a quarter takes 2 s and fills a third of the limit.
         set_fault(stack, "randsvc:9464", "errors", share=0.3)
         set_fault(stack, "randsvc:9464", "latency", share=0.25, seconds=2)
         time.sleep(SETTLED)
         yield _System(stack, {"healthy": healthy, "broken": time.time()})
 
 
-def _observe(work: Work, system: _System) -> _Seen:
+def _observe(work: Work, system: _System) -> _Observations:
     queries = {
-        title: [_filled(query) for query in work[title].queries]
+        title: [_replace_variables(query) for query in work[title].queries]
         for title in SIGNALS
         if title in work
     }
-    ask = partial(values, system.stack)
-    return _Seen(
+    ask = partial(query_values, system.stack)
+    return _Observations(
         panels=work,
-        trees={query: parsed(system.stack, query) for each in queries.values() for query in each},
-        types=types(system.stack),
+        trees={
+            query: parse_query(system.stack, query) for each in queries.values() for query in each
+        },
+        types=query_types(system.stack),
         shown={
             (title, moment): [ask(query, system.at[moment]) for query in each]
             for title, each in queries.items()
@@ -150,8 +159,8 @@ def _observe(work: Work, system: _System) -> _Seen:
     )
 
 
-def _filled(query: str) -> str:
-    """The query as Grafana asks it."""
+def _replace_variables(query: str) -> str:
+    """Replace the variables, as Grafana does."""
     for variable in ("$__rate_interval", "${__rate_interval}", "$__interval", "${__interval}"):
         query = query.replace(variable, f"{WINDOW}s")
     for variable in ("$job", "${job}"):
@@ -159,105 +168,108 @@ def _filled(query: str) -> str:
     return query
 
 
-def _is_there(title: str) -> Callable[[_Seen], str | None]:
-    def check(seen: _Seen) -> str | None:
-        panel = seen.panels.get(title)
+def _has_query(title: str) -> Callable[[_Observations], str | None]:
+    def check(observed: _Observations) -> str | None:
+        panel = observed.panels.get(title)
         if panel is None:
-            there = ", ".join(seen.panels) or "none"
-            return f"there is no panel {title}; there is {there}"
+            there = ", ".join(observed.panels) or "none"
+            return f"there is no panel {title}; the panels are {there}"
         if not panel.queries:
-            return f"the panel {title} has no query: its first target's expr is one of PromQL"
+            return f"the panel {title} has no query: write PromQL into expr of its first target"
         for query in panel.queries:
-            filled = _filled(query)
-            if hint := misused(filled, seen.trees[filled], seen.types):
+            filled = _replace_variables(query)
+            if hint := find_misuse(filled, observed.trees[filled], observed.types):
                 return f"{title}: {hint}"
-            if title == "Latency" and averages(seen.trees[filled]):
+            if title == "Latency" and is_average(observed.trees[filled]):
                 return (
-                    "Latency is an average, which many fast requests make look well whatever "
-                    "happens to the others: histogram_quantile(0.99, ...) of the buckets"
+                    "Latency is an average, in which many fast requests hide the slow ones: use "
+                    "histogram_quantile(0.99, ...) of the buckets"
                 )
-            if _fixed(seen.trees[filled]):
+            if _has_fixed_window(observed.trees[filled]):
                 return (
-                    f"{title} has a window of its own: [$__rate_interval] follows the zoom, and "
-                    "always holds some scrapes"
+                    f"{title} has a fixed window: use [$__rate_interval], which follows the zoom "
+                    "and always contains several scrapes"
                 )
         return None
 
-    check.__doc__ = f"{title} has a query that fits the metric."
+    check.__doc__ = f"{title} has a query with functions for its type of metric."
     return check
 
 
-def _fixed(tree: Any) -> bool:
-    """Whether a range is not that of the variable."""
+def _has_fixed_window(tree: Any) -> bool:
+    """Whether a range differs from $__rate_interval."""
     if isinstance(tree, Mapping):
         selector = tree.get("type") == "matrixSelector"
         other = selector and tree["range"] != WINDOW * 1000
-        return other or any(_fixed(value) for value in tree.values())
-    return isinstance(tree, list) and any(_fixed(value) for value in tree)
+        return other or any(_has_fixed_window(value) for value in tree.values())
+    return isinstance(tree, list) and any(_has_fixed_window(value) for value in tree)
 
 
-def _shows(title: str) -> Callable[[_Seen], str | None]:
-    def check(seen: _Seen) -> str | None:
+def _shows(title: str) -> Callable[[_Observations], str | None]:
+    def check(observed: _Observations) -> str | None:
         for moment in MOMENTS:
-            shown, expected = seen.shown[title, moment], seen.expected[title, moment]
+            shown, expected = observed.shown[title, moment], observed.expected[title, moment]
             if title == "Traffic":
-                # Routes or statuses one above the other are traffic too.
+                # A stack of routes or statuses is traffic too.
                 found = [sum(each) for each in shown if each]
             else:
                 found = [value for each in shown for value in each]
             if not found:
-                return _nothing(title, moment)
-            if not any(_near(value, expected) for value in found):
-                return _differs(title, moment, found, expected)
+                return _explain_no_data(title, moment)
+            if not any(_is_near(value, expected) for value in found):
+                return _explain_difference(title, moment, found, expected)
         return None
 
-    check.__doc__ = f"{title} tells the healthy service from the broken one."
+    check.__doc__ = f"{title} shows the right values for a healthy and for a broken service."
     return check
 
 
-def _near(value: float, expected: float) -> bool:
-    return abs(value - expected) <= LOOSE * abs(expected) + 1e-9
+def _is_near(value: float, expected: float) -> bool:
+    return abs(value - expected) <= TOLERANCE * abs(expected) + 1e-9
 
 
-def _nothing(title: str, moment: str) -> str:
+def _explain_no_data(title: str, moment: str) -> str:
     if title == "Errors" and moment == "healthy":
         return (
-            "Errors shows no data while the service is healthy, as a series of errors exists only "
-            "once one has happened: (... or vector(0)) makes that a 0, and a misspelt query no calm"
+            "Errors shows no data while the service is healthy: a series of errors exists only "
+            "after the first error. (... or vector(0)) shows 0 instead"
         )
-    return f"{title} shows no data while the service is {moment}: are metric and labels its own?"
+    return (
+        f"{title} shows no data while the service is {moment}: compare the names of metric and "
+        "labels with /metrics"
+    )
 
 
-def _differs(title: str, moment: str, found: Sequence[float], expected: float) -> str:
+def _explain_difference(title: str, moment: str, found: Sequence[float], expected: float) -> str:
     numbers = ", ".join(f"{value:.3g}" for value in found[:5])
     said = f"{title} shows {numbers} while the service is {moment}, expected {expected:.3g}"
-    if any(_near(value, 1000 * expected) for value in found):
-        return f"{said}: the metric is in seconds, and the unit s of the panel too"
-    if any(_near(value, 100 * expected) for value in found):
-        return f"{said}: percentunit is a share from 0 to 1, which Grafana shows as percent"
-    if title == "Traffic" and any(_near(value, WINDOW * expected) for value in found):
-        return f"{said}: increase() is of the whole window, rate() of a second of it"
+    if any(_is_near(value, 1000 * expected) for value in found):
+        return f"{said}: both the metric and the unit s of the panel are in seconds"
+    if any(_is_near(value, 100 * expected) for value in found):
+        return f"{said}: percentunit expects a share from 0 to 1, which Grafana shows as percent"
+    if title == "Traffic" and any(_is_near(value, WINDOW * expected) for value in found):
+        return f"{said}: increase() counts over the whole window, rate() per second"
     if title == "Traffic" and any(value > 10 * expected for value in found):
-        return f"{said}: a counter says how many there ever were; rate() of it is wanted"
-    return f"{said}: {WHY[title]}"
+        return f"{said}: a counter has the total since the start; use rate()"
+    return f"{said}: {EXPECTED[title]}"
 
 
-WHY = {
-    "Traffic": "the sum of the rates of all that is answered, whatever its status",
-    "Latency": "the 0.99 quantile of sum by (le) of the rates of the buckets",
-    "Errors": "the rate of what is answered 5xx over the rate of all, summed before dividing",
-    "Saturation": "what is in a handler over the limit",
+EXPECTED = {
+    "Traffic": "use the sum of the rates of all requests, with any status",
+    "Latency": "use the 0.99 quantile of sum by (le) of the rates of the buckets",
+    "Errors": "divide the sum of the rates of 5xx responses by the sum of all rates",
+    "Saturation": "divide the requests in progress by the concurrency limit",
 }
 
 
-def _units(seen: _Seen) -> str | None:
-    """Every panel has its unit."""
+def _units(observed: _Observations) -> str | None:
+    """Every panel has the right unit."""
     for title, signal in SIGNALS.items():
-        unit = seen.panels[title].unit
+        unit = observed.panels[title].unit
         if unit != signal.unit:
             return (
-                f"the unit of {title} is {unit or 'not set'}, expected {signal.unit}: without the "
-                "right one nobody can tell 0.3 s from 0.3 ms"
+                f"the unit of {title} is {unit or 'not set'}, expected {signal.unit}: with the "
+                "right unit a reader can distinguish 0.3 s from 0.3 ms"
             )
     return None
 
@@ -270,7 +282,7 @@ DASHBOARD = Exercise(
     system=_system,
     observe=_observe,
     checks=(
-        *(check(title) for title in SIGNALS for check in (_is_there, _shows)),
+        *(check(title) for title in SIGNALS for check in (_has_query, _shows)),
         _units,
     ),
 )

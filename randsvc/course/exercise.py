@@ -1,4 +1,4 @@
-"""What every exercise is: how a learner's work is run, and what is looked at in it."""
+"""An exercise: how to run a learner's work, and what to check in it."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -21,12 +21,12 @@ Seen = TypeVar("Seen")
 
 
 class WorkError(Exception):
-    """The work cannot be run: what is wrong with it, in one line, and its own last lines."""
+    """The work cannot be run: one line about the reason, and the last lines of its output."""
 
 
 @dataclass(frozen=True)
 class Grade:
-    """What was found: titles of the checks that passed, and the first that did not, with a hint."""
+    """The titles of the passed checks, and the first failed check with a hint."""
 
     passed: tuple[str, ...]
     failed: str = ""
@@ -37,11 +37,11 @@ class Grade:
 class Exercise(Generic[Work, System, Seen]):
     """An exercise, and how it is graded.
 
-    ``read`` makes the work of a folder, ``system`` runs what is needed to try it, and ``observe``
-    tries it there; each may raise ``WorkError``. ``checks`` then give a hint each, or None where
-    there is nothing to say; the first line of their docstrings is what people see. ``play`` runs
-    what the learner looks at, made from a seed, until KeyboardInterrupt; None where that is the
-    learner's own work.
+    ``read`` reads the work in a folder, ``system`` runs the programs that the work needs, and
+    ``observe`` tries the work on them; each may raise ``WorkError``. Each of ``checks`` returns a
+    hint, or None if it passes; the first line of its docstring is its title. ``play`` runs the
+    system that a seed stands for, for the learner to look at, until KeyboardInterrupt; None if the
+    learner runs only their own work.
     """
 
     number: int
@@ -55,58 +55,58 @@ class Exercise(Generic[Work, System, Seen]):
 
     @property
     def starter(self) -> Path:
-        """The folder that the learner works in."""
+        """The folder of the learner's work."""
         return COURSE / "exercises" / self.name
 
     @property
     def solution(self) -> Path:
-        """The folder of one way to do it."""
+        """The folder of one solution."""
         return COURSE / "solutions" / self.name
 
     def grade(self, folder: Path) -> Grade:
-        """Run the work in a folder, and judge it."""
+        """Run the work in a folder, and grade it."""
         try:
             work = self.read(folder)
             with self.system(work) as system:
-                return self._judged(self.observe(work, system))
+                return self._judge(self.observe(work, system))
         except WorkError as error:
-            return _cannot_be_run(error)
+            return _refuse(error)
 
     def grade_on(self, system: System, folder: Path) -> Grade:
-        """The same on a system that runs already, for one work after the other."""
+        """Grade the work in a folder on a running system."""
         try:
-            return self._judged(self.observe(self.read(folder), system))
+            return self._judge(self.observe(self.read(folder), system))
         except WorkError as error:
-            return _cannot_be_run(error)
+            return _refuse(error)
 
-    def _judged(self, seen: Seen) -> Grade:
+    def _judge(self, observed: Seen) -> Grade:
         passed: list[str] = []
         for check in self.checks:
             title = (check.__doc__ or "").partition("\n")[0].removesuffix(".")
-            if hint := check(seen):
+            if hint := check(observed):
                 return Grade(tuple(passed), title, hint)
             passed.append(title)
         return Grade(tuple(passed))
 
 
 def read_answer(folder: Path, fields: Sequence[str]) -> dict[str, Any]:
-    """Give the fields of answer.yaml, all of them filled in; raises ``WorkError``."""
+    """Return the fields of answer.yaml; raises ``WorkError`` if one is missing or empty."""
     path = folder / "answer.yaml"
     if not path.is_file():
         raise WorkError(f"there is no {path}")
     try:
         answer = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
-        raise WorkError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from error
+        raise WorkError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(answer, dict):
-        raise WorkError(f"{path.name}: expected {', '.join(fields)}")
+        raise WorkError(f"{path.name}: expected the fields {', '.join(fields)}")
     for field in fields:
         if answer.get(field) is None:
-            raise WorkError(f"{path.name}: {field} is still to be filled in")
+            raise WorkError(f"{path.name}: {field} is empty")
     if not isinstance(answer["seed"], int):
         raise WorkError(f"{path.name}: seed is {answer['seed']!r}, expected a whole number")
     return answer
 
 
-def _cannot_be_run(error: WorkError) -> Grade:
-    return Grade((), "Your work can be run", str(error))
+def _refuse(error: WorkError) -> Grade:
+    return Grade((), "Your work runs", str(error))

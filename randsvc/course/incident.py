@@ -1,4 +1,4 @@
-"""Exercise 5: diagnose an incident. The answer's query has to tell it from the healthy service."""
+"""Exercise 5: diagnose an incident. The query in the answer must detect it, and nothing else."""
 
 import random
 import time
@@ -11,35 +11,44 @@ from pathlib import Path
 from typing import Any
 
 from randsvc.course.exercise import Exercise, Say, WorkError, read_answer
-from randsvc.course.promql import Node, misused, parsed, selected, types, unknown, values
-from randsvc.course.watched import PULLED, hold, set_fault, watched
+from randsvc.course.promql import (
+    Node,
+    find_misuse,
+    list_metrics,
+    list_unknown_metrics,
+    parse_query,
+    query_types,
+    query_values,
+)
+from randsvc.course.small_stack import PULLED, run_small_stack, set_fault, wait_for_interrupt
+from randsvc.levels import LEVELS
 from randsvc.stack.addresses import WELL_KNOWN_ADDRESSES, AddressBook
 from randsvc.stack.build import find_cache
 from randsvc.stack.programs import make_auth, make_randsvc, make_users
 from randsvc.stack.supervisor import Stack
 
-__all__ = ("INCIDENT", "Fault", "fault_of", "record")
+__all__ = ("INCIDENT", "Fault", "choose_fault", "find_record")
 
 SETTLED = 12
-"""Seconds that the check watches the service healthy, and then broken."""
+"""Seconds that the service runs healthy, and then broken, before the query is evaluated."""
 TOLERANCE = 20.0
-"""Seconds that the answer may be off: a few scrapes, and the window of a rate."""
-QUIET = (40, 80)
-"""Seconds until something breaks."""
+"""Seconds of error that the start time may have: a few scrapes, and the window of a rate."""
+HEALTHY_TIME = (40, 80)
+"""Seconds until the incident, at random between these."""
 USERS = 60
-"""So many that a rare fault has shown before the check looks: of 4%, two dozen times."""
+"""Enough that even a fault in 4% of the requests appears two dozen times in a check."""
 RECORDS = find_cache().parent / "exercises"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What can break, and where it is seen."""
+    """What can break, and where it is observed."""
 
     name: str
     level: str
     management: str
     parameters: Mapping[str, float]
-    shows: str
+    visible_in: str
 
 
 FAULTS = (
@@ -48,9 +57,9 @@ FAULTS = (
         "critical",
         "randsvc:9464",
         {"share": 0.3},
-        "5xx of /random in the job randsvc",
+        "responses 5xx of /random in the job randsvc",
     ),
-    Fault("auth-down", "critical", "auth:9465", {}, "5xx of /login in the job auth"),
+    Fault("auth-down", "critical", "auth:9465", {}, "responses 5xx of /login in the job auth"),
     Fault(
         "model-down",
         "major",
@@ -70,13 +79,13 @@ FAULTS = (
         "minor",
         "randsvc:9464",
         {"share": 0.04, "seconds": 2},
-        "the slowest hundredth of /random against its median",
+        "the slowest 1% of the requests for /random, compared with the median",
     ),
 )
-LEVELS = {
-    "critical": "users are not served, or cannot log in: somebody has to act now, day and night",
-    "major": "users are served, but worse: a fallback answers in place of the model",
-    "minor": "a few users in a hundred wait, and all others notice nothing",
+MEANINGS: Mapping[str, str] = {
+    "critical": "users get errors or cannot log in, so that somebody must act now, day and night",
+    "major": "users get a worse response, as a fallback responds instead of the model",
+    "minor": "a few percent of the users wait longer, and all others notice nothing",
 }
 
 
@@ -91,7 +100,7 @@ class _Work:
 
 @dataclass(frozen=True)
 class _System:
-    """A service that was healthy at one time, and broken at another, in Unix seconds."""
+    """A stack, and the Unix times at which it was healthy and broken."""
 
     stack: Stack
     healthy: float
@@ -99,7 +108,7 @@ class _System:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Observations:
     work: _Work
     tree: Node
     types: Mapping[str, str]
@@ -107,15 +116,15 @@ class _Seen:
     broken: Sequence[float]
 
 
-def fault_of(seed: int) -> Fault:
-    """Give the fault that a seed stands for; each is there once in five seeds."""
+def choose_fault(seed: int) -> Fault:
+    """Return the fault of a seed; five consecutive seeds have every fault once."""
     round_, index = divmod(seed, len(FAULTS))
     shuffled = random.Random(f"randsvc exercise 5, round {round_}").sample(FAULTS, len(FAULTS))
     return shuffled[index]
 
 
-def record(seed: int) -> Path:
-    """Give the file that says since when the incident of a seed was going on, the last time."""
+def find_record(seed: int) -> Path:
+    """Return the file with the start time of the latest incident of a seed."""
     return RECORDS / f"incident-{seed}"
 
 
@@ -131,14 +140,14 @@ def _read(folder: Path) -> _Work:
         answer["seed"],
         answer["fault"],
         answer["level"],
-        _moment(answer["since"]),
+        _parse_time(answer["since"]),
         str(answer["query"]),
     )
 
 
-def _moment(given: Any) -> datetime:
+def _parse_time(given: Any) -> datetime:
     try:
-        # YAML has times of its own.
+        # YAML may have parsed the time already.
         moment = given if isinstance(given, datetime) else datetime.fromisoformat(str(given))
     except ValueError:
         raise WorkError(
@@ -148,9 +157,9 @@ def _moment(given: Any) -> datetime:
 
 
 @contextmanager
-def _running(book: AddressBook | None = None) -> Iterator[Stack]:
-    """Run the services with users who log in, and Prometheus."""
-    with watched(
+def _run_services(book: AddressBook | None = None) -> Iterator[Stack]:
+    """Run both services with users who log in, and Prometheus."""
+    with run_small_stack(
         partial(make_randsvc, env=PULLED),
         partial(make_auth, env=PULLED),
         partial(make_users, number=USERS),
@@ -160,29 +169,30 @@ def _running(book: AddressBook | None = None) -> Iterator[Stack]:
 
 
 def _break(stack: Stack, seed: int) -> None:
-    fault = fault_of(seed)
+    fault = choose_fault(seed)
     set_fault(stack, fault.management, fault.name, **fault.parameters)
 
 
 def _play(seed: int, say: Say) -> None:
-    """Run a healthy service, and break it after a while."""
-    record(seed).unlink(missing_ok=True)
-    with _running(WELL_KNOWN_ADDRESSES) as stack:
+    """Run both services, and start the incident after a while."""
+    find_record(seed).unlink(missing_ok=True)
+    with _run_services(WELL_KNOWN_ADDRESSES) as stack:
         say(
-            f"Two services have {USERS} users, and Prometheus is at {stack.url('prometheus:9090')}."
+            f"Two services with {USERS} users are running. Prometheus: "
+            f"{stack.url('prometheus:9090')}"
         )
-        say("All is well. Within a minute or so something breaks, and nobody will tell you what.")
-        time.sleep(random.uniform(*QUIET))
+        say("They are healthy now. Within about a minute, one fault begins.")
+        time.sleep(random.uniform(*HEALTHY_TIME))
         _break(stack, seed)
-        record(seed).parent.mkdir(parents=True, exist_ok=True)
-        record(seed).write_text(datetime.now(UTC).isoformat(timespec="seconds"))
-        hold(stack)
+        find_record(seed).parent.mkdir(parents=True, exist_ok=True)
+        find_record(seed).write_text(datetime.now(UTC).isoformat(timespec="seconds"))
+        wait_for_interrupt(stack)
 
 
 @contextmanager
 def _system(work: _Work) -> Iterator[_System]:
-    """Let the incident of the seed happen once more."""
-    with _running() as stack:
+    """Run the incident of the seed again."""
+    with _run_services() as stack:
         time.sleep(SETTLED)
         healthy = time.time()
         _break(stack, work.seed)
@@ -190,81 +200,84 @@ def _system(work: _Work) -> Iterator[_System]:
         yield _System(stack, healthy, time.time())
 
 
-def _observe(work: _Work, system: _System) -> _Seen:
-    return _Seen(
+def _observe(work: _Work, system: _System) -> _Observations:
+    return _Observations(
         work=work,
-        tree=parsed(system.stack, work.query),
-        types=types(system.stack),
-        healthy=values(system.stack, work.query, system.healthy),
-        broken=values(system.stack, work.query, system.broken),
+        tree=parse_query(system.stack, work.query),
+        types=query_types(system.stack),
+        healthy=query_values(system.stack, work.query, system.healthy),
+        broken=query_values(system.stack, work.query, system.broken),
     )
 
 
-def _uses(seen: _Seen) -> str | None:
-    """The query uses functions on what they are for."""
-    if "randsvc_fault_active" in selected(seen.tree):
-        return "randsvc_fault_active is the answer itself, which no real incident has"
-    return misused(seen.work.query, seen.tree, seen.types)
+def _uses(observed: _Observations) -> str | None:
+    """The query uses functions on the right types of metrics."""
+    if "randsvc_fault_active" in list_metrics(observed.tree):
+        return "randsvc_fault_active names the fault, which no metric does in a real incident"
+    return find_misuse(observed.work.query, observed.tree, observed.types)
 
 
-def _quiet(seen: _Seen) -> str | None:
-    """The query gives nothing while all is well."""
-    if not seen.healthy:
+def _quiet(observed: _Observations) -> str | None:
+    """The query returns nothing while the services are healthy."""
+    if not observed.healthy:
         return None
     return (
-        f"your query gives {seen.healthy[0]:.3g} while all is well: as in an alert, a comparison "
-        "such as > 0.05 leaves nothing then"
+        f"your query returns {observed.healthy[0]:.3g} while the services are healthy: add a "
+        "comparison, such as > 0.05, as an alert has"
     )
 
 
-def _tells(seen: _Seen) -> str | None:
-    """The query gives something during the incident."""
-    if seen.broken:
+def _detects(observed: _Observations) -> str | None:
+    """The query returns something during the incident."""
+    if observed.broken:
         return None
-    if missing := unknown(seen.tree, seen.types):
-        return f"your query gives nothing during the incident: there is no metric {missing[0]}"
+    if missing := list_unknown_metrics(observed.tree, observed.types):
+        return f"your query returns nothing during the incident: there is no metric {missing[0]}"
     return (
-        f"your query gives nothing {SETTLED} s into the incident: is that where it shows, and are "
-        "window and threshold small enough?"
+        f"your query returns nothing {SETTLED} s after the start of the incident: check the metric "
+        "and its labels, or use a shorter window or a lower threshold"
     )
 
 
-def _fault(seen: _Seen) -> str | None:
-    """The fault is the right one."""
-    if seen.work.fault == fault_of(seen.work.seed).name:
+def _fault(observed: _Observations) -> str | None:
+    """The fault is right."""
+    if observed.work.fault == choose_fault(observed.work.seed).name:
         return None
-    (claimed,) = (fault for fault in FAULTS if fault.name == seen.work.fault)
-    return f"{claimed.name} would show in {claimed.shows}; it does not, so what else does?"
+    (claimed,) = (fault for fault in FAULTS if fault.name == observed.work.fault)
+    return f"{claimed.name} would appear in {claimed.visible_in}, which have not changed"
 
 
-def _level(seen: _Seen) -> str | None:
-    """The level is the right one."""
-    if seen.work.level == fault_of(seen.work.seed).level:
+def _level(observed: _Observations) -> str | None:
+    """The level is right."""
+    if observed.work.level == choose_fault(observed.work.seed).level:
         return None
-    return f"{seen.work.level} is when {LEVELS[seen.work.level]}. Is that so here?"
+    return (
+        f"{observed.work.level} means that {MEANINGS[observed.work.level]}; compare with this "
+        "incident"
+    )
 
 
-def _since(seen: _Seen) -> str | None:
-    """The time is the right one."""
-    seed = seen.work.seed
-    if not record(seed).is_file():
+def _since(observed: _Observations) -> str | None:
+    """The start time is right."""
+    seed = observed.work.seed
+    if not find_record(seed).is_file():
         return (
-            "since when can only be told of an incident that took place here: "
+            "the start time can be checked only after the incident has run on this machine: "
             f"randsvc exercise run 5 --seed {seed}"
         )
-    began = datetime.fromisoformat(record(seed).read_text())
-    late = (seen.work.since - began).total_seconds()
+    began = datetime.fromisoformat(find_record(seed).read_text())
+    late = (observed.work.since - began).total_seconds()
     if abs(late) <= TOLERANCE:
         return None
     if abs(late) > 1000:
         return (
-            f"{seen.work.since:%Y-%m-%d %H:%M:%S} UTC is not within the last incident of seed "
-            f"{seed}; Prometheus and answer.yaml are in UTC"
+            f"{observed.work.since:%Y-%m-%d %H:%M:%S} UTC is far from the latest incident of seed "
+            f"{seed}; Prometheus and answer.yaml use UTC"
         )
     direction = "late" if late > 0 else "early"
     return (
-        f"your time is {abs(late):.0f} s too {direction}: look at a graph, and remember that a "
-        "rate over a window rises for as long as the window is"
+        f"your time is {abs(late):.0f} s too {direction}: a rate over a window begins to rise at "
+        "the start of the incident, and reaches its full value one window later"
     )
 
 
@@ -275,6 +288,6 @@ INCIDENT = Exercise(
     read=_read,
     system=_system,
     observe=_observe,
-    checks=(_uses, _quiet, _tells, _fault, _level, _since),
+    checks=(_uses, _quiet, _detects, _fault, _level, _since),
     play=_play,
 )

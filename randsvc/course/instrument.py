@@ -1,4 +1,4 @@
-"""Exercise 1: instrument a service. The learner's shop is run, asked, and its metrics are read."""
+"""Exercise 1: instrument a service. The shop runs, gets requests, and its metrics are scraped."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from randsvc.course.exercise import Exercise, WorkError
-from randsvc.course.learner import Program, running_program
+from randsvc.course.learner_program import Program, run_program
 
 __all__ = ("INSTRUMENT",)
 
@@ -25,13 +25,13 @@ IN_PROGRESS = "shop_requests_in_progress"
 
 TRUFFLES = 6
 TRUFFLE_SECONDS = 0.5
-SECONDS = 10.0
-"""That an answer may take."""
+RESPONSE_TIMEOUT = 10.0
+"""Seconds that a response may take."""
 
 
 @dataclass(frozen=True)
 class _Request:
-    """What is asked for, and what the shop answered before anybody changed it."""
+    """A request, and the status of the response of the unchanged shop."""
 
     kind: str
     path: str
@@ -46,25 +46,25 @@ def _requests() -> Iterator[_Request]:
         yield _Request("an order", "/orders", 200, json.dumps({"item": "tea", "number": 2}))
         yield _Request("an exception", "/orders", 500, json.dumps({"item": "unicorn"}))
     for _ in range(3):
-        yield _Request("an order that is no JSON", "/orders", 400, "tea, please")
+        yield _Request("an order that is not JSON", "/orders", 400, "tea, please")
     for _ in range(4):
-        yield _Request("an item that there is not", "/items/unicorn", 404)
+        yield _Request("an unknown item", "/items/unicorn", 404)
     for _ in range(6):
-        yield _Request("a path that there is not", f"/{secrets.token_hex(6)}", 404)
+        yield _Request("an unknown path", f"/{secrets.token_hex(6)}", 404)
 
 
 Labels = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class _Page:
-    """What /metrics said once: the type of each family, and the samples of each name."""
+class _Scrape:
+    """One scrape of /metrics: the type of each family, and the samples of each name."""
 
     types: Mapping[str, str]
     samples: Mapping[str, Sequence[tuple[Labels, float]]]
 
     def of(self, name: str) -> list[tuple[Labels, float]]:
-        """The samples of a name, without what is about /metrics itself."""
+        """Return the samples of a name, without those about /metrics itself."""
         return [
             (labels, value)
             for labels, value in self.samples.get(name, ())
@@ -72,35 +72,35 @@ class _Page:
         ]
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of the samples that have these labels."""
+        """Return the sum of the samples with these labels."""
         return sum(value for found, value in self.of(name) if labels.items() <= found.items())
 
     def type_of(self, name: str) -> str:
-        """The type; empty where there is no such metric."""
-        # In the text format a counter's family has the name of its samples; in the parser not.
+        """Return the type of a metric; empty if it does not exist."""
+        # The parser drops _total from the family name of a counter.
         return self.types.get(name) or self.types.get(name.removesuffix("_total"), "")
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What came of driving the shop: pages of metrics in time order, and what was sent."""
+class _Observations:
+    """The scrapes in time order, and the requests that were sent."""
 
-    first: _Page
-    during: Sequence[_Page]
-    last: _Page
+    first: _Scrape
+    during: Sequence[_Scrape]
+    last: _Scrape
     answered: Mapping[int, int]
     paths: frozenset[str]
     differences: Sequence[str]
     seconds: float
 
     @property
-    def pages(self) -> tuple[_Page, ...]:
-        """All pages, in time order."""
+    def scrapes(self) -> tuple[_Scrape, ...]:
+        """All scrapes, in time order."""
         return (self.first, *self.during, self.last)
 
     @property
     def sent(self) -> int:
-        """All requests, but those for /metrics."""
+        """The number of requests, without those for /metrics."""
         return sum(self.answered.values())
 
 
@@ -115,16 +115,16 @@ def _system(path: Path) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _observe(path: Path, system: None) -> _Seen:
-    with running_program(path) as program:
-        return asyncio.run(_drive(program))
+def _observe(path: Path, system: None) -> _Observations:
+    with run_program(path) as program:
+        return asyncio.run(_send_requests(program))
 
 
-async def _drive(program: Program) -> _Seen:
+async def _send_requests(program: Program) -> _Observations:
     differences: list[str] = []
     answered: Counter[int] = Counter()
     seconds = 0.0
-    timeout = aiohttp.ClientTimeout(total=SECONDS)
+    timeout = aiohttp.ClientTimeout(total=RESPONSE_TIMEOUT)
     async with aiohttp.ClientSession(program.url, timeout=timeout) as session:
 
         async def ask(request: _Request) -> None:
@@ -137,18 +137,18 @@ async def _drive(program: Program) -> _Seen:
             except (aiohttp.ClientError, TimeoutError) as error:
                 program.expect_alive(within=0.5)
                 raise WorkError(
-                    f"{method} {request.path} got no answer: {error or type(error).__name__}"
+                    f"{method} {request.path} got no response: {error or type(error).__name__}"
                     f"{program.last_lines()}"
                 ) from error
             seconds += time.monotonic() - began
             answered[answer.status] += 1
             if answer.status != request.status:
                 differences.append(
-                    f"{request.kind} ({method} {request.path}) was answered {request.status}, "
-                    f"and is answered {answer.status} now{program.last_lines()}"
+                    f"{request.kind} ({method} {request.path}) now gets status {answer.status}; "
+                    f"the unchanged shop responds with {request.status}{program.last_lines()}"
                 )
 
-        first = await _page(session, program)
+        first = await _scrape(session, program)
         requests = list(_requests())
         for request in requests:
             await ask(request)
@@ -158,9 +158,9 @@ async def _drive(program: Program) -> _Seen:
             waiting = [group.create_task(ask(truffle)) for _ in range(TRUFFLES)]
             while not any(task.done() for task in waiting):
                 await asyncio.sleep(0.05)
-                during.append(await _page(session, program))
-        last = await _page(session, program)
-    return _Seen(
+                during.append(await _scrape(session, program))
+        last = await _scrape(session, program)
+    return _Observations(
         first=first,
         during=during,
         last=last,
@@ -171,20 +171,20 @@ async def _drive(program: Program) -> _Seen:
     )
 
 
-async def _page(session: aiohttp.ClientSession, program: Program) -> _Page:
+async def _scrape(session: aiohttp.ClientSession, program: Program) -> _Scrape:
     try:
         async with session.get("/metrics") as answer:
             body = await answer.text()
     except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError) as error:
         program.expect_alive(within=0.5)
-        raise WorkError(f"GET /metrics got no answer: {error}{program.last_lines()}") from error
+        raise WorkError(f"GET /metrics got no response: {error}{program.last_lines()}") from error
     if answer.status == 404:
         raise WorkError(
-            "GET /metrics is answered 404: add a route that answers "
+            "GET /metrics gets status 404: add a route that returns "
             "prometheus_client.generate_latest()"
         )
     if answer.status != 200:
-        raise WorkError(f"GET /metrics is answered {answer.status}{program.last_lines()}")
+        raise WorkError(f"GET /metrics gets status {answer.status}{program.last_lines()}")
     try:
         families = list(text_string_to_metric_families(body))
     except ValueError as error:
@@ -193,194 +193,202 @@ async def _page(session: aiohttp.ClientSession, program: Program) -> _Page:
     for family in families:
         for sample in family.samples:
             samples.setdefault(sample.name, []).append((sample.labels, sample.value))
-    return _Page({family.name: family.type for family in families}, samples)
+    return _Scrape({family.name: family.type for family in families}, samples)
 
 
-def _answers(seen: _Seen) -> str | None:
-    """The shop answers as before."""
-    return seen.differences[0] if seen.differences else None
+def _answers(observed: _Observations) -> str | None:
+    """The shop responds as before."""
+    return observed.differences[0] if observed.differences else None
 
 
-def _counter(seen: _Seen) -> str | None:
-    """Requests are counted, by a counter."""
-    kind = seen.last.type_of(REQUESTS)
+def _counter(observed: _Observations) -> str | None:
+    """A counter counts the requests."""
+    kind = observed.last.type_of(REQUESTS)
     if not kind:
-        return f"there is no {REQUESTS}: traffic is how many requests were answered"
+        return f"there is no metric {REQUESTS}: traffic is the number of requests"
     if kind != "counter":
         return (
-            f"{REQUESTS} is a {kind}: what only ever adds up is a Counter, of which rate() may be "
-            "asked; a gauge can be set back, and rate() takes that for a restart"
+            f"{REQUESTS} is a {kind}: use a Counter for a number that only increases, so that "
+            "rate() works; rate() treats each decrease of a gauge as a counter reset"
         )
-    totals = [page.total(REQUESTS) for page in seen.pages]
+    totals = [scrape.total(REQUESTS) for scrape in observed.scrapes]
     if any(later < earlier for earlier, later in pairwise(totals)):
         return (
-            f"{REQUESTS} went back from {max(totals):g} to {min(totals[1:]):g}: a counter never "
-            "falls while its process lives, or rate() counts everything again, as after a restart"
+            f"{REQUESTS} decreased from {max(totals):g} to {min(totals[1:]):g}: a counter must not "
+            "decrease while its process runs, as rate() treats that as a restart and counts its "
+            "whole value again"
         )
     return None
 
 
-def _labels(name: str, *wanted: str) -> Callable[[_Seen], str | None]:
-    def check(seen: _Seen) -> str | None:
-        for labels, _ in seen.last.of(name):
+def _labels(name: str, *wanted: str) -> Callable[[_Observations], str | None]:
+    def check(observed: _Observations) -> str | None:
+        for labels, _ in observed.last.of(name):
             for label in wanted:
                 if label not in labels:
-                    return f"{name} has no label {label}: {WHY[label]}"
+                    return f"{name} has no label {label}: {REASONS[label]}"
         return None
 
     check.__doc__ = f"{name} has the labels {' and '.join(wanted)}."
     return check
 
 
-WHY = {
-    "status": "errors cannot be told from successes without it",
-    "route": "one slow or failing route hides behind all others without it",
+REASONS = {
+    "status": "it distinguishes errors from successes",
+    "route": "without it the other routes hide a slow or failing one",
 }
 
 
-def _bounded(seen: _Seen) -> str | None:
-    """Labels have few values, whatever people ask for."""
-    words = {part for path in seen.paths for part in (path, path.rpartition("/")[2])}
-    for name, samples in seen.last.samples.items():
+def _bounded(observed: _Observations) -> str | None:
+    """Labels have a bounded number of values, whatever clients request."""
+    words = {part for path in observed.paths for part in (path, path.rpartition("/")[2])}
+    for name, samples in observed.last.samples.items():
         for labels, _ in samples:
             for label, value in labels.items():
                 if value in words - {"/orders", "orders"}:
                     return (
-                        f'{name}{{{label}="{value}"}}: that is from the path, of which people can '
-                        "invent any number, and each becomes a series for ever. Take the template, "
-                        "request.match_info.route.resource.canonical, and one value where resource "
-                        "is None"
+                        f'{name}{{{label}="{value}"}}: this value is from the path. Clients can '
+                        "invent any number of paths, and each adds a series. Use the template "
+                        "request.match_info.route.resource.canonical, and one fixed value if "
+                        "resource is None"
                     )
     return None
 
 
-def _errors(seen: _Seen) -> str | None:
-    """Every request is counted once, with its status, however it ended."""
+def _errors(observed: _Observations) -> str | None:
+    """Every request counts once, with its status, however it ends."""
     counted = Counter[str]()
-    for labels, value in seen.last.of(REQUESTS):
+    for labels, value in observed.last.of(REQUESTS):
         counted[labels["status"]] += round(value)
-    # The worst first; what is lost before what is counted too often, as the one follows the other.
-    for status, number in sorted(seen.answered.items(), reverse=True):
+    # The worst status first. A lost request often counts as another, so look for lost ones first.
+    for status, number in sorted(observed.answered.items(), reverse=True):
         found = counted[str(status)]
         if found < number:
-            return f"{_differs(status, number, found)}: {_lost(status, counted, seen)}"
-    for status, number in sorted(seen.answered.items(), reverse=True):
+            return (
+                f"{_describe_difference(status, number, found)}: "
+                f"{_explain_loss(status, counted, observed)}"
+            )
+    for status, number in sorted(observed.answered.items(), reverse=True):
         found = counted[str(status)]
-        # Requests for /metrics may be in there under a name that is not known here.
-        if found > number + (len(seen.pages) if status == 200 else 0):
-            return f"{_differs(status, number, found)}: each has to be counted once"
+        # The learner's counter may include requests for /metrics, under an unknown label.
+        if found > number + (len(observed.scrapes) if status == 200 else 0):
+            return f"{_describe_difference(status, number, found)}: count each request once"
     return None
 
 
-def _differs(status: int, number: int, found: int) -> str:
+def _describe_difference(status: int, number: int, found: int) -> str:
     series = f'{REQUESTS}{{status="{status}"}}'
-    return f"{number} requests were answered {status}, and {series} is {found}"
+    return f"{number} requests got status {status}, but {series} is {found}"
 
 
-def _lost(status: int, counted: Mapping[str, int], seen: _Seen) -> str:
-    if status == 500 and counted["200"] > seen.answered[200] + len(seen.pages):
-        return "those that end in an exception are counted as successes; aiohttp answers them 500"
+def _explain_loss(status: int, counted: Mapping[str, int], observed: _Observations) -> str:
+    if status == 500 and counted["200"] > observed.answered[200] + len(observed.scrapes):
+        return (
+            "requests that end in an exception count as successes; aiohttp responds to them with "
+            "500"
+        )
     if status == 500:
         return (
-            "those that end in an exception are lost: a handler that raises skips every line "
-            "behind it; count in `finally`, with status 500"
+            "requests that end in an exception are lost: after an exception the following lines do "
+            "not run; count in `finally`, with status 500"
         )
     return (
-        "handlers also answer by raising web.HTTPException, whose .status it is, and what no route "
-        "matches only a middleware sees"
+        "a handler can also respond by raising web.HTTPException, which has the status in .status, "
+        "and only a middleware sees requests that match no route"
     )
 
 
-def _routes(seen: _Seen) -> str | None:
-    """Routes are told apart."""
-    routes = {labels["route"] for labels, _ in seen.last.of(REQUESTS)}
+def _routes(observed: _Observations) -> str | None:
+    """Each route has its own series."""
+    routes = {labels["route"] for labels, _ in observed.last.of(REQUESTS)}
     if len(routes) >= 3:
         return None
     return (
-        f"{REQUESTS} has the routes {', '.join(sorted(routes))}: /items/{{name}}, /orders and what "
-        "no route matches have to be told apart"
+        f"{REQUESTS} has the routes {', '.join(sorted(routes))}: expected /items/{{name}}, "
+        "/orders, and one value for requests that match no route"
     )
 
 
-def _histogram(seen: _Seen) -> str | None:
-    """Durations are in a histogram."""
-    kind = seen.last.type_of(DURATION)
+def _histogram(observed: _Observations) -> str | None:
+    """A histogram has the durations."""
+    kind = observed.last.type_of(DURATION)
     if kind == "histogram":
         return None
-    averages = [n for n in seen.last.types if any(w in n for w in ("avg", "average", "mean"))]
+    averages = [n for n in observed.last.types if any(w in n for w in ("avg", "average", "mean"))]
     if kind == "summary" or (not kind and averages):
         what = f"{DURATION} is a summary" if kind else f"there is {averages[0]}"
         return (
-            f"{what}, which tells an average only: 6 truffles that take half a second vanish "
-            "behind 30 cups of tea. A Histogram tells quantiles, also of several processes together"
+            f"{what}, from which only an average can be computed: 30 fast teas hide 6 truffles "
+            "that take half a second. Use a Histogram: it has quantiles, also over several "
+            "processes"
         )
     if not kind:
-        return f"there is no {DURATION}: latency is how long requests took"
+        return f"there is no metric {DURATION}: latency is the duration of requests"
     return (
-        f"{DURATION} is a {kind}, which tells one number: the last request's, or an average. Only "
-        "a Histogram tells how long the slowest hundredth took"
+        f"{DURATION} is a {kind}, which has one number: the last duration, or an average. Use a "
+        "Histogram, which shows how long the slowest 1% took"
     )
 
 
-def _seconds(seen: _Seen) -> str | None:
-    """Durations are in seconds, from before the handler until after it."""
-    total = seen.last.total(f"{DURATION}_sum")
-    if total > 20 * seen.seconds:
+def _seconds(observed: _Observations) -> str | None:
+    """Durations are in seconds, and include the whole handler."""
+    total = observed.last.total(f"{DURATION}_sum")
+    if total > 20 * observed.seconds:
         return (
-            f"{DURATION} has a sum of {total:g}, where all requests together took "
-            f"{seen.seconds:.1f} s: Prometheus wants seconds, not milliseconds, as the name says"
+            f"{DURATION} has a sum of {total:g}, but all requests together took "
+            f"{observed.seconds:.1f} s: record seconds, as the name says, not milliseconds"
         )
     slow = TRUFFLES * TRUFFLE_SECONDS
     if total < 0.9 * slow:
         return (
-            f"{DURATION} has a sum of {total:g} s, where {TRUFFLES} truffles alone took {slow:g} s:"
-            " start the clock before the handler is awaited, and look at it after"
+            f"{DURATION} has a sum of {total:g} s, but {TRUFFLES} truffles alone took {slow:g} s: "
+            "start the clock before you await the handler, and stop it afterwards"
         )
     return None
 
 
-def _durations(seen: _Seen) -> str | None:
-    """The duration of every request is measured, failed ones included."""
-    found = seen.last.total(f"{DURATION}_count")
-    if seen.sent <= found <= seen.sent + len(seen.pages):
+def _durations(observed: _Observations) -> str | None:
+    """Every request has its duration recorded, failed ones too."""
+    found = observed.last.total(f"{DURATION}_count")
+    if observed.sent <= found <= observed.sent + len(observed.scrapes):
         return None
-    failed = sum(n for status, n in seen.answered.items() if status >= 400)
-    lost = f", and {failed} of them failed: observe in `finally`" if found < seen.sent else ""
-    return f"{seen.sent} requests were answered{lost}; {DURATION}_count is {found:g}"
+    failed = sum(n for status, n in observed.answered.items() if status >= 400)
+    hint = f": {failed} requests failed; observe in `finally`" if found < observed.sent else ""
+    return f"{observed.sent} requests were sent, but {DURATION}_count is {found:g}{hint}"
 
 
-def _buckets(seen: _Seen) -> str | None:
-    """The buckets tell tea from truffles."""
-    bounds = sorted({float(labels["le"]) for labels, _ in seen.last.of(f"{DURATION}_bucket")})
+def _buckets(observed: _Observations) -> str | None:
+    """The buckets distinguish tea from truffles."""
+    bounds = sorted({float(labels["le"]) for labels, _ in observed.last.of(f"{DURATION}_bucket")})
     between = [b for b in bounds if 0.015 <= b <= TRUFFLE_SECONDS]
     beyond = [b for b in bounds if TRUFFLE_SECONDS < b < float("inf")]
     if between and beyond:
         return None
     return (
-        f"the buckets of {DURATION} end at {', '.join(f'{b:g}' for b in bounds)}: tea takes 0.01 s "
-        f"and truffles {TRUFFLE_SECONDS:g} s, and a quantile can only tell them apart by a bound "
-        "between them and one beyond"
+        f"the buckets of {DURATION} have the bounds {', '.join(f'{b:g}' for b in bounds)}: tea "
+        f"takes 0.01 s and truffles {TRUFFLE_SECONDS:g} s, so add a bound between them and one "
+        "above"
     )
 
 
-def _saturation(seen: _Seen) -> str | None:
-    """What is in progress goes up and comes down again."""
-    kind = seen.last.type_of(IN_PROGRESS)
+def _saturation(observed: _Observations) -> str | None:
+    """The number of requests in progress rises and falls."""
+    kind = observed.last.type_of(IN_PROGRESS)
     if not kind:
-        return f"there is no {IN_PROGRESS}: saturation is how full the shop is"
+        return f"there is no metric {IN_PROGRESS}: saturation is how full the shop is"
     if kind != "gauge":
-        return f"{IN_PROGRESS} is a {kind}: what goes up and down is a Gauge"
-    most = max((page.total(IN_PROGRESS) for page in seen.during), default=0.0)
+        return f"{IN_PROGRESS} is a {kind}: use a Gauge for a number that rises and falls"
+    most = max((scrape.total(IN_PROGRESS) for scrape in observed.during), default=0.0)
     if most < TRUFFLES:
         return (
-            f"{TRUFFLES} requests were in progress at once, and {IN_PROGRESS} was {most:g} at most:"
-            " add one before the handler is awaited, and take it off after"
+            f"{TRUFFLES} requests were in progress at a time, but {IN_PROGRESS} was {most:g} at "
+            "most: increment it before you await the handler, and decrement it afterwards"
         )
-    left = seen.last.total(IN_PROGRESS)
-    if left > 1:  # that of /metrics itself
+    left = observed.last.total(IN_PROGRESS)
+    if left > 1:  # the request for /metrics itself
         return (
-            f"nothing is in progress any more, and {IN_PROGRESS} is {left:g}: where a handler "
-            "raises it was not taken off; track_inprogress() or `finally` does it always"
+            f"no request is in progress any more, but {IN_PROGRESS} is {left:g}: an exception "
+            "skips the decrement; use track_inprogress() or `finally`"
         )
     return None
 

@@ -1,4 +1,4 @@
-"""What an expression does, by Prometheus's own parser, and what is wrong with that anywhere."""
+"""The structure of PromQL expressions, by the parser of Prometheus, and common misuse."""
 
 import json
 import urllib.error
@@ -8,7 +8,16 @@ from typing import Any
 from randsvc.course.exercise import WorkError
 from randsvc.stack.supervisor import Stack
 
-__all__ = ("Node", "averages", "misused", "parsed", "selected", "types", "unknown", "values")
+__all__ = (
+    "Node",
+    "find_misuse",
+    "is_average",
+    "list_metrics",
+    "list_unknown_metrics",
+    "parse_query",
+    "query_types",
+    "query_values",
+)
 
 Node = Mapping[str, Any]
 """https://github.com/prometheus/prometheus/blob/main/web/api/v1/translate_ast.go"""
@@ -17,22 +26,22 @@ PER_SECOND = ("rate", "irate", "increase")
 _SUFFIXES = ("_bucket", "_count", "_sum")
 
 
-def parsed(stack: Stack, expr: str) -> Node:
-    """Give the tree of an expression; raises ``WorkError`` where it is none."""
-    tree: Node = _asked(stack, "parse_query", expr)
+def parse_query(stack: Stack, expr: str) -> Node:
+    """Return the syntax tree of an expression; raises ``WorkError`` for a syntax error."""
+    tree: Node = _get(stack, "parse_query", expr)
     return tree
 
 
-def values(stack: Stack, expr: str, at: float) -> list[float]:
-    """Give the value of each series at a time in Unix seconds; raises ``WorkError``."""
-    found = _asked(stack, "query", expr, time=f"{at:.3f}")
+def query_values(stack: Stack, expr: str, at: float) -> list[float]:
+    """Return the value of each series at a Unix time; raises ``WorkError``."""
+    found = _get(stack, "query", expr, time=f"{at:.3f}")
     if found["resultType"] == "scalar":
         return [float(found["result"][1])]
     return [float(series["value"][1]) for series in found["result"] if "value" in series]
 
 
-def selected(tree: Any) -> list[str]:
-    """Give the names of the metrics in a tree, or in a part of one."""
+def list_metrics(tree: Any) -> list[str]:
+    """Return the names of the metrics in a tree, or in a part of one."""
     return [
         node["name"]
         for node in _nodes(tree)
@@ -40,16 +49,16 @@ def selected(tree: Any) -> list[str]:
     ]
 
 
-def unknown(tree: Node, known: Mapping[str, str]) -> list[str]:
-    """Give the metrics in a tree that neither a service has nor a rule records."""
+def list_unknown_metrics(tree: Node, known: Mapping[str, str]) -> list[str]:
+    """Return the metrics in a tree that no service has and no rule records."""
     return [
         name
-        for name in selected(tree)
+        for name in list_metrics(tree)
         if ":" not in name and name != "up" and not _type(name, known)
     ]
 
 
-def _asked(stack: Stack, what: str, expr: str, **parameters: str) -> Any:
+def _get(stack: Stack, what: str, expr: str, **parameters: str) -> Any:
     try:
         answer = stack.get("prometheus:9090", f"/api/v1/{what}", query=expr, **parameters)
     except urllib.error.HTTPError as error:
@@ -59,33 +68,34 @@ def _asked(stack: Stack, what: str, expr: str, **parameters: str) -> Any:
     return json.loads(answer)["data"]
 
 
-def types(stack: Stack) -> dict[str, str]:
-    """Give the type of each metric that was scraped, by its name there."""
+def query_types(stack: Stack) -> dict[str, str]:
+    """Return the type of each scraped metric, by its name."""
     answer = json.loads(stack.get("prometheus:9090", "/api/v1/metadata"))
     return {name: entries[0]["type"] for name, entries in answer["data"].items()}
 
 
-def misused(expr: str, tree: Node, known: Mapping[str, str]) -> str | None:
-    """Give a hint where a function is not for what it is used on; ``known`` are types by name."""
+def find_misuse(expr: str, tree: Node, known: Mapping[str, str]) -> str | None:
+    """Return a hint if a function is used on the wrong type of metric; ``known`` has the types."""
     for function, argument in _calls(tree):
-        for name in selected(argument):
+        for name in list_metrics(argument):
             kind = _type(name, known)
             if function in PER_SECOND and kind == "gauge":
                 return (
-                    f"{function}() of {name}, which is a gauge: it goes down by itself, which "
-                    f"{function}() takes for a restart. A gauge is read as it is, or by "
-                    "avg_over_time() and max_over_time()"
+                    f"{function}() of {name}, which is a gauge: {function}() treats each decrease "
+                    "as a counter reset. Query a gauge as it is, or use avg_over_time() or "
+                    "max_over_time()"
                 )
         if function in PER_SECOND and _aggregated(argument):
             return (
-                f"{function}() of a sum: when one instance begins again, the sum falls, which "
-                f"{function}() takes for a restart of all. First {function}(), then sum()"
+                f"{function}() of an aggregation: when one instance restarts, the sum decreases, "
+                f"and {function}() treats that as a reset of all instances. Use {function}() "
+                "first, then sum()"
             )
     return None
 
 
-def averages(tree: Node) -> bool:
-    """Whether something that ends in _sum is divided by its _count."""
+def is_average(tree: Node) -> bool:
+    """Whether the tree divides a _sum by its _count, or averages over time."""
     return any(
         _ends(node["lhs"], "_sum") and _ends(node["rhs"], "_count")
         for node in _nodes(tree)
@@ -114,7 +124,7 @@ def _aggregated(tree: Any) -> bool:
 
 
 def _ends(tree: Any, suffix: str) -> bool:
-    names = selected(tree)
+    names = list_metrics(tree)
     return bool(names) and all(name.endswith(suffix) for name in names)
 
 

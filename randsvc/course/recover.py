@@ -1,4 +1,4 @@
-"""Exercise 4: recover distributions that a seed hides. The answer is held against new requests."""
+"""Exercise 4: recover the distributions of a seed. New requests check the answer."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from randsvc.course.exercise import Exercise, Say, WorkError, read_answer
-from randsvc.course.watched import PULLED, hold, watched
+from randsvc.course.small_stack import PULLED, run_small_stack, wait_for_interrupt
 from randsvc.distributions import Distribution, DistributionError, parse, parse_delay
 from randsvc.errors import RecoveryError
 from randsvc.histograms import from_prometheus
@@ -25,13 +25,14 @@ from randsvc.stack.programs import make_randsvc
 from randsvc.stack.supervisor import wait_until
 from randsvc.telemetry.catalogue import DELAY, VALUE
 
-__all__ = ("RECOVER", "hidden")
+__all__ = ("RECOVER", "choose_distributions")
 
 REQUESTS = 8000
-AT_ONCE = 80
-FAR = 0.04
-"""The largest difference of two cumulative shares. Of 8000 values it stays below 0.022 in 999 of
-1000 samples (Kolmogorov-Smirnov); the rest is for what the answer was made from."""
+CLIENTS = 80
+DISTANCE_LIMIT = 0.04
+"""The largest allowed difference of two cumulative distribution functions. For 8000 values the
+distance of a sample stays below 0.022 in 999 of 1000 cases (Kolmogorov-Smirnov); the rest allows
+for the error of the answer, which comes from a sample too."""
 METRICS = {"value": VALUE, "delay": DELAY}
 
 
@@ -43,13 +44,13 @@ class _Work:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Observations:
     answered: Mapping[str, Distribution]
     counted: Mapping[str, Binned]
 
 
-def hidden(seed: int) -> tuple[str, str]:
-    """Give the distributions of value and delay that a seed stands for."""
+def choose_distributions(seed: int) -> tuple[str, str]:
+    """Return the distributions of value and delay of a seed."""
     rng = random.Random(f"randsvc exercise 4, seed {seed}")
     between = rng.uniform
     values = (
@@ -84,25 +85,31 @@ def _parsed(what: str, text: Any, parser: Callable[[str], Distribution]) -> Dist
 
 
 def _env(seed: int) -> dict[str, str]:
-    value, delay = hidden(seed)
+    value, delay = choose_distributions(seed)
     return {**PULLED, "RANDSVC_VALUE": value, "RANDSVC_DELAY": delay}
 
 
 def _play(seed: int, say: Say) -> None:
     """Run the service of a seed, with users."""
     env = {**_env(seed), "RANDSVC_USERS": "40"}
-    with watched(partial(make_randsvc, env=env), book=WELL_KNOWN_ADDRESSES) as stack:
-        say(f"A service of seed {seed}, 40 users, Prometheus at {stack.url('prometheus:9090')}.")
-        say("Ctrl-C ends it. A minute tells a lot, five tell more.")
-        hold(stack)
+    with run_small_stack(partial(make_randsvc, env=env), book=WELL_KNOWN_ADDRESSES) as stack:
+        say(
+            f"The service of seed {seed} with 40 users is running. Prometheus: "
+            f"{stack.url('prometheus:9090')}"
+        )
+        say(
+            "Press Ctrl-C to stop. One minute of data is enough for a first answer; five are "
+            "better."
+        )
+        wait_for_interrupt(stack)
 
 
 @contextmanager
 def _system(work: _Work) -> Iterator[Mapping[str, Binned]]:
-    """Ask the service of the seed anew, and give what Prometheus has counted."""
+    """Send requests to the service of the seed, and yield the histograms in Prometheus."""
     began = time.time()
-    with watched(partial(make_randsvc, env=_env(work.seed))) as stack:
-        asyncio.run(_ask(stack.url("randsvc:8080", "/random")))
+    with run_small_stack(partial(make_randsvc, env=_env(work.seed))) as stack:
+        asyncio.run(_send_requests(stack.url("randsvc:8080", "/random")))
 
         def counted() -> dict[str, Binned]:
             try:
@@ -123,92 +130,93 @@ def _system(work: _Work) -> Iterator[Mapping[str, Binned]]:
         yield wait_until(counted, within=20, every=0.5)
 
 
-async def _ask(url: str) -> None:
+async def _send_requests(url: str) -> None:
     async with aiohttp.ClientSession() as session:
 
-        async def one_after_the_other() -> None:
-            for _ in range(REQUESTS // AT_ONCE):
+        async def send_back_to_back() -> None:
+            for _ in range(REQUESTS // CLIENTS):
                 async with session.get(url) as answer:
                     await answer.read()
 
-        await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
+        await asyncio.gather(*(send_back_to_back() for _ in range(CLIENTS)))
 
 
-def _observe(work: _Work, system: Mapping[str, Binned]) -> _Seen:
-    return _Seen({"value": work.value, "delay": work.delay}, system)
+def _observe(work: _Work, system: Mapping[str, Binned]) -> _Observations:
+    return _Observations({"value": work.value, "delay": work.delay}, system)
 
 
-def _spreads(what: str) -> Callable[[_Seen], str | None]:
-    def check(seen: _Seen) -> str | None:
-        if seen.answered[what].variance > 0:
+def _spreads(what: str) -> Callable[[_Observations], str | None]:
+    def check(observed: _Observations) -> str | None:
+        if observed.answered[what].variance > 0:
             return None
         return (
-            f"{what} is constant: an average is one number of a distribution, and all else is lost "
-            f"in it. Look at the buckets, or let `randsvc recover {what}` do it"
+            f"{what} is constant: an average is only one number of a distribution. Look at the "
+            f"buckets, or run `randsvc recover {what}`"
         )
 
-    check.__doc__ = f"The {what} is a distribution, and no average."
+    check.__doc__ = f"The {what} is a distribution, not an average."
     return check
 
 
-def _centred(what: str) -> Callable[[_Seen], str | None]:
-    def check(seen: _Seen) -> str | None:
-        binned, answered = seen.counted[what], seen.answered[what]
+def _centred(what: str) -> Callable[[_Observations], str | None]:
+    def check(observed: _Observations) -> str | None:
+        binned, answered = observed.counted[what], observed.answered[what]
         assert binned.sum is not None  # noqa: S101 - no bound is negative
         mean = binned.sum / binned.count
         error = 4 * math.sqrt(answered.variance / binned.count) + 0.03 * abs(mean)
         if abs(answered.mean - mean) <= error:
             return None
-        said = f"the mean of your {what} is {answered.mean:.4g}, that of {binned.count} new ones is"
+        said = f"the mean of your {what} is {answered.mean:.4g}, and {binned.count} new ones have"
         if 500 < answered.mean / mean < 2000:
-            return f"{said} {mean:.4g}: delays are in seconds, as the unit of the metric says"
+            return f"{said} {mean:.4g}: the unit of the metric is seconds"
         if what == "delay":
             return (
-                f"{said} {mean:.4g}, which is sum over count. The median of a skewed distribution "
-                "is not its mean, a rate is one over it, and latency has more in it than delay"
+                f"{said} {mean:.4g}, which is sum divided by count. Check three things: the median "
+                "of a skewed distribution is not its mean; the rate of an exponential distribution "
+                "is 1 / mean; latency is more than the delay"
             )
-        return f"{said} {mean:.4g}, which is sum over count"
+        return f"{said} {mean:.4g}, which is sum divided by count"
 
     check.__doc__ = f"The {what} has the right mean."
     return check
 
 
-def _shaped(what: str) -> Callable[[_Seen], str | None]:
-    def check(seen: _Seen) -> str | None:
-        binned, answered = seen.counted[what], seen.answered[what]
+def _shaped(what: str) -> Callable[[_Observations], str | None]:
+    def check(observed: _Observations) -> str | None:
+        binned, answered = observed.counted[what], observed.answered[what]
         edges = sorted({edge for bin_ in binned.bins for edge in bin_[:2] if math.isfinite(edge)})
         apart = {edge: answered.cdf(edge) - binned.below(edge) for edge in edges}
         worst = max(apart, key=lambda edge: abs(apart[edge]))
-        if abs(apart[worst]) <= FAR:
+        if abs(apart[worst]) <= DISTANCE_LIMIT:
             return None
         said = (
-            f"your {what} has {answered.cdf(worst):.0%} up to {worst:g}, and of {binned.count} new "
-            f"ones {binned.below(worst):.0%} are"
+            f"in your answer {answered.cdf(worst):.0%} of the {what}s are at most {worst:g}, but "
+            f"of {binned.count} new ones {binned.below(worst):.0%} are"
         )
         ends = _share_at_the_ends(answered, binned, edges)
         if ends < 1 / 4:
-            return f"{said}: yours is too narrow; sd is the root of the variance"
+            return f"{said}: yours is too narrow; sd is the square root of the variance"
         if ends > 3:
-            return f"{said}: yours is too wide; sd is the root of the variance"
-        return f"{said}: the mean is right, the shape is not. Is it skewed? Has it two humps?"
+            return f"{said}: yours is too wide; sd is the square root of the variance"
+        return f"{said}: the mean is right, but the shape is not. Look for skew, or for two peaks"
 
     check.__doc__ = f"The {what} has the right shape."
     return check
 
 
 def _share_at_the_ends(answered: Distribution, binned: Binned, edges: Sequence[float]) -> float:
-    """How many times the share that is counted outside the middle 80% (in whole buckets) it has."""
+    """Return the answered share outside the middle 80% (in whole buckets), over the counted one."""
     low = max((edge for edge in edges if binned.below(edge) <= 0.1), default=edges[0])
     high = min((edge for edge in edges if binned.below(edge) >= 0.9), default=edges[-1])
     inside = answered.cdf(high) - answered.cdf(low)
     outside = 1 - (binned.below(high) - binned.below(low))
-    return (1 - inside) / max(outside, 0.1)  # none is outside where both ends are at an edge
+    return (1 - inside) / max(outside, 0.1)  # nothing is outside if both ends are edges
 
 
 RECOVER = Exercise(
     number=4,
     name="4-recover",
-    title="Recover distributions that a seed hides",
+    title="Recover the distributions of a seed",
     read=_read,
     system=_system,
     observe=_observe,

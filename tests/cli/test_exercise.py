@@ -58,7 +58,7 @@ def test_work_that_does_not_gets_one_hint_behind_what_it_does(tmp_path: Path) ->
     _, *passed, failed, hint = done.stdout.splitlines()
     assert passed
     assert all(line.startswith("✓ ") for line in passed)
-    assert failed == "✗ Durations are in seconds, from before the handler until after it"
+    assert failed == "✗ Durations are in seconds, and include the whole handler"
     assert "start the clock before" in hint
 
 
@@ -74,8 +74,8 @@ def test_work_that_does_not_gets_one_hint_behind_what_it_does(tmp_path: Path) ->
         (
             ("run", "1"),
             "",
-            "randsvc: exercise 1 has nothing to run but your work, which `check 1` runs; expected "
-            "one of 4, 5",
+            "randsvc: exercise 1 has no system to run; expected one of 4, 5. `randsvc exercise "
+            "check 1` runs your work",
         ),
         (
             ("check", "2"),
@@ -85,14 +85,14 @@ def test_work_that_does_not_gets_one_hint_behind_what_it_does(tmp_path: Path) ->
         (
             ("list",),
             "import randsvc.cli.exercise as cli\ncli.ROOT = cli.Path('/nowhere')",
-            "randsvc: exercises cannot be graded here: /nowhere is not a clone of the project, "
-            "which contains the course; run the command in a clone",
+            "randsvc: exercises need a clone of the project, and /nowhere is not one: run the "
+            "command in a clone",
         ),
         (
             ("list",),
             "sys.modules['prometheus_client'] = None",
-            "randsvc: exercises cannot be graded here: the package prometheus_client is not "
-            "installed; `make tools` installs it in a clone of the project",
+            "randsvc: exercises need the package prometheus_client, which is not installed: run "
+            "`make tools` in the clone",
         ),
     ],
 )

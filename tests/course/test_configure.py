@@ -1,4 +1,4 @@
-"""Exercise 2: the solution passes, the starter does not, and each mistake is told by its hint."""
+"""Exercise 2: the solution passes, the starter does not, and each mistake gets its hint."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ SHARE = "/ job:requests:rate1m > 0.05"
 
 MISTAKES = {
     "no job": config(
-        "has no job randsvc: there is service", ("job_name: randsvc", "job_name: service")
+        "has no job randsvc: its jobs are service", ("job_name: randsvc", "job_name: service")
     ),
     "no target": config(
         "the job randsvc has no target", ("targets: [localhost:9464]", "targets: []")
@@ -41,18 +41,21 @@ MISTAKES = {
     "a misspelt field": config(
         "promtool check config: parsing YAML file", ("scrape_configs", "scrape_config")
     ),
-    "an expression that is none": rules("could not parse expression", (f"{COUNT})", COUNT)),
-    "rules that are not read": config("names no file that there is", ("[rules.yml]", "[]")),
+    "a syntax error": rules("could not parse expression", (f"{COUNT})", COUNT)),
+    "rules that are not loaded": config(
+        "rule_files in prometheus.yml matches no file", ("[rules.yml]", "[]")
+    ),
     "another name": rules(
-        "there is no rule with record: job:requests:rate1m",
+        "there is no rule with `record: job:requests:rate1m`",
         ("- record: job:requests:rate1m", "- record: job:requests"),
     ),
-    "a metric that there is not": rules(
-        "job:requests:rate1m has no data from the service: the service has no http_requests_total",
+    "an unknown metric": rules(
+        "job:requests:rate1m has no data from the service: the service has no metric "
+        "http_requests_total",
         (COUNT, 'rate(http_requests_total{job="randsvc"}[1m])'),
     ),
-    "a label that there is not": rules(
-        "job:requests:rate1m has no data from the service: are the labels",
+    "an unknown label": rules(
+        "job:requests:rate1m has no data from the service: check that the service has the labels",
         (COUNT, COUNT.replace("job=", "service=")),
     ),
     "rate over a gauge": rules(
@@ -60,49 +63,53 @@ MISTAKES = {
         (ACTIVE, f"rate({ACTIVE}[1m])"),
     ),
     "rate of a sum": rules(
-        "First rate(), then sum()",
+        "Use rate() first, then sum()",
         (COUNT, COUNT.replace("rate(", "rate(sum by (job) (").replace("[1m]", ")[1m:1s]")),
     ),
     "a counter as it is": rules(
-        "a counter says how many there ever were",
+        "a counter has the total since the start",
         (COUNT, COUNT.removeprefix("rate(").removesuffix("[1m])")),
     ),
     "increase for rate": rules(
-        "increase() is of the whole minute", (COUNT, COUNT.replace("rate", "increase"))
+        "increase() counts over the whole minute", (COUNT, COUNT.replace("rate", "increase"))
     ),
-    "only what was answered well": rules(
-        "job:requests:rate1m is 10 where 11 requests come each second, 404 and 500 included",
+    "only successes": rules(
+        "job:requests:rate1m is 10, expected 11 requests/s: sum all statuses, including 404 and "
+        "500",
         (COUNT, COUNT.replace("}", ',http_response_status_code="200"}')),
     ),
     "a series for each instance": rules(
-        "job:requests:rate1m has the labels instance, job, and should be one series for the job",
+        "job:requests:rate1m has the labels instance, job; expected only job, as one series",
         (f"sum by (job) ({COUNT})", f"sum by (job, instance) ({COUNT})"),
     ),
     "an average for a quantile": rules(
         "job:latency_seconds:p99_rate1m is an average",
         (QUANTILE, f"sum by (job) ({COUNT.replace('_count', '_sum')}) / sum by (job) ({COUNT})"),
     ),
-    "another quantile": rules("where 5% take 0.9 s", ("0.99,", "0.5,")),
+    "another quantile": rules("when 5% of the requests take 0.9 s", ("0.99,", "0.5,")),
     "le lost on the way": rules(
         "has no data from the service", ("sum by (job, le)", "sum by (job)")
     ),
     "a number for a share": rules(
-        "job:saturation:ratio is 6 where 3 of 100 are in a handler in each of two instances",
+        "job:saturation:ratio is 6, expected 0.03: each of two instances has 3 requests in "
+        "progress",
         ('            / sum by (job) (http_server_concurrency_limit{job="randsvc"})\n', ""),
     ),
-    "no alert": rules("there is no rule with alert: TooManyErrors", ("TooManyErrors", "Errors")),
-    "no level": rules("has no label level: major", ("level: major", "team: shop")),
-    "no number": rules("says no number", ("{{ $value | humanizePercentage }}", "Some")),
+    "no alert": rules("there is no rule with `alert: TooManyErrors`", ("TooManyErrors", "Errors")),
+    "no level": rules("has no label `level: major`", ("level: major", "team: shop")),
+    "no number": rules("does not contain the share", ("{{ $value | humanizePercentage }}", "Some")),
     "an alert that fires when healthy": rules(
-        "fires when healthy: nothing failed but a few 404", ('=~"5.."', '!="200"')
+        "fires for a healthy service, which has only a few 404", ('=~"5.."', '!="200"')
     ),
-    "an alert on a number": rules("fires on a busy day", (SHARE, "> 0.5")),
+    "an alert on a number": rules("fires when 2% of many requests fail", (SHARE, "> 0.5")),
     "an alert on a slow service": rules(
-        "fires when the service is slow and nothing fails",
+        "fires when the service is slow and no request fails",
         (SHARE, "> 9 or job:latency_seconds:p99_rate1m > 0.5"),
     ),
-    "no for": rules("fires after 90 s: `for: 2m` keeps", ("        for: 2m\n", "")),
-    "a for that is too long": rules("its `for` is 20m, expected 2m", ("for: 2m", "for: 20m")),
+    "no for": rules(
+        "fires after 90 s: with `for: 2m` a short burst wakes nobody", ("        for: 2m\n", "")
+    ),
+    "a for that is too long": rules("Its `for` is 20m; expected 2m", ("for: 2m", "for: 20m")),
     "a share of a hundred": rules("does not fire", ("> 0.05", "> 5")),
     "a window that is too long": rules(
         "still fires 4 minutes after the last error",
@@ -121,7 +128,7 @@ def test_the_solution_passes() -> None:
     expect_passed(EXERCISE.grade(EXERCISE.solution), EXERCISE)
 
 
-def test_the_starter_is_told_how_to_begin(service: Stack) -> None:
+def test_the_starter_gets_a_hint_for_its_first_step(service: Stack) -> None:
     hint = EXERCISE.grade_on(service, EXERCISE.starter).hint
     assert hint == "prometheus.yml has no job randsvc: scrape_configs is empty"
 

@@ -1,4 +1,4 @@
-"""Exercise 3: the solution passes, the starter does not, and each mistake is told by its hint."""
+"""Exercise 3: the solution passes, the starter does not, and each mistake gets its hint."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ ACTIVE = 'sum (http_server_active_requests{job=\\"randsvc\\"})'
 LIMIT = ' / sum (http_server_concurrency_limit{job=\\"randsvc\\"})'
 
 MISTAKES = {
-    "no JSON": board("dashboard.json is no JSON", ('"panels": [', '"panels": [,')),
+    "no JSON": board("dashboard.json is not JSON", ('"panels": [', '"panels": [,')),
     "no panels": board("has no list of panels", ('"panels"', '"rows"')),
     "a panel under another title": board("there is no panel Traffic", ("Traffic", "Requests")),
     "no query": board("the panel Traffic has no query", (REQUESTS, '"expr": ""')),
@@ -49,30 +49,34 @@ MISTAKES = {
         "Latency shows no data while the service is healthy", ("by (le) ", "")
     ),
     "milliseconds": board(
-        "the metric is in seconds, and the unit s of the panel too",
+        "both the metric and the unit s of the panel are in seconds",
         (P99, f"1000 * {P99}"),
         ("histogram_quantile(0.5, ", "1000 * histogram_quantile(0.5, "),
     ),
     "a window of its own": board(
-        "Traffic has a window of its own", (REQUESTS, REQUESTS.replace("$__rate_interval", "5m"))
+        "Traffic has a fixed window", (REQUESTS, REQUESTS.replace("$__rate_interval", "5m"))
     ),
     "increase for rate": board(
-        "increase() is of the whole window", (REQUESTS, REQUESTS.replace("rate(", "increase("))
+        "increase() counts over the whole window",
+        (REQUESTS, REQUESTS.replace("rate(", "increase(")),
     ),
     "a counter as it is": board(
-        "a counter says how many there ever were",
+        "a counter has the total since the start",
         (REQUESTS, REQUESTS.replace("rate(", "(").replace("[$__rate_interval]", "")),
     ),
     "errors that vanish when there are none": board(
         "Errors shows no data while the service is healthy", (" or vector(0)", "")
     ),
     "a number for a share": board(
-        "the rate of what is answered 5xx over the rate of all", (SHARE, " or vector(0))")
+        "divide the sum of the rates of 5xx responses by the sum of all rates",
+        (SHARE, " or vector(0))"),
     ),
     "a share of a hundred": board(
-        "percentunit is a share from 0 to 1", (SHARE, f" or vector(0)) * 100 / {TRAFFIC}")
+        "percentunit expects a share from 0 to 1", (SHARE, f" or vector(0)) * 100 / {TRAFFIC}")
     ),
-    "saturation without the limit": board("what is in a handler over the limit", (LIMIT, "")),
+    "saturation without the limit": board(
+        "divide the requests in progress by the concurrency limit", (LIMIT, "")
+    ),
     "no unit": board("the unit of Traffic is not set, expected reqps", ('"unit": "reqps",', "")),
     "the wrong unit": board(
         "the unit of Latency is ms, expected s", ('"unit": "s"', '"unit": "ms"')

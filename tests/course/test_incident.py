@@ -1,4 +1,4 @@
-"""Exercise 5: the solution passes, the starter does not, and each mistake is told by its hint."""
+"""Exercise 5: the solution passes, the starter does not, and each mistake gets its hint."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from randsvc.course import EXERCISES, incident
-from randsvc.course.incident import FAULTS, fault_of, record
+from randsvc.course.incident import FAULTS, choose_fault, find_record
 from randsvc.stack.addresses import find_free_addresses
 from randsvc.stack.supervisor import Stack
 from tests.support.exercises import Mistake, expect_passed, with_mistake
@@ -29,7 +29,7 @@ SINCE = "2026-11-24T10:00:00Z"
 MATCHER = ',http_response_status_code=~"5.."'
 
 MISTAKES = {
-    "nothing filled in": answer("fault is still to be filled in", ("fault: errors", "fault:")),
+    "nothing filled in": answer("fault is empty", ("fault: errors", "fault:")),
     "an unknown fault": answer(
         "fault is 'bug', expected one of errors, auth-down", ("fault: errors", "fault: bug")
     ),
@@ -39,7 +39,7 @@ MISTAKES = {
     "no time": answer("since is 'today', expected a time such as", (SINCE, "today")),
     "a query that is none": answer("parse error", ("> 0.05", "> > 0.05")),
     "the answer itself": answer(
-        "randsvc_fault_active is the answer itself",
+        "randsvc_fault_active names the fault",
         ("/ sum (rate(", "/ sum (randsvc_fault_active) / sum (rate("),
     ),
     "rate over a gauge": answer(
@@ -50,23 +50,26 @@ MISTAKES = {
         ),
         ("http_server_request_duration_seconds_count", "http_server_active_requests"),
     ),
-    "a query that always gives something": answer("while all is well", (MATCHER, "")),
+    "a query that always gives something": answer("while the services are healthy", (MATCHER, "")),
     "a query that gives nothing": answer(
-        "is that where it shows", ('job="randsvc",', 'job="auth",')
+        "check the metric and its labels", ('job="randsvc",', 'job="auth",')
     ),
     "a metric that there is not": answer(
         "there is no metric http_requests_total",
         ("http_server_request_duration_seconds_count", "http_requests_total"),
     ),
     "another fault": answer(
-        "auth-down would show in 5xx of /login in the job auth; it does not",
+        "auth-down would appear in responses 5xx of /login in the job auth, which have not changed",
         ("fault: errors", "fault: auth-down"),
     ),
     "another level": answer(
-        "minor is when a few users in a hundred wait", ("level: critical", "level: minor")
+        "minor means that a few percent of the users wait longer",
+        ("level: critical", "level: minor"),
     ),
     "a minute late": answer("your time is 57 s too late", (SINCE, "2026-11-24T10:01:00Z")),
-    "another time zone": answer("are in UTC", (SINCE, "2026-11-24T12:00:00Z")),
+    "another time zone": answer(
+        "Prometheus and answer.yaml use UTC", (SINCE, "2026-11-24T12:00:00Z")
+    ),
 }
 DURATION = "http_server_request_duration_seconds"
 QUERIES = {
@@ -86,7 +89,7 @@ def took_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         folder = tmp_path_factory.mktemp("records")
         patch.setattr("randsvc.course.incident.RECORDS", folder)
         for seed in range(len(FAULTS)):
-            record(seed).write_text((BEGAN + timedelta(seconds=3)).isoformat())
+            find_record(seed).write_text((BEGAN + timedelta(seconds=3)).isoformat())
         yield
 
 
@@ -101,7 +104,7 @@ def test_the_solution_passes(system: Any) -> None:
 
 
 def test_the_starter_is_told_how_to_begin() -> None:
-    assert EXERCISE.grade(EXERCISE.starter).hint == "answer.yaml: query is still to be filled in"
+    assert EXERCISE.grade(EXERCISE.starter).hint == "answer.yaml: query is empty"
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -111,14 +114,16 @@ def test_a_mistake_gets_its_hint(name: str, system: Any, tmp_path: Path) -> None
     assert mistake.hint in grade.hint, grade
 
 
-def test_five_seeds_one_after_the_other_hold_every_fault() -> None:
+def test_five_consecutive_seeds_have_every_fault() -> None:
     for first in (0, 5, 10):
-        assert {fault_of(seed).name for seed in range(first, first + 5)} == {f.name for f in FAULTS}
+        assert {choose_fault(seed).name for seed in range(first, first + 5)} == {
+            f.name for f in FAULTS
+        }
 
 
-@pytest.mark.parametrize("seed", [seed for seed in range(5) if fault_of(seed).name in QUERIES])
-def test_every_other_fault_can_be_told(seed: int, tmp_path: Path) -> None:
-    fault = fault_of(seed)
+@pytest.mark.parametrize("seed", [seed for seed in range(5) if choose_fault(seed).name in QUERIES])
+def test_every_other_fault_can_be_diagnosed(seed: int, tmp_path: Path) -> None:
+    fault = choose_fault(seed)
     content = {
         "seed": seed,
         "query": QUERIES[fault.name],
@@ -131,11 +136,11 @@ def test_every_other_fault_can_be_told(seed: int, tmp_path: Path) -> None:
 
 
 def test_an_incident_that_never_took_place_has_no_time(system: Any) -> None:
-    record(1).rename(record(1).with_suffix(".away"))
+    find_record(1).rename(find_record(1).with_suffix(".away"))
     try:
         hint = EXERCISE.grade_on(system, EXERCISE.solution).hint
     finally:
-        record(1).with_suffix(".away").rename(record(1))
+        find_record(1).with_suffix(".away").rename(find_record(1))
     assert hint.endswith("randsvc exercise run 5 --seed 1")
 
 
@@ -149,9 +154,9 @@ def test_what_is_run_breaks_after_a_while_and_the_time_is_kept(
         raise KeyboardInterrupt
 
     for name, value in {
-        "QUIET": (0, 0),
+        "HEALTHY_TIME": (0, 0),
         "RECORDS": tmp_path,
-        "hold": look_and_end,
+        "wait_for_interrupt": look_and_end,
         "WELL_KNOWN_ADDRESSES": find_free_addresses,
     }.items():
         monkeypatch.setattr(incident, name, value)
@@ -161,5 +166,5 @@ def test_what_is_run_breaks_after_a_while_and_the_time_is_kept(
     with pytest.raises(KeyboardInterrupt):
         EXERCISE.play(1, said.append)
     assert [set(each) for each in broken] == [{"errors"}]
-    assert began <= datetime.fromisoformat(record(1).read_text()) <= datetime.now(UTC)
+    assert began <= datetime.fromisoformat(find_record(1).read_text()) <= datetime.now(UTC)
     assert not any("errors" in line for line in said)

@@ -1,4 +1,4 @@
-"""Exercise 4: the solution passes, the starter does not, and each mistake is told by its hint."""
+"""Exercise 4: the solution passes, the starter does not, and each mistake gets its hint."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from randsvc.course import EXERCISES
-from randsvc.course.recover import hidden
+from randsvc.course.recover import choose_distributions
 from randsvc.distributions import parse, parse_delay
 from randsvc.histograms.binned import Bin, Binned
 from tests.support.exercises import Mistake, expect_passed, with_mistake
@@ -23,30 +23,29 @@ VALUE = "gamma(shape=3.5, scale=10)"
 DELAY = "exponential(rate=47)"
 
 MISTAKES = {
-    "nothing filled in": answer("value is still to be filled in", (VALUE, "")),
-    "no YAML": answer("answer.yaml is no YAML", ("seed: 1", "seed: [")),
+    "nothing filled in": answer("value is empty", (VALUE, "")),
+    "no YAML": answer("answer.yaml is not YAML", ("seed: 1", "seed: [")),
     "no seed": answer("seed is 'mine', expected a whole number", ("seed: 1", "seed: mine")),
     "no distribution": answer("answer.yaml: value: ", (VALUE, "about 35")),
     "an average": answer(
-        "value is constant: an average is one number of a distribution",
+        "value is constant: an average is only one number of a distribution",
         (VALUE, "constant(value=35)"),
     ),
-    "another mean": answer("which is sum over count", (VALUE, "gamma(shape=5, scale=10)")),
+    "another mean": answer("which is sum divided by count", (VALUE, "gamma(shape=5, scale=10)")),
     "a variance for a standard deviation": answer(
-        "yours is too wide; sd is the root of the variance", (VALUE, "normal(mean=35, sd=350)")
+        "yours is too wide; sd is the square root of the variance",
+        (VALUE, "normal(mean=35, sd=350)"),
     ),
     "too narrow": answer("yours is too narrow", (VALUE, "normal(mean=35, sd=4)")),
     "another family": answer(
-        "the mean is right, the shape is not", (VALUE, "normal(mean=35, sd=18.7)")
+        "the mean is right, but the shape is not", (VALUE, "normal(mean=35, sd=18.7)")
     ),
-    "milliseconds": answer(
-        "delays are in seconds, as the unit of the metric says", (DELAY, "exponential(rate=0.047)")
-    ),
+    "milliseconds": answer("the unit of the metric is seconds", (DELAY, "exponential(rate=0.047)")),
     "a median for a mean": answer(
-        "The median of a skewed distribution is not its mean", (DELAY, "exponential(rate=67.8)")
+        "the median of a skewed distribution is not its mean", (DELAY, "exponential(rate=67.8)")
     ),
     "another family of the delay": answer(
-        "the mean is right, the shape is not", (DELAY, "weibull(shape=1.4, scale=0.0233)")
+        "the mean is right, but the shape is not", (DELAY, "weibull(shape=1.4, scale=0.0233)")
     ),
 }
 
@@ -63,7 +62,7 @@ def test_the_solution_passes() -> None:
 
 
 def test_the_starter_is_told_how_to_begin() -> None:
-    assert EXERCISE.grade(EXERCISE.starter).hint == "answer.yaml: value is still to be filled in"
+    assert EXERCISE.grade(EXERCISE.starter).hint == "answer.yaml: value is empty"
 
 
 @pytest.mark.native
@@ -83,15 +82,15 @@ def test_a_fit_that_is_a_little_off_passes(system: Any, tmp_path: Path) -> None:
 @pytest.mark.native
 def test_ends_that_are_at_the_edges_of_buckets_are_no_trouble(system: Any, tmp_path: Path) -> None:
     flat = Binned(tuple(Bin(low, low + 5, 1000) for low in range(20, 60, 5)), sum=8000 * 40)
-    normal = answer("the mean is right, the shape is not", (VALUE, "normal(mean=40, sd=11.5)"))
+    normal = answer("the mean is right, but the shape is not", (VALUE, "normal(mean=40, sd=11.5)"))
     grade = EXERCISE.grade_on({**system, "value": flat}, with_mistake(EXERCISE, normal, tmp_path))
     assert normal.hint in grade.hint, grade
 
 
 @pytest.mark.parametrize("seed", range(50))
 def test_a_seed_hides_two_distributions_that_buckets_can_hold(seed: int) -> None:
-    value, delay = hidden(seed)
-    assert hidden(seed) == (value, delay)
+    value, delay = choose_distributions(seed)
+    assert choose_distributions(seed) == (value, delay)
     assert parse(value).cdf(100) > 0.9
     assert parse(value).cdf(0) < 0.01
     assert parse_delay(delay).mean < 0.1

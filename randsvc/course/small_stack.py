@@ -1,4 +1,4 @@
-"""The services, users, and a Prometheus that pulls from them: the smallest system to look at."""
+"""The smallest stack to monitor: services, and a Prometheus that scrapes them."""
 
 import json
 import tempfile
@@ -16,21 +16,21 @@ from randsvc.stack.build import build_programs
 from randsvc.stack.programs import Program, Service
 from randsvc.stack.supervisor import Stack, run_programs
 
-__all__ = ("PULLED", "hold", "prometheus", "set_fault", "watched")
+__all__ = ("PULLED", "make_prometheus", "run_small_stack", "set_fault", "wait_for_interrupt")
 
 PULLED = {"OTEL_METRICS_EXPORTER": "prometheus"}
-"""The environment of a service that is pulled from."""
+"""The environment of a service that Prometheus scrapes."""
 RULES = f"{ROOT}/observability/prometheus/rules/*.yml"
 
 
 @contextmanager
-def watched(
+def run_small_stack(
     *services: Service, interval: str = "1s", book: AddressBook | None = None
 ) -> Iterator[Stack]:
-    """Run services inside, on free ports unless there is a ``book``, and Prometheus to read them.
+    """Run services and a Prometheus in a ``with`` block, on free ports unless ``book`` is given.
 
-    It reads what is pulled, but for the faults that are on: whoever is to find one looks there.
-    Our recording rules are there, our alerts are not.
+    Prometheus scrapes every metric except the active faults, which the learner has to find. It has
+    the recording rules of the project, and no alerts.
     """
     book = book or find_free_addresses()
     with tempfile.TemporaryDirectory() as folder:
@@ -45,13 +45,13 @@ def watched(
                 if len(program.listens) == 2
             ],
         }
-        last = prometheus(config, book, Path(folder))
-        with run_programs([*programs, last], book, Path(folder)) as stack:
+        prometheus = make_prometheus(config, book, Path(folder))
+        with run_programs([*programs, prometheus], book, Path(folder)) as stack:
             yield stack
 
 
-def prometheus(config: object, book: AddressBook, folder: Path) -> Program:
-    """Make a Prometheus; its configuration and data are in ``folder``."""
+def make_prometheus(config: object, book: AddressBook, folder: Path) -> Program:
+    """Make a Prometheus with a configuration; its files are in ``folder``."""
     target = folder / "prometheus.yml"
     target.write_text(yaml.safe_dump(config))
     return Program(
@@ -61,7 +61,7 @@ def prometheus(config: object, book: AddressBook, folder: Path) -> Program:
             f"--config.file={target}",
             f"--storage.tsdb.path={folder}/data",
             f"--web.listen-address={book['prometheus:9090']}",
-            # It looks for its targets 5 s after its start, so that many are found at once.
+            # By default it looks for targets 5 s after its start.
             "--scrape.discovery-reload-interval=100ms",
         ],
         listens=["prometheus:9090"],
@@ -69,17 +69,17 @@ def prometheus(config: object, book: AddressBook, folder: Path) -> Program:
     )
 
 
-def hold(stack: Stack) -> None:
-    """Keep it running until KeyboardInterrupt; raise ``StackError`` where a program has ended."""
+def wait_for_interrupt(stack: Stack) -> None:
+    """Wait for KeyboardInterrupt; raise ``StackError`` if a program has ended by itself."""
     while True:
         time.sleep(1)
         stack.check()
 
 
 def set_fault(stack: Stack, management: str, name: str, **parameters: float) -> None:
-    """Set a fault of the service whose management port has this address in the compose network."""
+    """Set a fault at a management port, given by its address in the compose network."""
     body = json.dumps({"duration": 3600, **parameters}).encode()
-    request = urllib.request.Request(  # noqa: S310 - ours
+    request = urllib.request.Request(  # noqa: S310 - loopback
         stack.url(management, f"/faults/{name}"), body, method="PUT"
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -91,7 +91,7 @@ def _job(name: str, address: str) -> dict[str, object]:
     return {
         "job_name": name,
         "static_configs": [{"targets": [address]}],
-        # As prometheus.yml says for pulling.
+        # See the comment on pulling in prometheus.yml.
         "convert_classic_histograms_to_nhcb": True,
         "always_scrape_classic_histograms": True,
         "metric_relabel_configs": [

@@ -1,4 +1,4 @@
-"""A learner's program, run for a while; it is gone at the end, with its children."""
+"""Runs a learner's program for a while, and ends it with its children."""
 
 import os
 import signal
@@ -14,12 +14,12 @@ from randsvc.course.exercise import WorkError
 from randsvc.stack.addresses import find_unused_ports
 from randsvc.stack.supervisor import wait_until
 
-__all__ = ("Program", "running_program")
+__all__ = ("Program", "run_program")
 
 START_WITHIN = 20.0
-"""Seconds until it has to answer."""
-LINES = 8
-"""Of what it said last; a traceback of a few calls."""
+"""Seconds until the program must accept connections."""
+LOG_LINES = 8
+"""Lines of its output in an error: enough for a short traceback."""
 
 
 class Program:
@@ -35,17 +35,17 @@ class Program:
         self._log = log
 
     def expect_alive(self, within: float = 0) -> None:
-        """Raise ``WorkError``, with what it said last, where it has ended or does in a moment."""
+        """Raise ``WorkError`` with the last output if the program ends ``within`` seconds."""
         with suppress(subprocess.TimeoutExpired):
             code = self._process.wait(within)
             raise WorkError(f"{self._path.name} ended with exit code {code}{self.last_lines()}")
 
     def last_lines(self) -> str:
-        """What it said last, each line indented, to be put behind a sentence."""
-        lines = self._log.read_text(errors="replace").splitlines()[-LINES:]
-        return "; it said last:\n" + "\n".join(f"    {line}" for line in lines) if lines else ""
+        """Return the last lines of its output, indented, to append to a sentence."""
+        lines = self._log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        return "; its last output:\n" + "\n".join(f"    {line}" for line in lines) if lines else ""
 
-    def answers(self) -> bool:
+    def accepts_connections(self) -> bool:
         """Whether it accepts connections."""
         self.expect_alive()
         with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
@@ -54,8 +54,8 @@ class Program:
 
 
 @contextmanager
-def running_program(path: Path) -> Iterator[Program]:
-    """Run a Python file with PORT set to a free port; give it when it answers there."""
+def run_program(path: Path) -> Iterator[Program]:
+    """Run a Python file with PORT set to a free port, until it accepts connections there."""
     (port,) = find_unused_ports(1)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
@@ -72,11 +72,11 @@ def running_program(path: Path) -> Iterator[Program]:
         try:
             program = Program(path, port, process, log)
             try:
-                wait_until(program.answers, within=START_WITHIN)
+                wait_until(program.accepts_connections, within=START_WITHIN)
             except TimeoutError:
                 raise WorkError(
-                    f"{path.name} does not listen at 127.0.0.1:$PORT within {START_WITHIN:g} s; "
-                    f"the checker set PORT={port}{program.last_lines()}"
+                    f"{path.name} does not listen at 127.0.0.1:$PORT within {START_WITHIN:g} s "
+                    f"(PORT={port}){program.last_lines()}"
                 ) from None
             yield program
         finally:

@@ -1,4 +1,4 @@
-"""Made-up traffic for rules, healthy and not, and what the rules make of it in promtool."""
+"""Synthetic series of healthy and failing services, and the results of rules on them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,30 +7,31 @@ from pathlib import Path
 from randsvc.stack.promtool import run_rule_tests
 from randsvc.telemetry.catalogue import ACTIVE_REQUESTS, CONCURRENCY_LIMIT, REQUEST_DURATION
 
-__all__ = ("Asked", "Told", "evaluate")
+__all__ = ("Queries", "Results", "evaluate")
 
-Asked = Mapping[str, tuple[str, str]]
-"""Expressions, and the time of a story at which each is asked, such as 6m30s, by a name."""
-Told = Mapping[str, Mapping[str, Sequence[float]]]
-"""By the name of a story, the values that each expression had."""
+Queries = Mapping[str, tuple[str, str]]
+"""By name, an expression and its evaluation time, such as 6m30s."""
+Results = Mapping[str, Mapping[str, Sequence[float]]]
+"""By case and query, the values of the expression."""
 
 STEP = 15
-"""Seconds between two scrapes."""
+"""Seconds between scrapes."""
 
 Phases = Sequence[tuple[int, float]]
-"""So many minutes, and the requests each second then."""
+"""Minutes, and the requests/s during them."""
 
 INSTANCES = ("a:9464", "b:9464")
-"""As everything is done twice, twice as much is expected of the job."""
+"""Two instances with the same series, so that the job has twice the values of one."""
 MINUTES = 15
 
 
 def _series(
     *, fast: float, slow: float = 0.0, failing: Phases = (), active: int = 3
 ) -> dict[str, str]:
-    """Traffic of each instance; ``failing`` are answered 500 at once, the others 200.
+    """Return the series of both instances; rates in requests/s for each instance.
 
-    ``slow`` take 0.9 s, all others 0.05 s. There are a few 404 besides, which matched no route.
+    ``fast`` requests take 0.05 s, ``slow`` ones 0.9 s; ``failing`` ones have status 500. A few more
+    match no route and have status 404.
     """
     series = {}
     for instance in INSTANCES:
@@ -83,7 +84,7 @@ def _steps(minutes: int) -> int:
 
 
 def _counter(phases: Phases) -> str:
-    """The values of a counter as promtool writes them: start, step and number, phase by phase."""
+    """Return the values of a counter in the notation of promtool, phase by phase."""
     parts, value = [], 0.0
     for minutes, rate in phases:
         parts.append(f"{value:g}+{rate * STEP:g}x{_steps(minutes) - 1}")
@@ -91,46 +92,46 @@ def _counter(phases: Phases) -> str:
     return " ".join(parts)
 
 
-STORIES: Mapping[str, Mapping[str, str]] = {
+CASES: Mapping[str, Mapping[str, str]] = {
     "healthy": _series(fast=5),
     "slow": _series(fast=5, slow=0.3),
     "full": _series(fast=5, active=90),
-    # 2% of the requests, and more errors each second than of the broken one.
+    # Only 2% fail, but more requests/s than in the case broken.
     "busy": _series(fast=200, failing=_all(4)),
     "broken": _series(fast=5, failing=[(5, 0), (5, 1.5), (5, 0)]),
 }
 
 
-def evaluate(rule_files: Sequence[Path], asked: Asked) -> Told:
-    """Evaluate the rules of these files over each story, in promtool."""
+def evaluate(rule_files: Sequence[Path], queries: Queries) -> Results:
+    """Evaluate the rules of these files on each case, in promtool."""
     tests = [
         {
             "interval": f"{STEP}s",
             "input_series": [{"series": name, "values": values} for name, values in series.items()],
             # promtool prints the samples of an expression that is expected to have none.
             "promql_expr_test": [
-                {"expr": _of(story, expr), "eval_time": at, "exp_samples": []}
-                for expr, at in asked.values()
+                {"expr": _mark(case, expr), "eval_time": at, "exp_samples": []}
+                for expr, at in queries.values()
             ],
         }
-        for story, series in STORIES.items()
+        for case, series in CASES.items()
     ]
     content = {
         "rule_files": [str(file) for file in rule_files],
         "evaluation_interval": f"{STEP}s",
         "tests": tests,
     }
-    said = run_rule_tests(content).stdout
+    output = run_rule_tests(content).stdout
     found: dict[tuple[str, str], list[float]] = {}
-    for expr, at, got in re.findall(r'expr: "(.*)", time: (\S+),\n.*\n\s+got: (.*)', said):
+    for expr, at, got in re.findall(r'expr: "(.*)", time: (\S+),\n.*\n\s+got: (.*)', output):
         values = re.findall(r"\} ([-+.\dE]+|NaN|[-+]Inf)(?=,|$)", got)
         found[expr.replace('\\"', '"'), at] = [float(value) for value in values]
     return {
-        story: {name: found.get((_of(story, expr), at), []) for name, (expr, at) in asked.items()}
-        for story in STORIES
+        case: {name: found.get((_mark(case, expr), at), []) for name, (expr, at) in queries.items()}
+        for case in CASES
     }
 
 
-def _of(story: str, expr: str) -> str:
-    """The same with a label, so that what promtool says tells which story it is of."""
-    return f'label_replace({expr}, "story", "{story}", "", "")'
+def _mark(case: str, expr: str) -> str:
+    """Add a label with the case, which then appears in the output of promtool."""
+    return f'label_replace({expr}, "case", "{case}", "", "")'
