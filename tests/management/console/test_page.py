@@ -144,7 +144,7 @@ def test_a_fault_is_caused_by_its_button_seen_and_reverts_by_itself(
 
 
 def test_an_incident_is_caused_by_its_button_and_ended_by_another(page: Page) -> None:
-    page.get_by_role("button", name="The model is down, the fallback answers").click()
+    page.get_by_role("button", name="The model is down, the fallback responds").click()
     expect(page.get_by_text("Active faults: model-down")).to_be_visible()
     until(page, lambda: shown(legend(page, "sources", "fallback")) > 0)
     expect(page.get_by_text("Failed predictions since the start: ModelDownError")).to_be_visible()
