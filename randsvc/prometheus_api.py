@@ -142,6 +142,17 @@ class AsyncPrometheus(_Server):
         except _MALFORMED:
             raise self._no_prometheus() from None
 
+    async def rule_files(self) -> list[str]:
+        """Give the paths of the rule files that the server has loaded.
+
+        https://prometheus.io/docs/prometheus/latest/querying/api/#rules
+        """
+        data = await self._data("rules", {})
+        try:
+            return sorted({str(group["file"]) for group in data["groups"]})
+        except _MALFORMED:
+            raise self._no_prometheus() from None
+
     async def check(self) -> None:
         """Raise ``PrometheusError`` unless the server evaluates a trivial query promptly."""
         prompt = replace(self, timeout=min(self.timeout, CHECK_TIMEOUT))

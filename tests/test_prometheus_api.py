@@ -270,6 +270,22 @@ def test_alerts_that_are_malformed_are_one_line(data: Any) -> None:
     assert said == f"{url} does not answer as Prometheus does"
 
 
+def test_rule_files_are_parsed() -> None:
+    groups = [{"file": "/rules/b.yml"}, {"file": "/rules/a.yml"}, {"file": "/rules/a.yml"}]
+    body = json.dumps({"status": "success", "data": {"groups": groups}})
+    with answering(lambda _: (200, body)) as url:
+        found = asyncio.run(AsyncPrometheus(url).rule_files())
+    assert found == ["/rules/a.yml", "/rules/b.yml"]
+
+
+@pytest.mark.parametrize("data", [{}, {"groups": [{}]}, {"groups": [3]}, {"groups": None}], ids=str)
+def test_rule_files_that_are_malformed_are_one_line(data: Any) -> None:
+    body = json.dumps({"status": "success", "data": data})
+    with answering(lambda _: (200, body)) as url:
+        said = error_of(lambda: asyncio.run(AsyncPrometheus(url).rule_files()))
+    assert said == f"{url} does not answer as Prometheus does"
+
+
 SECRET = "p/ss:w@rd"  # noqa: S105
 ENCODED = "p%2Fss%3Aw%40rd"
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 import aiohttp
-from yarl import URL
 
 from randsvc.incidents.scenario import AlertId, ScenarioError, SetFault
+from randsvc.prometheus_api import AsyncPrometheus, PrometheusError, format_duration
 
 __all__ = ("Addresses", "Notification", "StackApi")
 
@@ -58,23 +58,40 @@ class StackApi:
     """Programs may be unreachable, as some scenarios stop them: a method then returns None."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, addresses: Addresses, token: str | None
+        self,
+        session: aiohttp.ClientSession,
+        addresses: Addresses,
+        *,
+        timeout: float,
+        token: str | None = None,
     ) -> None:
         self.addresses = addresses
         self._session = session
+        self._prometheus = AsyncPrometheus(addresses.prometheus, timeout=timeout)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    async def get_alerts(self) -> ActiveAlerts | None:
-        """Return the active alerts of Prometheus.
+    async def expect_demo_rules(self) -> None:
+        """Raise ``ScenarioError`` unless Prometheus responds and has no production rules."""
+        try:
+            files = await self._prometheus.rule_files()
+        except PrometheusError as error:
+            raise ScenarioError(f"--prometheus: {error}") from error
+        if any("/rules/production/" in file for file in files):
+            raise ScenarioError(
+                f"--prometheus {self._prometheus.shown_url} has loaded the rules of the time scale "
+                "production, whose alerts fire too late for a scenario: load rules/demo/*.yml "
+                "instead of rules/production/*.yml"
+            )
 
-        https://prometheus.io/docs/prometheus/latest/querying/api/#alerts
-        """
-        answer = await self._get(self.addresses.prometheus, "/api/v1/alerts")
-        if answer is None:
+    async def get_alerts(self) -> ActiveAlerts | None:
+        """Return the active alerts of Prometheus."""
+        try:
+            alerts = await self._prometheus.alerts()
+        except PrometheusError:
             return None
         found: dict[str, set[AlertId]] = {"pending": set(), "firing": set()}
-        for alert in answer["data"]["alerts"]:
-            found.setdefault(alert["state"], set()).add(_identify(alert["labels"]))
+        for alert in alerts:
+            found.setdefault(alert.state, set()).add(_identify(alert.labels))
         watchdogs = {alert for alert in found["firing"] if _is_watchdog(alert)}
         return ActiveAlerts(
             frozenset(alert for alert in found["pending"] if not _is_watchdog(alert)),
@@ -82,24 +99,26 @@ class StackApi:
             has_watchdog=bool(watchdogs),
         )
 
-    async def get_rule_files(self) -> list[str] | None:
-        """Return the paths of the rule files that Prometheus has loaded."""
-        answer = await self._get(self.addresses.prometheus, "/api/v1/rules?type=alert")
-        return None if answer is None else [group["file"] for group in answer["data"]["groups"]]
+    async def query_fired(self, seconds: float) -> set[AlertId]:
+        """Return the alerts that fired at any evaluation of the last ``seconds``.
 
-    async def query_fired(self, seconds: float) -> set[AlertId] | None:
-        """Return the alerts that fired at any evaluation of the last ``seconds``."""
+        Raises ``ScenarioError``.
+        """
         fired = f'ALERTS{{alertstate="firing",alertname!~".*{WATCHDOG_SUFFIX}"}}'
-        window = f"{seconds * 1000:.0f}ms"
-        answer = await self._query(
-            f"count by (alertname, level) (present_over_time({fired}[{window}]))"
-        )
-        return None if answer is None else {_identify(series["metric"]) for series in answer}
+        window = format_duration(seconds)
+        query = f"count by (alertname, level) (present_over_time({fired}[{window}]))"
+        try:
+            return {_identify(series.labels) for series in await self._prometheus.query(query)}
+        except PrometheusError as error:
+            raise ScenarioError(f"--prometheus: {error}") from error
 
     async def query_number(self, promql: str) -> float | None:
         """Return the value of the first series of an instant query; None without a series."""
-        answer = await self._query(promql)
-        return float(answer[0]["value"][1]) if answer else None
+        try:
+            found = await self._prometheus.query(promql)
+        except PrometheusError:
+            return None
+        return found[0].values[-1][1] if found and found[0].values else None
 
     async def get_notifications(self, since: datetime) -> list[Notification] | None:
         """Return what the inbox has received since then, in order, without the Watchdog."""
@@ -151,14 +170,6 @@ class StackApi:
                 return response.status < 300
         except (aiohttp.ClientError, TimeoutError):
             return False
-
-    async def _query(self, promql: str) -> list[dict[str, Any]] | None:
-        path = str(URL("/api/v1/query").with_query(query=promql))
-        answer = await self._get(self.addresses.prometheus, path)
-        if answer is None:
-            return None
-        result: list[dict[str, Any]] = answer["data"]["result"]
-        return result
 
     async def _get(self, base: str, path: str) -> Any:
         try:
