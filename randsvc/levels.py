@@ -7,5 +7,5 @@ __all__ = ("LEVELS", "Level")
 Level = Literal["critical", "major", "minor"]
 """Act now, day and night; act in working hours; scheduled work."""
 
-LEVELS: tuple[Level, ...] = get_args(Level)
+LEVELS: tuple[str, ...] = get_args(Level)
 """The highest level first."""

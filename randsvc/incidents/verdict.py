@@ -103,5 +103,4 @@ def _list_statuses(scenario: Scenario, notifications: Sequence[Notification]) ->
 
 
 def _is_higher(level: str, than: str | None) -> bool:
-    known: Sequence[str] = LEVELS
-    return level in known and than in known and known.index(level) < known.index(than)
+    return level in LEVELS and than in LEVELS and LEVELS.index(level) < LEVELS.index(than)

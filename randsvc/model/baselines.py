@@ -14,13 +14,13 @@ from randsvc.model.features import SEGMENTS
 from randsvc.settings import Settings
 from randsvc.telemetry.pipeline import Telemetry
 
-__all__ = ("BINS", "LEVELS", "Described", "baselines", "described", "export")
+__all__ = ("BINS", "QUANTILE_LEVELS", "Described", "baselines", "described", "export")
 
 _logger = logging.getLogger(__name__)
 
 BINS = 10
 """Of about the same probability, as is usual for a population stability index."""
-LEVELS = tuple((2 * k + 1) / (2 * BINS) for k in range(BINS))
+QUANTILE_LEVELS = tuple((2 * k + 1) / (2 * BINS) for k in range(BINS))
 """The levels of the quantiles: the middle of each bin's share."""
 
 _FOLDER = Path(__file__).parent / "baseline"
@@ -99,7 +99,7 @@ def described(baseline: Baseline) -> Described:
     return Described(
         edges={name: b.upper for name, b in zip(names, tenths[:-1], strict=False)},
         shares={name: b.count / count for name, b in zip(names, tenths, strict=True)},
-        quantiles={f"{level:g}": _quantile(bins, level) for level in LEVELS},
+        quantiles={f"{level:g}": _quantile(bins, level) for level in QUANTILE_LEVELS},
         statistics={
             "count": count,
             "mean": mean,

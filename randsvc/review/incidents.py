@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from randsvc.levels import LEVELS
 from randsvc.review.runs import runs
 from randsvc.review.source import Labels, Source
 from randsvc.review.spans import Span, overlap
 from randsvc.telemetry.catalogue import FAULT_ACTIVE
 
-__all__ = ("LEVELS", "QUERIES", "Incident", "read")
+__all__ = ("QUERIES", "Incident", "read")
 
-LEVELS = ("critical", "major", "minor")
 QUERIES = 3
 """That are asked of every window."""
 _BY = ("alertname", "level", "service")

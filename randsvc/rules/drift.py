@@ -37,7 +37,7 @@ from collections.abc import Iterator
 from math import log, sqrt
 from typing import TYPE_CHECKING, TypeVar
 
-from randsvc.model.baselines import BINS, LEVELS
+from randsvc.model.baselines import BINS, QUANTILE_LEVELS
 from randsvc.rules.golden_signals import JOB, Rule
 from randsvc.rules.time_scale import TimeScale
 from randsvc.telemetry.catalogue import (
@@ -159,7 +159,7 @@ def make_recordings(scale: TimeScale) -> Iterator[Rule]:
             yield Rule(SAMPLE, f"sum by (job) (increase({series}[{window}]))", labels)
     # Without values there is nothing to say, and no NaN to say it.
     yield Rule(COUNT, f"histogram_count({SAMPLE}) > 0")
-    for level in LEVELS:
+    for level in QUANTILE_LEVELS:
         quantile = f"histogram_quantile({level:g}, {SAMPLE}) and {COUNT}"
         yield Rule(QUANTILE, quantile, {"randsvc_quantile": f"{level:g}"})
     for name in OUTPUTS:
@@ -299,7 +299,7 @@ def _statistic(name: str) -> str:
 def _spread(quantiles: str, by: str) -> str:
     high, low = (
         f'sum by ({by}) ({quantiles}{{randsvc_quantile="{level:g}"}})'
-        for level in (LEVELS[-1], LEVELS[0])
+        for level in (QUANTILE_LEVELS[-1], QUANTILE_LEVELS[0])
     )
     return f"({high} - {low})"
 

@@ -6,8 +6,8 @@ All times are Prometheus durations such as ``30s``, ``5m``, ``3d``.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
+from randsvc.levels import Level
 from randsvc.times import parse_duration
 
 __all__ = (
@@ -22,8 +22,6 @@ __all__ = (
     "spell_last",
 )
 
-Level = Literal["critical", "major", "minor"]
-"""Act now, day and night; act in working hours; scheduled work."""
 SEVERITY: Mapping[Level, str] = {"critical": "critical", "major": "warning", "minor": "info"}
 """The word of the usual label ``severity``: what dashboards of others expect."""
 _UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week"}

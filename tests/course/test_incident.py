@@ -157,7 +157,7 @@ def test_what_is_run_breaks_after_a_while_and_the_time_is_kept(
         "HEALTHY_TIME": (0, 0),
         "RECORDS": tmp_path,
         "wait_for_interrupt": look_and_end,
-        "WELL_KNOWN_ADDRESSES": find_free_addresses,
+        "WELL_KNOWN_ADDRESSES": find_free_addresses(),
     }.items():
         monkeypatch.setattr(incident, name, value)
     said: list[str] = []

@@ -10,7 +10,7 @@ from randsvc.distributions import parse
 from randsvc.errors import ConfigurationError
 from randsvc.histograms.baseline_file import Baseline, save
 from randsvc.histograms.binned import Bin
-from randsvc.model.baselines import LEVELS, baselines, described
+from randsvc.model.baselines import QUANTILE_LEVELS, baselines, described
 from randsvc.settings import Settings
 
 NORMAL = stats.norm(50, 10)
@@ -34,8 +34,8 @@ def test_the_committed_baseline_describes_the_default_distribution() -> None:
     assert list(value.shares.values()) == pytest.approx([0.1] * 10, abs=1e-5)
     assert sum(value.shares.values()) == pytest.approx(1, abs=1e-12)
     assert list(value.edges.values()) == pytest.approx(NORMAL.ppf(np.arange(1, 10) / 10))
-    assert list(value.quantiles) == [f"{level:g}" for level in LEVELS]
-    assert list(value.quantiles.values()) == pytest.approx(NORMAL.ppf(LEVELS), abs=0.001)
+    assert list(value.quantiles) == [f"{level:g}" for level in QUANTILE_LEVELS]
+    assert list(value.quantiles.values()) == pytest.approx(NORMAL.ppf(QUANTILE_LEVELS), abs=0.001)
     assert value.statistics["mean"] == pytest.approx(50)
     assert value.statistics["stddev"] == pytest.approx(10, rel=0.002)
     assert value.statistics["low"] == pytest.approx(NORMAL.ppf(1e-6))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from aiohttp import ClientError, ClientSession
 
-from randsvc.model.baselines import LEVELS, Described, baselines
+from randsvc.model.baselines import QUANTILE_LEVELS, Described, baselines
 from randsvc.rules.drift import BIN_ERROR, COUNT, PER_SD, SAMPLE, distance, floor
 from randsvc.settings import Settings
 from randsvc.stack.addresses import AddressBook, find_unused_ports
@@ -149,7 +149,7 @@ def expected(p: Array, quantiles: list[float]) -> Mapping[str, float]:
 
 def test_the_rules_give_what_numpy_gives_from_the_same_buckets(asked: Asked) -> None:
     buckets = asked.buckets()
-    p, now = shares(buckets, BASELINE), [buckets.quantile(level) for level in LEVELS]
+    p, now = shares(buckets, BASELINE), [buckets.quantile(level) for level in QUANTILE_LEVELS]
     of_baseline = ',against="baseline"'
     for name, value in expected(p, now).items():
         assert asked.number(distance(name), of_baseline) == pytest.approx(value, abs=1e-9), name
@@ -162,7 +162,7 @@ def test_they_are_as_near_to_those_of_the_raw_draws_as_is_stated(asked: Asked) -
     edges = np.array(list(BASELINE.edges.values()))
     cumulated = (asked.values[:, None] <= edges).mean(axis=0)
     p = np.diff([0.0, *cumulated, 1.0])
-    raw = expected(p, list(np.quantile(asked.values, LEVELS)))
+    raw = expected(p, list(np.quantile(asked.values, QUANTILE_LEVELS)))
     of_baseline = ',against="baseline"'
     # Where in its bucket a value lies is not known, and a bucket holds a part of the sample: a
     # sixteenth of an octave at most a tenth of it, half a standard deviation twice as much.

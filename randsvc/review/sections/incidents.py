@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from randsvc.levels import LEVELS
 from randsvc.review import pictures
-from randsvc.review.incidents import LEVELS, Incident
+from randsvc.review.incidents import Incident
 from randsvc.review.readings import View
 from randsvc.review.section import NONE, Section, Table
 from randsvc.review.words import lasting
