@@ -68,6 +68,8 @@ CMD ["list"]
 FROM base AS service
 COPY --from=service-packages /venv /venv
 COPY randsvc/ randsvc/
+# For the feedback store. A new volume that is mounted here gets this owner.
+RUN install -d -o 10001 -g 10001 /var/lib/randsvc
 COPY docs/runbooks/ docs/runbooks/
 USER 10001:10001
 # 8080 is the public port, 9464 the management port.

@@ -122,6 +122,10 @@ class ServerSettings:
     max_concurrency: Positive = 100
     """Concurrency limit of one worker, in requests. Requests above it get status 503."""
 
+    client_timeout: Seconds = 20.0
+    """Seconds that a client has to send the headers of a request, and then its body, and that an
+    idle connection stays open. Behind a proxy set it above the proxy's idle time-out."""
+
     grace: Annotated[float, Parameter(validator=Number(gte=0))] = 8.0
     """Seconds from SIGTERM to the end of the process. Active requests get three quarters of this
     time, and the last export of telemetry gets the rest. A second signal ends the process at

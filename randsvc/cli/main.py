@@ -10,6 +10,7 @@ from cyclopts.config import Env
 from randsvc import __version__, logs
 from randsvc.errors import ConfigurationError
 from randsvc.settings import AuthSettings, Settings, unknown_variable
+from randsvc.web.descriptors import raise_limit
 
 __all__ = ("main",)
 
@@ -69,6 +70,7 @@ def serve(settings: Settings | None = None) -> None:
     settings = settings or Settings()
     auth_settings = _auth_settings() if settings.with_auth else None
     logs.configure(settings.log_level)
+    raise_limit()
     uvloop.run(serve_random(settings, auth_settings))
 
 
@@ -86,6 +88,7 @@ def auth(settings: AuthSettings | None = None) -> None:
 
     settings = settings or AuthSettings()
     logs.configure(settings.log_level)
+    raise_limit()
     uvloop.run(serve_auth(settings))
 
 

@@ -15,10 +15,13 @@ from aiohttp import web
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS, FaultError, Faults
 from randsvc.web.bearer_auth import bearer_token, unauthorized
 from randsvc.web.cross_origin import refuse_cross_origin, refuse_foreign_host
-from randsvc.web.json_body import read_object
 from randsvc.web.problems import guarded
+from randsvc.web.request_body import read_first, read_object
 
 __all__ = ("add_faults",)
+
+BODY_TIMEOUT = 5.0
+"""Seconds that the parameters of a fault have to arrive."""
 
 
 def add_faults(
@@ -76,5 +79,5 @@ def add_faults(
 
     router.add_get("/faults", guarded(show))
     router.add_delete("/faults", guarded(delete))
-    router.add_put("/faults/{name}", guarded(put))
+    router.add_put("/faults/{name}", guarded(read_first(put, BODY_TIMEOUT)))
     router.add_delete("/faults/{name}", guarded(delete))

@@ -9,11 +9,11 @@ from aiohttp.typedefs import Handler
 
 from randsvc.faults.faults import Faults
 from randsvc.service.answer_ids import AnswerIds, ExpiredError, ForgedError
-from randsvc.service.feedback_store import Seen, SeenError
+from randsvc.service.feedback_store import FeedbackStore, StoreError
 from randsvc.telemetry.pipeline import Telemetry
-from randsvc.web.json_body import read_object
 from randsvc.web.load_shedding import RETRY_AFTER, limited
 from randsvc.web.problems import problem
+from randsvc.web.request_body import read_first, read_object
 
 __all__ = ("OUTCOMES", "Outcome", "feedback_handler")
 
@@ -29,9 +29,17 @@ _OUTCOME = web.ResponseKey("randsvc.outcome", str)
 
 
 def feedback_handler(
-    ids: AnswerIds, seen: Seen, telemetry: Telemetry, faults: Faults, limit: int
+    ids: AnswerIds,
+    store: FeedbackStore,
+    telemetry: Telemetry,
+    faults: Faults,
+    *,
+    limit: int,
+    body_timeout: float,
 ) -> Handler:
     """Give the handler, which lets ``limit`` requests in at once.
+
+    A body has ``body_timeout`` seconds to arrive.
 
     Each request has one outcome; ``unavailable`` is also one that is shed or that failed here.
     """
@@ -60,14 +68,14 @@ def feedback_handler(
         nonlocal store_failed
         try:
             answer = ids.answer(given)
-            known = await seen.add(answer)
+            known = await store.add(answer)
         except ForgedError as error:
             return _refused("forged", 403, str(error))
         except ExpiredError as error:
             return _refused("expired", 410, str(error))
-        except SeenError as error:
+        except StoreError as error:
             if not store_failed:
-                _logger.error("feedback is refused: its store fails: %s", error)
+                _logger.error("feedback is refused, as its store fails: %s", error)
             store_failed = True
             return _refused("unavailable", 503, f"the store of feedback fails: {error}")
         store_failed = False
@@ -86,7 +94,7 @@ def feedback_handler(
         accepted[_OUTCOME] = "accepted"
         return accepted
 
-    let_in = limited(judge, limit)
+    let_in = read_first(limited(judge, limit), body_timeout)
 
     async def take(request: web.Request) -> web.StreamResponse:
         outcome = "unavailable"
@@ -94,6 +102,9 @@ def feedback_handler(
             response = await let_in(request)
             outcome = response.get(_OUTCOME, outcome)
             return response
+        except web.HTTPException:
+            outcome = "malformed"
+            raise
         finally:
             outcomes[outcome] += 1
 

@@ -15,9 +15,9 @@ from randsvc.service.tokens import Tokens
 from randsvc.settings import AuthSettings
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.web.bearer_auth import unauthorized
-from randsvc.web.json_body import read_object
 from randsvc.web.load_shedding import limited
 from randsvc.web.problems import add_catch_all, guarded, problem
+from randsvc.web.request_body import read_first, read_object
 
 __all__ = ("make_auth_app",)
 
@@ -45,7 +45,8 @@ def make_auth_app(settings: AuthSettings, telemetry: Telemetry, faults: Faults) 
         return web.Response(text=json.dumps(answer), content_type="application/json")
 
     app = web.Application(client_max_size=LARGEST_BODY)
-    app.router.add_post("/login", guarded(limited(login, settings.max_concurrency)))
+    let_in = limited(login, settings.max_concurrency)
+    app.router.add_post("/login", guarded(read_first(let_in, settings.client_timeout)))
     app.router.add_get(PATH, guarded(document_handler(AUTH)))
     add_catch_all(app.router)
     telemetry.install(app)

@@ -119,6 +119,7 @@ _PROBLEM = {
 _SHED = "the concurrency limit is reached"
 _FAILED = "the service failed, and its log has the reason; or a fault is active"
 _NO_OBJECT = (400, "the body is not a JSON object, or is incomplete")
+_TOO_SLOW = (408, "the body did not arrive in time")
 _TOO_LARGE = (413, "the body is larger than any valid body")
 
 SERVICE = _document(
@@ -202,6 +203,7 @@ SERVICE = _document(
                     ),
                     _NO_OBJECT,
                     (403, "the id was not issued by this service"),
+                    _TOO_SLOW,
                     (409, "feedback for this id was accepted before"),
                     (410, "the response is too old"),
                     _TOO_LARGE,
@@ -257,6 +259,7 @@ AUTH = _document(
                     ),
                     _NO_OBJECT,
                     (401, "wrong password"),
+                    _TOO_SLOW,
                     _TOO_LARGE,
                     (422, "the user name or the password is missing or not a string"),
                     (500, _FAILED),

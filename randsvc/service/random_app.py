@@ -18,7 +18,7 @@ from randsvc.model.features import SCHEMA
 from randsvc.model.model import Model
 from randsvc.service.answer_ids import AnswerIds
 from randsvc.service.feedback import feedback_handler
-from randsvc.service.feedback_store import Seen
+from randsvc.service.feedback_store import FeedbackStore
 from randsvc.service.openapi import PATH, SERVICE, document_handler
 from randsvc.service.tokens import TokenError, Tokens
 from randsvc.settings import Settings
@@ -125,12 +125,16 @@ def make_app(
         model_errors[kind] = model_errors.get(kind, 0) + 1
 
     export(baselines(settings), telemetry)
-    seen = Seen(settings.feedback_store, lifetime=settings.feedback_lifetime)
+    store = FeedbackStore(
+        settings.feedback_store, lifetime=settings.feedback_lifetime, since=time.time()
+    )
     limit = settings.max_concurrency
-    take_feedback = feedback_handler(ids, seen, telemetry, faults, limit)
+    take_feedback = feedback_handler(
+        ids, store, telemetry, faults, limit=limit, body_timeout=settings.client_timeout
+    )
 
     async def close(app: web.Application) -> None:
-        seen.close()
+        await asyncio.to_thread(store.close)  # it may wait for the file
 
     app = web.Application(client_max_size=LARGEST_BODY)
     app.router.add_get("/random", guarded(limited(get_random, limit)))

@@ -22,6 +22,7 @@ from randsvc.service.shutdown import Shutdown
 from randsvc.settings import ServerSettings
 from randsvc.telemetry.catalogue import Metric
 from randsvc.telemetry.pipeline import Telemetry
+from randsvc.web.descriptors import keep_reserve
 
 __all__ = (
     "Instance",
@@ -40,6 +41,8 @@ MakeApp = Callable[[Telemetry, Faults], web.Application]
 
 DRAIN = 0.75
 """Part of the grace that requests in flight have; the rest is for the last export."""
+LINGERING = 1.0
+"""Seconds in which the rest of a body is read after the response, so that the response arrives."""
 CANCELLATION = 0.05
 """Seconds that a handler has to notice that it is cancelled."""
 
@@ -179,8 +182,10 @@ async def _serve(
     started: asyncio.Event,
 ) -> None:
     async with instance.telemetry.running(shutdown.remaining):
-        runner = web.AppRunner(instance.app, access_log=None, shutdown_timeout=CANCELLATION)
+        runner = _runner(instance.app, settings)
         await runner.setup()
+        if runner.server:
+            keep_reserve(runner.server)
         try:
             site = web.SockSite(runner, public)
             await site.start()
@@ -217,13 +222,24 @@ async def management_site(
         token=settings.management_token,
         local=host.is_loopback,
     )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=CANCELLATION)
+    runner = _runner(app, settings)
     await runner.setup()
     try:
         await web.SockSite(runner, management).start()
         yield
     finally:
         await runner.cleanup()
+
+
+def _runner(app: web.Application, settings: ServerSettings) -> web.AppRunner:
+    return web.AppRunner(
+        app,
+        access_log=None,
+        # Of idle connections; aiohttp counts it until the headers of a request are complete.
+        keepalive_timeout=settings.client_timeout,
+        lingering_time=LINGERING,
+        shutdown_timeout=CANCELLATION,
+    )
 
 
 def crash() -> None:

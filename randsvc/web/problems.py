@@ -39,7 +39,10 @@ def guarded(handler: Handler) -> Handler:
                 for name, value in error.headers.items()
                 if name not in (hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH)
             }
-            return problem(error.status, error.text or error.reason, headers)
+            response = problem(error.status, error.text or error.reason, headers)
+            if error.status == HTTPStatus.REQUEST_TIMEOUT:
+                response.force_close()  # the rest of the body may still come
+            return response
         except Exception as error:
             _logger.exception("unhandled exception in %s %s", request.method, request.path)
             response = problem(500, "the server failed; its log tells why")

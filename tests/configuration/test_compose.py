@@ -121,6 +121,14 @@ def test_it_is_not_killed_before_its_grace_is_over(name: str) -> None:
     assert int(period[1]) > Settings().grace + EXIT
 
 
+def test_a_service_whose_ids_outlive_a_restart_remembers_their_feedback_too() -> None:
+    environment = SERVICES["randsvc"]["environment"]
+    assert environment["RANDSVC_FEEDBACK_SECRET"]
+    folder = str(Path(environment["RANDSVC_FEEDBACK_STORE"]).parent)
+    assert f"feedback-data:{folder}" in SERVICES["randsvc"]["volumes"]
+    assert f"RUN install -d -o 10001 -g 10001 {folder}" in stages()["service"]
+
+
 @every_service
 def test_its_memory_and_its_logs_are_limited(service: dict[str, Any]) -> None:
     assert re.fullmatch(r"\d+[mg]", service["mem_limit"])

@@ -13,7 +13,7 @@ from yarl import URL
 from randsvc.faults.faults import Faults
 from randsvc.service.answer_ids import AnswerIds
 from randsvc.service.feedback import OUTCOMES, feedback_handler
-from randsvc.service.feedback_store import Seen, SeenError
+from randsvc.service.feedback_store import FeedbackStore, StoreError
 from randsvc.telemetry.pipeline import Telemetry
 from randsvc.web.problems import guarded
 from tests.support import feedback_mix
@@ -25,6 +25,7 @@ from tests.support.serving import serving
 
 SECRET = "s" * 32
 LIMIT = 5
+BODY_TIMEOUT = 0.5
 
 
 @pytest.fixture
@@ -43,19 +44,24 @@ def faults() -> Faults:
 
 
 @pytest.fixture
-def seen(clock: Clock, tmp_path: Path) -> Seen:
-    return Seen(tmp_path / "store", lifetime=60, clock=clock)
+def store(clock: Clock, tmp_path: Path) -> FeedbackStore:
+    return FeedbackStore(tmp_path / "store", lifetime=60, clock=clock)
 
 
 @pytest.fixture
 async def feedback(
-    ids: AnswerIds, seen: Seen, telemetry: Telemetry, faults: Faults
+    ids: AnswerIds, store: FeedbackStore, telemetry: Telemetry, faults: Faults
 ) -> AsyncIterator[URL]:
     app = web.Application(client_max_size=1000)
-    app.router.add_post("/", guarded(feedback_handler(ids, seen, telemetry, faults, LIMIT)))
+    app.router.add_post(
+        "/",
+        guarded(
+            feedback_handler(ids, store, telemetry, faults, limit=LIMIT, body_timeout=BODY_TIMEOUT)
+        ),
+    )
     async with serving(app) as url:
         yield url
-    seen.close()
+    store.close()
 
 
 async def post(url: URL, body: object) -> tuple[int, dict[str, object]]:
@@ -136,10 +142,11 @@ async def test_an_id_that_is_forged_or_has_expired_is_told_from_a_good_one(
 
 
 async def test_feedback_for_what_is_forgotten_counts_as_expired(
-    feedback: URL, ids: AnswerIds, seen: Seen, clock: Clock, read: Callable[[], Measured]
+    feedback: URL, ids: AnswerIds, store: FeedbackStore, clock: Clock, read: Callable[[], Measured]
 ) -> None:
     given = ids.issue(50.0, "model")
-    seen._forget(int(clock.now * 1e6))
+    await store.add(ids.answer(ids.issue(50.0, "model")))
+    store._forget(int(clock.now * 1e6))
     status, problem = await post(feedback, {"id": given, "actual": 1})
     assert (status, problem["detail"]) == (410, "feedback is taken for later answers only")
     assert outcomes(read()) == {"expired": 1}
@@ -189,10 +196,22 @@ async def test_who_leaves_before_the_end_is_malformed_and_no_error_of_ours(
     assert caplog.records == []
 
 
+async def test_a_body_that_does_not_arrive_in_time_is_malformed(
+    feedback: URL, read: Callable[[], Measured]
+) -> None:
+    reader, writer = await asyncio.open_connection(feedback.host, feedback.port)
+    writer.write(b'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"id":')
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b"Connection: close" in head
+    writer.close()
+    assert outcomes(read()) == {"malformed": 1}
+
+
 async def test_while_it_is_down_or_full_or_broken_feedback_is_unavailable(
     feedback: URL,
     ids: AnswerIds,
-    seen: Seen,
+    store: FeedbackStore,
     faults: Faults,
     read: Callable[[], Measured],
     monkeypatch: pytest.MonkeyPatch,
@@ -203,10 +222,10 @@ async def test_while_it_is_down_or_full_or_broken_feedback_is_unavailable(
     faults.clear()
 
     async def fail(answer: object) -> str:
-        raise SeenError("disk full")
+        raise StoreError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(seen, "add", fail)
+        patch.setattr(store, "add", fail)
         status, problem = await post(feedback, body)
         assert (status, problem["detail"]) == (503, "the store of feedback fails: disk full")
     assert outcomes(read()) == {"unavailable": 2}
@@ -215,7 +234,7 @@ async def test_while_it_is_down_or_full_or_broken_feedback_is_unavailable(
 
 
 async def test_more_at_once_than_the_limit_is_shed_and_counted(
-    feedback: URL, ids: AnswerIds, seen: Seen, read: Callable[[], Measured],
+    feedback: URL, ids: AnswerIds, store: FeedbackStore, read: Callable[[], Measured],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     inside = asyncio.Barrier(LIMIT + 1)
@@ -226,7 +245,7 @@ async def test_more_at_once_than_the_limit_is_shed_and_counted(
         await free.wait()
         return "first"
 
-    monkeypatch.setattr(seen, "add", wait)
+    monkeypatch.setattr(store, "add", wait)
     waiting = [
         asyncio.create_task(post(feedback, {"id": ids.issue(50.0, "model"), "actual": 1}))
         for _ in range(LIMIT)

@@ -1,6 +1,9 @@
+import asyncio
+import contextlib
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,10 +13,10 @@ import pytest
 from randsvc.errors import ConfigurationError
 from randsvc.service import feedback_store
 from randsvc.service.answer_ids import Answer
-from randsvc.service.feedback_store import Seen, SeenError
+from randsvc.service.feedback_store import FeedbackStore, StoreError
 from tests.support.breaking import Clock
 
-Make = Callable[..., Seen]
+Make = Callable[..., FeedbackStore]
 
 
 def answer(issued: float, nonce: int = 0) -> Answer:
@@ -25,8 +28,11 @@ def answer(issued: float, nonce: int = 0) -> Answer:
 def make() -> Iterator[Make]:
     made = []
 
-    def make(path: Path | None = None, clock: Clock | None = None) -> Seen:
-        made.append(Seen(path, lifetime=60, clock=clock or Clock()))
+    def make(
+        path: Path | None = None, clock: Clock | None = None, timer: Clock | None = None
+    ) -> FeedbackStore:
+        clock = clock or Clock()
+        made.append(FeedbackStore(path, lifetime=60, clock=clock, timer=timer or clock))
         return made[-1]
 
     yield make
@@ -54,7 +60,7 @@ async def test_what_one_process_has_seen_the_others_have_now_and_after_a_restart
 def test_workers_may_make_the_file_all_at_once(tmp_path: Path) -> None:
     def make(round_: int) -> None:
         together.wait()
-        Seen(tmp_path / f"store-{round_}", lifetime=60).close()
+        FeedbackStore(tmp_path / f"store-{round_}", lifetime=60).close()
 
     # One round in thirty is where SQLite does not wait by itself.
     workers, rounds = 8, 150
@@ -87,7 +93,7 @@ async def test_beyond_the_number_that_is_remembered_the_earliest_are_refused(
     make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(feedback_store, "SWEEP", 10)
-    monkeypatch.setattr(feedback_store, "REMEMBERED", 100)
+    monkeypatch.setattr(feedback_store, "CAPACITY", 100)
     it = make()
     with caplog.at_level(logging.WARNING):
         for nonce in range(1000):
@@ -103,7 +109,7 @@ async def test_beyond_the_number_that_is_remembered_the_earliest_are_refused(
     assert "had feedback within 60 s, more than are remembered" in record.message
 
 
-def kept(it: Seen) -> int:
+def kept(it: FeedbackStore) -> int:
     (number,) = it._store.execute("SELECT count(*) FROM seen").fetchone()
     return int(number)
 
@@ -115,20 +121,123 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path, content: bytes, said: 
     path = tmp_path / "store"
     path.write_bytes(content * 100)
     with pytest.raises(ConfigurationError, match=f"RANDSVC_FEEDBACK_STORE={path}: {said}"):
-        Seen(path, lifetime=60)
+        FeedbackStore(path, lifetime=60)
     with pytest.raises(ConfigurationError, match="unable to open database file"):
-        Seen(tmp_path / "missing" / "store", lifetime=60)
+        FeedbackStore(tmp_path / "missing" / "store", lifetime=60)
+
+
+async def test_a_clock_that_jumps_ahead_and_back_refuses_no_later_answer(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feedback_store, "SWEEP", 1)
+    clock, timer = Clock(), Clock()
+    it = make(tmp_path / "store", clock, timer)
+    assert await it.add(answer(1000)) == "first"
+    clock.now += 5 * 3600
+    assert await it.add(answer(clock.now)) == "first"
+    assert await it.add(answer(clock.now, nonce=1)) == "first"
+    clock.now -= 5 * 3600
+    for store in (it, make(tmp_path / "store", clock, timer)):
+        timer.now = clock.now = clock.now + 1
+        assert await store.add(answer(clock.now)) == "first"
+        assert await store.add(answer(1000)) == "again"
+
+
+async def test_a_process_that_starts_while_the_clock_is_ahead_refuses_no_later_answer(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feedback_store, "SWEEP", 1)
+    assert await make(tmp_path / "store").add(answer(1000)) == "first"
+    ahead = Clock()
+    ahead.now += 5 * 3600
+    started_then = make(tmp_path / "store", ahead)
+    assert await started_then.add(answer(ahead.now)) == "first"
+    assert await started_then.add(answer(ahead.now, nonce=1)) == "first"
+    clock = Clock()
+    clock.now += 1
+    it = make(tmp_path / "store", clock)
+    assert await it.add(answer(clock.now)) == "first"
+    # What was forgotten then is not taken again.
+    assert await it.add(answer(1000)) == "forgotten"
+
+
+async def test_a_store_whose_answers_lie_ahead_says_so(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    it = make(tmp_path / "store")
+    await it.add(answer(4600))
+    it._forget(int(4600e6))
+    make(tmp_path / "store")
+    assert [record.message for record in caplog.records] == [
+        "feedback is refused for 3600 s: its store holds answers of a clock that is that far "
+        "ahead; correct the clock of this machine, or delete the store"
+    ]
+
+
+async def test_without_a_file_answers_of_before_the_start_are_refused() -> None:
+    store = FeedbackStore(None, lifetime=60, since=1000, clock=Clock())
+    assert await store.add(answer(1000)) == "forgotten"
+    assert await store.add(answer(1000.000001)) == "first"
+    store.close()
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another process that writes to the file, and does not end."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield
+    other.execute("ROLLBACK")
+    other.close()
 
 
 async def test_a_store_that_fails_says_so_and_goes_on_when_it_works_again(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feedback_store, "PATIENCE", 0.05)
-    it = make(tmp_path / "store")
-    other = sqlite3.connect(tmp_path / "store", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(SeenError, match="database is locked"):
+    monkeypatch.setattr(feedback_store, "TIMEOUT", 0.05)
+    timer = Clock()
+    it = make(tmp_path / "store", timer=timer)
+    with locked(tmp_path / "store"), pytest.raises(StoreError, match="database is locked"):
         await it.add(answer(1000))
-    other.execute("ROLLBACK")
-    other.close()
+    timer.now += 0.1
     assert await it.add(answer(1000)) == "first"
+
+
+async def test_many_do_not_wait_for_a_locked_file_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feedback_store, "TIMEOUT", 0.5)
+    it = FeedbackStore(tmp_path / "store", lifetime=60)
+    answers = [answer(1000, nonce) for nonce in range(50)]
+    with locked(tmp_path / "store"):
+        began = time.monotonic()
+        failed = await asyncio.gather(*map(it.add, answers), return_exceptions=True)
+        waited = time.monotonic() - began
+    assert {type(error) for error in failed} == {StoreError}
+    assert waited < 10  # 25 s one after the other
+    await asyncio.sleep(0.6)
+    # None of it was taken.
+    assert {await it.add(each) for each in answers} == {"first"}
+    it.close()
+
+
+async def test_many_do_not_wait_for_a_slow_file_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feedback_store, "TIMEOUT", 0.5)
+    it = FeedbackStore(tmp_path / "store", lifetime=60)
+    add = it._add
+
+    def add_slowly(answer: Answer) -> str:
+        time.sleep(0.2)
+        return add(answer)
+
+    monkeypatch.setattr(it, "_add", add_slowly)
+    began = time.monotonic()
+    added = await asyncio.gather(
+        *(it.add(answer(1000, nonce)) for nonce in range(100)), return_exceptions=True
+    )
+    assert time.monotonic() - began < 10  # 20 s one after the other
+    assert "first" in added
+    assert any("the file is busy for more than 0.5 s" in str(each) for each in added)
+    it.close()

@@ -1,5 +1,6 @@
 """The OpenAPI documents, held against the applications that they describe."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -31,15 +32,19 @@ from tests.support.serving import serving
 
 SECRET = "s" * 32
 GOOD = {"user": "ada", "password": "random"}
+CLIENT_TIMEOUT = 0.5
 TOO_LARGE = b'"' + b"x" * 20_000 + b'"'
 
 
 def app_of(service: str, telemetry: Telemetry, faults: Faults, limit: int) -> web.Application:
     if service == "auth":
-        auth = AuthSettings(secret=SECRET, max_concurrency=limit)
+        auth = AuthSettings(secret=SECRET, max_concurrency=limit, client_timeout=CLIENT_TIMEOUT)
         return make_auth_app(auth, telemetry, faults)
     random = Settings(
-        delay=parse("constant(value=0)"), max_concurrency=limit, feedback_secret=SECRET
+        delay=parse("constant(value=0)"),
+        max_concurrency=limit,
+        feedback_secret=SECRET,
+        client_timeout=CLIENT_TIMEOUT,
     )
     return make_app(random, telemetry, faults)
 
@@ -48,8 +53,8 @@ def app_of(service: str, telemetry: Telemetry, faults: Faults, limit: int) -> we
 class Provoked:
     """A request that a status is the answer to.
 
-    ``faults`` are on; at a ``limit`` of 0 all load is shed; ``breaks`` is what
-    raises in the service; ``again`` asks twice.
+    ``faults`` are on; at a ``limit`` of 0 all load is shed; ``breaks`` is what raises in the
+    service; ``again`` asks twice; a ``slow`` body takes longer than the service waits.
     """
 
     service: str
@@ -63,6 +68,7 @@ class Provoked:
     limit: int = 5
     breaks: str = ""
     again: bool = False
+    slow: bool = False
 
 
 def random(status: int, **how: Any) -> Provoked:
@@ -85,8 +91,13 @@ def raw(body: object) -> bytes:
     return body if isinstance(body, bytes) else json.dumps(body).encode()
 
 
-def of_an_answer(age: float = 0) -> dict[str, object]:
-    """A feedback for an answer of so many seconds ago."""
+async def slow_body() -> AsyncIterator[bytes]:
+    yield b"{"
+    await asyncio.sleep(4 * CLIENT_TIMEOUT)
+
+
+def of_an_answer(age: float = -60) -> dict[str, object]:
+    """A feedback for an answer of so many seconds ago; by default after the service's start."""
     ids = AnswerIds(SECRET, lifetime=60, clock=lambda: time.time() - age)
     return {"id": ids.issue(50.0, "model"), "actual": 49}
 
@@ -101,6 +112,7 @@ PROVOKED = [
     feedback(200, of_an_answer()),
     feedback(400, b"nonsense"),
     feedback(403, {"id": "forged", "actual": 1}),
+    feedback(408, slow=True),
     feedback(409, of_an_answer(), again=True),
     feedback(410, of_an_answer(age=1e6)),
     feedback(413, TOO_LARGE),
@@ -111,6 +123,7 @@ PROVOKED = [
     login(200, GOOD),
     login(400, b"[]"),
     login(401, {**GOOD, "password": "wrong"}),
+    login(408, slow=True),
     login(413, TOO_LARGE),
     login(422, {"user": ""}),
     login(500, GOOD, breaks="randsvc.service.login_app.hmac.compare_digest"),
@@ -140,7 +153,7 @@ async def ask(
                     provoked.method,
                     url.join(URL(f"{provoked.path}?{provoked.query}")),
                     headers=provoked.headers,
-                    data=provoked.body,
+                    data=slow_body() if provoked.slow else provoked.body,
                 )
             return response
 

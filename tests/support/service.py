@@ -63,12 +63,22 @@ class Service:
 
 @contextlib.contextmanager
 def running_service(
-    *arguments: str, command: str = "serve", management_port: str = "0", **environ: str
+    *arguments: str,
+    command: str = "serve",
+    management_port: str = "0",
+    descriptors: str = "",
+    **environ: str,
 ) -> Iterator[Service]:
-    """A service with some options and variables more; killed at the end if it still runs."""
+    """A service with some options and variables more; killed at the end if it still runs.
+
+    It may have so many file ``descriptors``.
+    """
     ports = ["--host", "127.0.0.1", "--port", "0", "--management-port", management_port]
     with subprocess.Popen(
-        [sys.executable, "-m", "randsvc", command, *ports, *arguments],
+        [
+            *(["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []),
+            *(sys.executable, "-m", "randsvc", command, *ports, *arguments),
+        ],
         env={**os.environ, "OTEL_METRICS_EXPORTER": "prometheus", **environ},
         stdout=subprocess.PIPE,
         text=True,

@@ -1,0 +1,103 @@
+"""Clients that hold connections without using them."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.support.service import Service, running_service
+
+TIMEOUT = 1.0
+CLOSING = 1.0
+"""Seconds that a response is waited for to arrive before its connection is closed."""
+BUSY = 3.0
+"""Seconds that this machine may add, as it runs other tests at the same time."""
+GOOD = b'{"user": "ada", "password": "random"}'
+
+
+@pytest.fixture(scope="module")
+def auth() -> Iterator[Service]:
+    with running_service(
+        command="auth",
+        RANDSVC_AUTH_SECRET="s" * 32,
+        RANDSVC_AUTH_MAX_CONCURRENCY="10",
+        RANDSVC_AUTH_CLIENT_TIMEOUT=str(TIMEOUT),
+    ) as service:
+        yield service
+
+
+def connect(url: str, first: bytes) -> socket.socket:
+    host, port = url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=20)
+    connection.sendall(first)
+    return connection
+
+
+def read_to_the_end(connection: socket.socket) -> bytes:
+    """What comes until the service closes the connection."""
+    text = b""
+    with contextlib.suppress(ConnectionError):
+        while more := connection.recv(1000):
+            text += more
+    return text
+
+
+REQUEST = b"POST /login HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize("port", ["public", "management"])
+@pytest.mark.parametrize(
+    ("first", "answer"),
+    [
+        (b"", b""),
+        (REQUEST, b""),
+        (REQUEST + b"Content-Length: 50\r\n\r\n{", b"HTTP/1.1 4"),
+        (b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", b"HTTP/1.1 "),
+        (b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 "),
+    ],
+    ids=["silent", "unfinished headers", "unfinished body", "body that nobody reads", "idle"],
+)
+def test_a_connection_that_is_not_used_is_closed(
+    auth: Service, port: str, first: bytes, answer: bytes
+) -> None:
+    began = time.monotonic()
+    with connect(getattr(auth, port), first) as connection:
+        assert read_to_the_end(connection)[: len(answer)] == answer
+    assert time.monotonic() - began < TIMEOUT + CLOSING + BUSY
+
+
+def test_a_hundred_unfinished_bodies_keep_nobody_from_logging_in(auth: Service) -> None:
+    slow = [connect(auth.public, REQUEST + b"Content-Length: 50\r\n\r\n{") for _ in range(100)]
+    with urlopen(Request(f"{auth.public}/login", GOOD)) as response:
+        assert response.status == 200
+    for connection in slow:
+        assert read_to_the_end(connection).startswith(b"HTTP/1.1 408 ")
+        connection.close()
+
+
+@pytest.mark.parametrize("number", [300, 1500])
+def test_a_flood_of_connections_leaves_descriptors_for_the_management_port(number: int) -> None:
+    with contextlib.ExitStack() as stack:
+        service = stack.enter_context(running_service(descriptors="160"))
+        flood = []
+        for _ in range(number):
+            with contextlib.suppress(OSError):
+                flood.append(stack.enter_context(connect(service.public, b"")))
+        event = service.event("new connections to the public port are closed")
+        assert "96 of 160 file descriptors are in use" in str(event["message"])
+        for path in ("readyz", "metrics", "faults"):
+            with urlopen(f"{service.management}/{path}", timeout=10) as response:
+                assert response.status == 200
+        for connection in flood:
+            connection.close()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), urlopen(f"{service.public}/random") as response:
+                assert response.status == 200
+                break
+        else:
+            pytest.fail("the public port does not answer after the flood")
+        assert service.stop() == 0
