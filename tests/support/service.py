@@ -13,6 +13,11 @@ from collections.abc import Iterator
 from urllib.request import urlopen
 
 SECONDS = 20
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, 2 * (int(sys.argv[1]),))
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
 
 
 class Service:
@@ -76,8 +81,8 @@ def running_service(
     ports = ["--host", "127.0.0.1", "--port", "0", "--management-port", management_port]
     with subprocess.Popen(
         [
-            *(["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []),
-            *(sys.executable, "-m", "randsvc", command, *ports, *arguments),
+            *([sys.executable, "-c", LIMITED, descriptors] if descriptors else [sys.executable]),
+            *("-m", "randsvc", command, *ports, *arguments),
         ],
         env={**os.environ, "OTEL_METRICS_EXPORTER": "prometheus", **environ},
         stdout=subprocess.PIPE,
