@@ -51,7 +51,7 @@ _ENDLESS = frozenset(("text/event-stream", "multipart/x-mixed-replace"))
 _WHEN_CLIENTS_LEAVE = (ConnectionError, asyncio.CancelledError)
 """What a handler raises when its client has left; with the client there it is a failure."""
 
-RESERVED_SERIES = 50
+RESERVED_SERIES = 40
 """Series that only failures of known routes get, of all that a histogram may have."""
 RESERVED_PER_ROUTE = 4
 """How many of them one route gets: a route whose status a client may choose takes not all."""
@@ -263,6 +263,8 @@ class _Request(web.Request):
             connection.response = response
             if not isinstance(response, web.Response) or isinstance(response._body, Payload):
                 connection.streams_from = perf_counter()
+                if connection.transport is None or connection.transport.is_closing():
+                    connection.response = None
         return web.Request._prepare_hook(self, response)
 
 
@@ -334,7 +336,7 @@ class _Connection(web.RequestHandler):
             or self.span
             or request._version is not HttpVersion11
         ):
-            failure = ConnectionError() if is_cut_off else None
+            failure = ConnectionResetError() if is_cut_off else None
             await self._record(request, method, started, response, failure)
             return answered
         try:
@@ -364,34 +366,52 @@ class _Connection(web.RequestHandler):
             if isinstance(failure, ConnectionError) and transport and transport.is_closing():
                 await asyncio.sleep(0)  # a turn of the loop later it is known who closed it
         finally:
-            response, span, streams_from = self.response, self.span, self.streams_from
-            raised = self.error or (type(failure) if failure else None)
-            self.response, self.span, self.streams_from, self.error = None, None, 0.0, None
-            is_sent = response is not None and request._payload_writer.output_size > 0
-            status = response.status if response and is_sent else 0
+            response, streams_from = self.response, self.streams_from
+            status, error = self._outcome(request, returned, failure)
             is_endless = status == 101 or bool(
                 response and streams_from and response.content_type in _ENDLESS
             )
-            if raised and not (self.left and issubclass(raised, _WHEN_CLIENTS_LEAVE)):
-                error = raised.__qualname__
-            elif raised or (self.left and not is_sent):
-                error = "" if is_endless else CLIENT_LEFT
-            elif not (response and is_sent):
-                error = OTHER
-            elif response is not returned:  # whose headers were already sent
-                error = str(returned.status if returned else status)
-            elif status >= 500:
-                error = response.get(ERROR_TYPE) or str(status)
-            else:
-                error = ""
-            seconds = (streams_from if is_endless else ended) - started
+            if is_endless:
+                ended = streams_from
+                if error == CLIENT_LEFT:
+                    error = ""  # as any of them is to end
             series = self.metrics.find(request, method, status, error)
-            series.observe(seconds)
-            if span:
-                series.offer_exemplar(seconds, span)
+            series.observe(ended - started)
+            if self.span:
+                series.offer_exemplar(ended - started, self.span)
             route = _route(request)
             if route and not error and not streams_from and request.version == HttpVersion11:
                 method.usual.setdefault(route, {})[status] = series.observe
+            self.response, self.span, self.streams_from, self.error = None, None, 0.0, None
+
+    def _outcome(
+        self,
+        request: Any,
+        returned: web.StreamResponse | None,
+        failure: BaseException | None,
+    ) -> tuple[int, str]:
+        """The status that the client was sent, or 0, and the error type, if any."""
+        response = self.response
+        is_sent = response is not None and request._payload_writer.output_size > 0
+        if isinstance(failure, ConnectionError) and not self.error:  # of writing the response
+            if isinstance(response, web.FileResponse):
+                self.left = True  # the transport does not see what the system call saw
+            elif not (self.left or self.streams_from):
+                is_sent = False  # the service closed the connection, and then wrote
+        status = response.status if response and is_sent else 0
+        raised = self.error or (type(failure) if failure else None)
+        if raised and not (self.left and issubclass(raised, _WHEN_CLIENTS_LEAVE)):
+            # Also the client of a backend raises what tells here that a client left.
+            return status, raised.__qualname__.replace(CLIENT_LEFT, "ConnectionResetError")
+        if raised or (self.left and not is_sent):
+            return status, CLIENT_LEFT
+        if response is None or not is_sent:
+            return 0, OTHER
+        if response is not returned:  # which came after the headers of the other
+            return status, str(returned.status if returned else status)
+        if status >= 500:
+            return status, response.get(ERROR_TYPE) or str(status)
+        return status, ""
 
 
 def _route(request: web.BaseRequest) -> web.AbstractRoute | None:
