@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from randsvc.dashboards import distributions, golden_signals, incidents, ml, pipeline
-from randsvc.dashboards.panels import Dashboard
+from randsvc.dashboards.panels import ANNOTATION_TITLES, Dashboard
 
 __all__ = ("DASHBOARDS", "Query", "queries", "to_json")
 
 DASHBOARDS: Mapping[str, Dashboard] = {
-    "golden-signals": golden_signals.dashboard(),
-    "distributions": distributions.dashboard(),
-    "incidents": incidents.dashboard(),
-    "ml": ml.dashboard(),
-    "pipeline": pipeline.dashboard(),
+    "golden-signals": golden_signals.make_dashboard(),
+    "distributions": distributions.make_dashboard(),
+    "incidents": incidents.make_dashboard(),
+    "ml": ml.make_dashboard(),
+    "pipeline": pipeline.make_dashboard(),
 }
 """Every dashboard by the name of its file."""
 
@@ -48,7 +48,14 @@ def queries(rate_interval: str = "8s", service: str = "randsvc") -> list[Query]:
 
 def to_json(dashboard: Dashboard) -> str:
     """Give the JSON that Grafana provisions."""
-    return json.dumps(dashboard.build().build(), cls=JSONEncoder, indent=2) + "\n"
+    board = json.loads(json.dumps(dashboard.build().build(), cls=JSONEncoder))
+    for variable in board["templating"]["list"]:
+        # The SDK gives all one id, and Grafana 9 keeps one variable of an id.
+        variable.pop("id", None)
+    for annotation in board["annotations"]["list"]:
+        # A field of the Prometheus data source, which the SDK has no word for.
+        annotation["titleFormat"] = ANNOTATION_TITLES[annotation["name"]]
+    return json.dumps(board, indent=2) + "\n"
 
 
 def _chosen(expr: str, rate_interval: str, service: str) -> str:

@@ -1,22 +1,23 @@
 """The distributions of the value and of the delay, as monitoring alone shows them."""
 
+from randsvc.dashboards.colours import PERCENTILES
 from randsvc.dashboards.panels import (
     Choice,
     Dashboard,
     Panel,
     Query,
     Row,
-    bars,
-    density_map,
-    lines,
-    number,
+    draw_bars,
+    draw_heatmap,
+    draw_lines,
+    show_number,
 )
 from randsvc.rules.golden_signals import DISTRIBUTION_QUANTILES, DISTRIBUTION_WINDOW, JOB
 from randsvc.telemetry.catalogue import DELAY, VALUE, Metric
 
 WINDOW = f"the last {DISTRIBUTION_WINDOW}"
 EARLIER = "$earlier"
-"""How long before now the window ends that now is compared with."""
+"""How long ago the window ended that now is compared with."""
 CHANCE = 1.358
 """Times the root of the sum of 1/n: a wider gap between two cdfs is 1 in 20, without a difference.
 
@@ -24,13 +25,13 @@ https://en.wikipedia.org/wiki/Kolmogorov%E2%80%93Smirnov_test#Two-sample_Kolmogo
 """
 
 
-def dashboard() -> Dashboard:
+def make_dashboard() -> Dashboard:
     """Give the dashboard: the same panels for both, from the recorded rules."""
     return Dashboard(
         uid="randsvc-distributions",
         title="Distributions",
-        description=f"Value and delay of /random over {WINDOW}: where they lie, how far they "
-        "spread, and whether that changes.",
+        description=f"Distribution of the value and of the delay of /random over {WINDOW}, and "
+        "whether it changes.",
         since="now-30m",
         # Windows that overlap would hide half of a change, so none is shorter than the window.
         variables=(
@@ -88,22 +89,23 @@ def _gap_by_chance(metric: Metric) -> str:
 
 def _numbers(metric: Metric, name: str, unit: str) -> tuple[Panel, ...]:
     return (
-        number(
+        show_number(
             f"{name}: mean",
-            f"Mean over {WINDOW}: exact, as it is the sum over the count.",
+            f"Mean over {WINDOW}. It is exact: the sum divided by the count.",
             unit,
             Query(expr=_recorded(metric, "avg")),
         ),
-        number(
+        show_number(
             f"{name}: standard deviation",
-            f"Spread over {WINDOW}, estimated from the histogram's buckets.",
+            f"Standard deviation over {WINDOW}, estimated from the histogram's buckets.",
             unit,
             Query(expr=_recorded(metric, "stddev")),
         ),
-        number(
+        show_number(
             f"{name}: observations",
-            f"Each second, over {WINDOW}. The fewer, the rougher all else here.",
-            "cps",
+            f"Observations per second over {WINDOW}. Fewer observations make the other panels "
+            "rougher.",
+            "count:obs/s",
             Query(expr=_recorded(metric, "count")),
         ),
     )
@@ -111,51 +113,51 @@ def _numbers(metric: Metric, name: str, unit: str) -> tuple[Panel, ...]:
 
 def _panels(metric: Metric, name: str, unit: str) -> tuple[Panel, ...]:
     return (
-        bars(
+        draw_bars(
             f"Density of the {name}: now and $earlier ago",
-            f"Share of observations in the bin that ends here, over its width, over {WINDOW} and "
-            "over as long a window before: what a textbook draws as the probability density. Bars "
-            "that differ much are values that became rarer, or more frequent.",
+            f"Share of observations in the bin that ends at this bound, divided by the bin's "
+            f"width: the probability density over {WINDOW}, and over an equal window "
+            "$earlier ago. Where the bars differ, values have become rarer or more frequent.",
             "short",
             *_densities(metric),
             width=9,
             height=9,
         ),
-        bars(
+        draw_bars(
             f"Distribution function of the {name}: now and $earlier ago",
-            f"Share of observations up to this bound, over {WINDOW} and over as long a window "
-            "before. Where the bars of now are shorter, values have become larger.",
+            f"Share of observations up to this bound, over {WINDOW} and over an equal window "
+            "$earlier ago. Where the bars of now are shorter, values have become larger.",
             "percentunit",
             *_shares(metric),
             width=8,
             height=9,
         ),
-        lines(
+        draw_lines(
             f"Change of the {name} within $earlier",
-            "The widest gap between the distribution functions of now and earlier "
-            "(Kolmogorov-Smirnov), and how wide chance makes it in 1 of 20 samples of as many "
-            "observations. Above the dashed line the distribution has changed.",
+            "The widest gap between the distribution functions of now and $earlier ago "
+            "(Kolmogorov-Smirnov). The dashed line is the gap that chance alone exceeds in 1 of 20 "
+            "samples. Above it, the distribution has changed.",
             "percentunit",
             Query(expr=_gap(metric), legend="gap"),
             Query(expr=_gap_by_chance(metric), legend="by chance"),
             dashed=("by chance",),
+            colours={"gap": "blue", "by chance": "#a0a0a0"},
             width=7,
             height=9,
         ),
-        density_map(
+        draw_heatmap(
             f"Heatmap of the {name}",
-            f"Share of observations in each bin over {WINDOW}. The bins are not of one width. "
-            "A band that moves, widens or splits is a distribution that changes.",
+            f"Share of observations in each bin over {WINDOW}. Bins have different widths. A band "
+            "that moves, widens or splits is a distribution that changes.",
             unit,
             Query(expr=_recorded(metric, "histogram_fraction", "le"), legend="{{le}}"),
             cell_unit="percentunit",
             width=9,
             height=9,
         ),
-        lines(
+        draw_lines(
             f"Quantiles of the {name}",
-            f"Over {WINDOW}. 1% of all observations are below p1, half are below p50, 1% above "
-            "p99.",
+            f"Over {WINDOW}. 1% of observations are below p1, half are below p50, 1% above p99.",
             unit,
             *(
                 Query(
@@ -172,10 +174,11 @@ def _panels(metric: Metric, name: str, unit: str) -> tuple[Panel, ...]:
             floor=None,
             width=8,
             height=9,
+            colours=PERCENTILES,
         ),
-        lines(
+        draw_lines(
             f"Mean and spread of the {name}",
-            f"Over {WINDOW}: the mean, and one standard deviation to both sides of it.",
+            f"The mean over {WINDOW}. The shaded range is one standard deviation to both sides.",
             unit,
             Query(
                 expr=f"{_recorded(metric, 'avg')} + {_recorded(metric, 'stddev')}",
@@ -187,7 +190,8 @@ def _panels(metric: Metric, name: str, unit: str) -> tuple[Panel, ...]:
                 legend="mean - sd",
             ),
             floor=None,
-            dashed=("mean + sd", "mean - sd"),
+            between=("mean - sd", "mean + sd"),
+            colours={"mean.*": "blue"},
             width=7,
             height=9,
         ),

@@ -1,18 +1,21 @@
 """The home dashboard: traffic, latency, errors and saturation of the service."""
 
+from randsvc.dashboards.colours import ERRORS, PERCENTILES, STATUS
 from randsvc.dashboards.panels import (
+    Column,
     Dashboard,
-    Levels,
     Panel,
     Query,
     Row,
+    Thresholds,
     Variable,
-    density_map,
-    lines,
-    number,
-    rows_of,
+    draw_heatmap,
+    draw_lines,
+    or_named,
+    show_number,
+    tabulate,
 )
-from randsvc.rules.golden_signals import DISCONNECT, SERVER_ERROR, WINDOW, rate
+from randsvc.rules.golden_signals import DISCONNECT, SERVER_ERROR, WINDOW, rate, reporting
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
@@ -30,19 +33,19 @@ INSTANCE = 'instance=~"$instance"'
 ROUTE = 'http_route=~"$route"'
 NO_ERROR = "no error of this kind has happened"
 
-ERROR_LEVELS: Levels = ("green", (0.01, "orange"), (0.05, "red"))
-LATENCY_LEVELS: Levels = ("green", (0.25, "orange"), (1, "red"))
-SATURATION_LEVELS: Levels = ("green", (0.7, "orange"), (0.9, "red"))
+ERROR_THRESHOLDS: Thresholds = ("green", (0.01, "orange"), (0.05, "red"))
+LATENCY_THRESHOLDS: Thresholds = ("green", (0.25, "orange"), (1, "red"))
+SATURATION_THRESHOLDS: Thresholds = ("green", (0.7, "orange"), (0.9, "red"))
 # A timer that is late by 50 ms is the whole median delay of a request; by 250 ms a person notices.
-LAG_LEVELS: Levels = ("green", (0.05, "orange"), (0.25, "red"))
+LAG_THRESHOLDS: Thresholds = ("green", (0.05, "orange"), (0.25, "red"))
 
 
-def dashboard() -> Dashboard:
+def make_dashboard() -> Dashboard:
     """Give the dashboard, of one service, filtered by route and instance."""
     return Dashboard(
         uid="randsvc-golden-signals",
         title="Golden signals",
-        description="What is asked for, how long it takes, what fails, how full the service is.",
+        description="Traffic, latency, errors and saturation of one service.",
         variables=(
             Variable("job", "Service", f"{DURATION}_count", "job", chosen="randsvc"),
             Variable("route", "Route", f"{DURATION}_count{{{JOB}}}", "http_route"),
@@ -63,50 +66,50 @@ def dashboard() -> Dashboard:
 
 def _summary() -> tuple[Panel, ...]:
     return (
-        number(
+        show_number(
             "Requests",
-            "Requests answered, or given up on, each second.",
+            "Requests per second, including those that the client gave up on.",
             "reqps",
             Query(expr=_requests()),
         ),
-        number(
+        show_number(
             "Errors",
-            "Share of requests answered with a 5xx status. Orange from 1%, red from 5%.",
+            "Share of requests that failed with a 5xx status. Orange from 1%, red from 5%.",
             "percentunit",
             Query(expr=_error_share()),
-            levels=ERROR_LEVELS,
+            thresholds=ERROR_THRESHOLDS,
             decimals=2,
         ),
-        number(
+        show_number(
             "Median latency",
             "Half of all requests took at most this long.",
             "s",
             Query(expr=_quantile(0.5)),
-            levels=LATENCY_LEVELS,
+            thresholds=LATENCY_THRESHOLDS,
         ),
-        number(
+        show_number(
             "p99 latency",
-            "One request in a hundred took longer. Orange from 250 ms, red from 1 s.",
+            "1% of requests took longer than this. Orange from 250 ms, red from 1 s.",
             "s",
             Query(expr=_quantile(0.99)),
-            levels=LATENCY_LEVELS,
+            thresholds=LATENCY_THRESHOLDS,
         ),
-        number(
+        show_number(
             "Saturation",
-            "Requests in a handler now, as a share of the limit at which more are answered 503. "
-            "Orange from 70%, red from 90%.",
+            "Requests in a handler now, as a share of the concurrency limit. Requests above the "
+            "limit are rejected with 503. Orange from 70%, red from 90%.",
             "percentunit",
             Query(expr=_saturation_share()),
-            levels=SATURATION_LEVELS,
+            thresholds=SATURATION_THRESHOLDS,
             decimals=1,
         ),
-        number(
+        show_number(
             "Up",
-            "Share of the management ports that answer Prometheus. Green only when all do.",
+            "Share of the management ports that Prometheus can scrape. Green only at 100%.",
             "percentunit",
             Query(expr='avg(up{job=~"$job(-management)?"})'),
-            levels=("red", (0.5, "orange"), (1, "green")),
-            none="not watched",
+            thresholds=("red", (0.5, "orange"), (1, "green")),
+            none="not scraped",
             decimals=0,
         ),
     )
@@ -114,21 +117,29 @@ def _summary() -> tuple[Panel, ...]:
 
 def _traffic() -> tuple[Panel, ...]:
     return (
-        lines(
+        draw_lines(
             "Requests by route",
-            "Requests each second. What matched no route has an empty name.",
-            "reqps",
-            Query(expr=_requests(by="http_route"), legend="{{http_route}}"),
-            stacked=True,
-        ),
-        lines(
-            "Requests by status",
-            "Requests each second. Without a status: the client went away before there was one.",
+            "Requests per second. A request whose path matches no route has no route.",
             "reqps",
             Query(
-                expr=_requests(by="http_response_status_code"),
+                expr=_name_missing(_requests(by="http_route"), "http_route", "no route"),
+                legend="{{http_route}}",
+            ),
+            stacked=True,
+        ),
+        draw_lines(
+            "Requests by status",
+            "Requests per second. A client that left got no status.",
+            "reqps",
+            Query(
+                expr=_name_missing(
+                    _requests(by="http_response_status_code"),
+                    "http_response_status_code",
+                    "client left",
+                ),
                 legend="{{http_response_status_code}}",
             ),
+            colours=STATUS,
             stacked=True,
         ),
     )
@@ -136,70 +147,78 @@ def _traffic() -> tuple[Panel, ...]:
 
 def _latency() -> tuple[Panel, ...]:
     return (
-        lines(
+        draw_lines(
             "Latency",
-            "Of all requests: half took at most p50, 90% p90, 99% p99. A point is a traced "
-            "request; a click on it opens the trace.",
+            "Half of all requests took at most p50, 90% p90, 99% p99. A point is a traced request: "
+            "click it to open its trace.",
             "s",
             *(
                 Query(expr=_quantile(q), legend=f"p{q * 100:g}", exemplar=q == 0.99)
                 for q in (0.5, 0.9, 0.99)
             ),
-            levels=LATENCY_LEVELS,
+            colours=PERCENTILES,
+            thresholds=LATENCY_THRESHOLDS,
         ),
-        density_map(
+        draw_heatmap(
             "Latency heatmap",
-            "Requests each second by how long they took. Two bands are two kinds of request, "
-            "which no quantile shows.",
+            "Requests per second by latency. Two bands are two kinds of request, which no "
+            "percentile shows.",
             "s",
             Query(expr=_buckets("le"), legend="{{le}}", exemplar=True),
             cell_unit="reqps",
         ),
-        lines(
-            "p99 by route",
-            "One request in a hundred of the route took longer. A point is a traced request.",
+        draw_lines(
+            "p99 latency by route",
+            "1% of the requests of a route took longer than this. A point is a traced request.",
             "s",
             Query(
-                expr=f"histogram_quantile(0.99, {_buckets('http_route', 'le')})",
+                expr=_name_missing(
+                    f"histogram_quantile(0.99, {_buckets('http_route', 'le')})",
+                    "http_route",
+                    "no route",
+                ),
                 legend="{{http_route}}",
                 exemplar=True,
             ),
         ),
-        lines(
-            "p99 of successes and of failures",
-            "Failures have a latency of their own: shed requests are fast, time-outs are slow.",
+        draw_lines(
+            "p99 latency of successes and of failures",
+            "Failures have a latency of their own: rejected requests are fast, timeouts are slow.",
             "s",
-            Query(expr=_quantile(0.99, 'error_type=""'), legend="answered"),
-            Query(expr=_quantile(0.99, 'error_type!=""'), legend="failed", empty=NO_ERROR),
+            Query(expr=_quantile(0.99, 'error_type=""'), legend="successes"),
+            Query(expr=_quantile(0.99, 'error_type!=""'), legend="failures", empty=NO_ERROR),
+            colours={"successes": "green", "failures": "red"},
         ),
     )
 
 
 def _errors() -> tuple[Panel, ...]:
     return (
-        lines(
+        draw_lines(
             "Errors by route",
-            "Share of the route's requests answered with a 5xx status. Lines at 1% and 5%.",
+            "Share of a route's requests that failed with a 5xx status. Lines at 1% and 5%.",
             "percentunit",
-            Query(expr=_error_share(by="http_route"), legend="{{http_route}}"),
-            levels=ERROR_LEVELS,
+            Query(
+                expr=_name_missing(_error_share(by="http_route"), "http_route", "no route"),
+                legend="{{http_route}}",
+            ),
+            thresholds=ERROR_THRESHOLDS,
         ),
-        lines(
+        draw_lines(
             "Errors by type",
-            "Failures each second: exceptions by their class, other 5xx answers by their status, "
-            "and, without a status, requests whose client went away.",
+            "Failed requests per second: exceptions by class, other 5xx responses by status, and "
+            "requests whose client left.",
             "reqps",
             Query(
-                expr=_requests(SERVER_ERROR, by="error_type"),
+                expr=or_named(_requests(SERVER_ERROR, by="error_type"), "error_type", "no errors"),
                 legend="{{error_type}}",
-                empty=NO_ERROR,
             ),
             Query(
                 expr=_requests(DISCONNECT, by="error_type"),
-                legend="{{error_type}} (client gone)",
+                legend="{{error_type}} (client left)",
                 empty=NO_ERROR,
             ),
-            none="no errors",
+            colours=ERRORS,
             stacked=True,
         ),
     )
@@ -207,19 +226,21 @@ def _errors() -> tuple[Panel, ...]:
 
 def _saturation() -> tuple[Panel, ...]:
     return (
-        lines(
+        draw_lines(
             "Requests in a handler",
-            "Against the limit at which more are answered 503.",
+            "Active requests against the concurrency limit. Requests above the limit are rejected "
+            "with 503.",
             "short",
             Query(expr=_active(), legend="active"),
             Query(expr=_limit(), legend="limit"),
+            colours={"active": "blue", "limit": "red"},
             dashed=("limit",),
             width=8,
         ),
-        lines(
+        draw_lines(
             "Event-loop lag",
-            "How much later than asked a timer ran: what every request waits for in addition. "
-            "Lines at 50 ms and 250 ms.",
+            "Delay of the event loop's timers. Every request waits this long in addition. Lines at "
+            "50 ms and 250 ms.",
             "s",
             *(
                 Query(
@@ -228,42 +249,45 @@ def _saturation() -> tuple[Panel, ...]:
                 )
                 for q in (0.5, 0.99)
             ),
-            levels=LAG_LEVELS,
+            colours=PERCENTILES,
+            thresholds=LAG_THRESHOLDS,
             width=8,
         ),
-        lines(
+        draw_lines(
             "CPU",
-            "CPU used by each instance. An event loop can use one CPU: at 100% it is full.",
+            "CPU time of each instance. An event loop can use one CPU: at 100% it is full.",
             "percentunit",
             Query(
-                expr=rate(
-                    PROCESS_CPU_TIME.prometheus_name,
-                    INSTANCE,
-                    by=["instance"],
-                    window="$__rate_interval",
-                    job=JOB,
+                expr=reporting(
+                    rate(
+                        PROCESS_CPU_TIME.prometheus_name,
+                        INSTANCE,
+                        by=["job", "instance"],
+                        window="$__rate_interval",
+                        job=JOB,
+                    )
                 ),
                 legend="{{instance}}",
             ),
-            levels=SATURATION_LEVELS,
+            thresholds=SATURATION_THRESHOLDS,
             ceiling=1,
             width=8,
         ),
-        lines(
+        draw_lines(
             "Memory",
-            "Physical memory in use by each instance. It should level off.",
+            "Physical memory of each instance. It should level off.",
             "bytes",
             Query(
-                expr=f"sum by (instance) ({_own(PROCESS_MEMORY_USAGE.prometheus_name)})",
+                expr=f"sum by (instance) {_own(PROCESS_MEMORY_USAGE.prometheus_name)}",
                 legend="{{instance}}",
             ),
         ),
-        lines(
+        draw_lines(
             "Open files",
-            "Files and sockets open in each instance. It follows the connections, and comes back.",
+            "Open files and sockets of each instance. They follow the connections.",
             "short",
             Query(
-                expr=f"sum by (instance) ({_own(PROCESS_OPEN_FILES.prometheus_name)})",
+                expr=f"sum by (instance) {_own(PROCESS_OPEN_FILES.prometheus_name)}",
                 legend="{{instance}}",
             ),
         ),
@@ -272,37 +296,52 @@ def _saturation() -> tuple[Panel, ...]:
 
 def _tables() -> tuple[Panel, ...]:
     return (
-        rows_of(
+        tabulate(
             "Routes",
-            f"Each route over the last {WINDOW}: requests, share of 5xx, latency.",
-            {"http_route": "Route"},
-            _columns("http_route", ROUTE),
+            f"Each route over the last {WINDOW}: requests, share of 5xx responses, latency.",
+            (Column("http_route", "Route"), *_COLUMNS),
+            _signals("http_route", ROUTE),
+            sort_by="Route",
         ),
-        rows_of(
+        tabulate(
             "Instances",
-            f"Each worker or replica over the last {WINDOW}: one that differs needs a look.",
-            {"instance": "Instance"},
-            _columns("instance", INSTANCE),
+            f"Each worker or replica over the last {WINDOW}. Look at one that differs.",
+            (Column("instance", "Instance"), *_COLUMNS),
+            _signals("instance", INSTANCE),
+            sort_by="Instance",
         ),
     )
 
 
-def _columns(by: str, chosen: str) -> dict[str, tuple[str, Query]]:
+_COLUMNS = (
+    Column("Requests", "Requests", "reqps", width=110),
+    Column("Errors", "Errors", "percentunit", width=90),
+    Column("p50", "p50", "s", width=90),
+    Column("p99", "p99", "s", width=90),
+)
+
+
+def _signals(by: str, chosen: str) -> dict[str, Query]:
     """Give the recorded golden signals of a table's rows."""
 
-    def recorded(series: str, *matchers: str) -> Query:
-        return Query(expr=f"sum by ({by}) ({series}{{{','.join((JOB, chosen, *matchers))}}})")
+    def select(series: str, *matchers: str) -> Query:
+        selected = f"{series}{{{','.join((JOB, chosen, *matchers))}}}"
+        if by == "instance":
+            selected = reporting(selected)
+        return Query(expr=_name_missing(f"sum by ({by}) ({selected})", by, "no route"))
 
     quantile = f"job_{by}_quantile:{DURATION}:histogram_quantile_rate{WINDOW}"
     return {
-        "Requests": ("reqps", recorded(f"job_{by}:{DURATION}_count:rate{WINDOW}")),
-        "Errors": (
-            "percentunit",
-            recorded(f"job_{by}:http_server_errors_per_request:ratio_rate{WINDOW}"),
-        ),
-        "p50": ("s", recorded(quantile, 'quantile="0.5"')),
-        "p99": ("s", recorded(quantile, 'quantile="0.99"')),
+        "Requests": select(f"job_{by}:{DURATION}_count:rate{WINDOW}"),
+        "Errors": select(f"job_{by}:http_server_errors_per_request:ratio_rate{WINDOW}"),
+        "p50": select(quantile, 'quantile="0.5"'),
+        "p99": select(quantile, 'quantile="0.99"'),
     }
+
+
+def _name_missing(expr: str, label: str, name: str) -> str:
+    """Give series without the label a value of it, or their legend would be "Value"."""
+    return f'label_replace({expr}, "{label}", "{name}", "{label}", "")'
 
 
 def _requests(*matchers: str, by: str = "") -> str:
@@ -345,16 +384,16 @@ def _lag() -> str:
 
 
 def _own(metric: str) -> str:
-    return f"{metric}{{{JOB},{INSTANCE}}}"
+    return reporting(f"{metric}{{{JOB},{INSTANCE}}}")
 
 
 def _limit() -> str:
-    return f"sum ({_own(CONCURRENCY_LIMIT.prometheus_name)})"
+    return f"sum {_own(CONCURRENCY_LIMIT.prometheus_name)}"
 
 
 def _active() -> str:
     # A service that has had no request yet has a limit, and nothing in it.
-    return f"sum ({_own(ACTIVE_REQUESTS.prometheus_name)}) or 0 * {_limit()}"
+    return f"sum {_own(ACTIVE_REQUESTS.prometheus_name)} or 0 * {_limit()}"
 
 
 def _saturation_share() -> str:

@@ -1,6 +1,18 @@
-"""What a model is given, what it answers, and what that turns out to be worth."""
+"""The inputs of the model, its outputs, and how good they were by ground truth."""
 
-from randsvc.dashboards.panels import Dashboard, Panel, Query, Row, bars, lines, number
+from collections.abc import Callable
+from functools import partial
+
+from randsvc.dashboards.colours import DISTANCE, MODEL, OUTCOMES, PERCENTILES
+from randsvc.dashboards.panels import (
+    Dashboard,
+    Panel,
+    Query,
+    Row,
+    draw_bars,
+    draw_lines,
+    show_number,
+)
 from randsvc.rules import features
 from randsvc.rules.drift import (
     BASELINE_SHARES,
@@ -17,6 +29,7 @@ from randsvc.rules.drift import (
 from randsvc.rules.feedback import ABSOLUTE_ERROR, COVERAGE, ERROR, FALLBACK_SHARE, WORTH
 from randsvc.rules.golden_signals import JOB, rate
 from randsvc.rules.ml_alerts import COLLAPSED, EFFECTS, FOUND_AT, MISSING, MIX_MOVED, OUTSIDE
+from randsvc.rules.time_scale import DEMO, PRODUCTION
 from randsvc.telemetry.catalogue import (
     FEEDBACK,
     FEEDBACK_DELAY,
@@ -28,27 +41,28 @@ from randsvc.telemetry.catalogue import (
 
 RECENT = "$__rate_interval"
 SHORTEST = "the shorter window"
-MODEL = 'randsvc_source="model"'
+LONGEST = "the longer window"
+MODEL_SOURCE = 'randsvc_source="model"'
 EARLY = "there has not been such a past"
 NO_FALLBACK = "the model has not failed, so that there are no answers of the fallback"
 
 
-def dashboard() -> Dashboard:
-    """Give the dashboard: outputs first, then what explains them, then the truth."""
+def make_dashboard() -> Dashboard:
+    """Give the dashboard: outputs first, then what explains them, then the ground truth."""
     return Dashboard(
         uid="randsvc-ml",
         title="ML",
-        description="Whether the answers of the model look as they should, how often the fallback "
-        "stands in, and how good the answers were once the truth is known. Windows are those of "
-        "the rules: a short one that is quick, a long one that is fine.",
+        description="Whether the model's answers look as expected, how often the fallback answers "
+        "in its place, and how good the answers were by ground truth. Windows are those of the "
+        "rules: the short one reacts fast, the long one sees small changes.",
         since="now-30m",
         rows=(
             Row("", _summary()),
             Row("Outputs", _outputs()),
-            Row("Drift: now against the baseline, a day and a week ago", _drift()),
-            Row("Inputs", _inputs()),
-            Row("Ground truth", _truth()),
-            Row("What the model is worth", _worth()),
+            Row("Drift: now against the baseline, a day and a week ago", _drift(), collapsed=True),
+            Row("Inputs", _inputs(), collapsed=True),
+            Row("Ground truth", _ground_truth(), collapsed=True),
+            Row("Value of the model", _worth(), collapsed=True),
         ),
     )
 
@@ -68,6 +82,16 @@ def _short(series: str, *matchers: str, by: str = "job") -> str:
     return _by(by, f"{_each(series, *matchers)} * {on} ({fewest} ^ 0)")
 
 
+def _long(make: Callable[[str], str], by: str = "job") -> str:
+    """Give what is made of a matcher, for the longer window of the time scale that is in use.
+
+    The period of an error budget in ``demo`` is as long as the longer window in ``production``, so
+    ``demo`` comes first.
+    """
+    windows = (f'window="{scale.samples[1]}"' for scale in (DEMO, PRODUCTION))
+    return " or ".join(_by(by, make(window)) for window in windows)
+
+
 def _of(distribution: str) -> str:
     return f'randsvc_distribution="{distribution}"'
 
@@ -80,53 +104,53 @@ def _summary() -> tuple[Panel, ...]:
     minor, major = (FOUND_AT * EFFECTS[level] for level in ("minor", "major"))
     baseline = 'against="baseline"'
     return (
-        number(
-            "Shift of the value",
+        show_number(
+            "Value shift",
             "Wasserstein distance between the model's values and the baseline, in standard "
-            "deviations of the baseline; the larger of both windows. Of values that are shifted it "
-            "is the shift.",
-            "short",
+            "deviations of the baseline. The larger of both windows.",
+            "suffix:sd",
             Query(expr=f"max ({_each(PER_SD, _of('value'), baseline)})"),
-            levels=("green", (minor, "yellow"), (major, "red")),
+            thresholds=("green", (minor, "yellow"), (major, "red")),
             decimals=2,
         ),
-        number(
+        show_number(
             "Fallback",
-            "Share of the answers that the fallback gave, in the larger of both windows.",
+            "Share of answers that came from the fallback. The larger of both windows.",
             "percentunit",
             Query(expr=f"max ({_each(FALLBACK_SHARE)})"),
-            levels=("green", (0.05, "red")),
+            thresholds=("green", (0.05, "red")),
         ),
-        number(
+        show_number(
             "Out of range",
-            "Share of the model's values outside the range of all values of the baseline.",
+            "Share of the model's values outside the range of the baseline.",
             "percentunit",
             Query(expr=f"max ({_each(OUT_OF_RANGE, _of('value'))})"),
-            levels=("green", (OUTSIDE, "red")),
+            thresholds=("green", (OUTSIDE, "red")),
             decimals=2,
         ),
-        number(
+        show_number(
             "Spread of the value",
-            "From the 5th to the 95th percentile, of what it is in the baseline. Near 0 the model "
-            "is frozen: it answers one value.",
+            "Distance from the 5th to the 95th percentile, as a share of the baseline's. Near 0% "
+            "the model is frozen: it gives one answer.",
             "percentunit",
             Query(expr=f"min ({_each(SPREAD, _of('value'))})"),
-            levels=("red", (COLLAPSED, "green")),
+            thresholds=("red", (COLLAPSED, "green")),
         ),
-        number(
-            "Truth is known of",
-            "Share of the answers of which the truth was reported, in the smaller of the windows. "
-            "It is late, so that the newest answers cannot be among them.",
+        show_number(
+            "Feedback",
+            "Share of answers with ground truth. The smaller of both windows. Feedback is late, so "
+            "the newest answers have none yet.",
             "percentunit",
             Query(expr=f"min ({_each(COVERAGE)})"),
         ),
-        number(
+        show_number(
             "Model against fallback",
-            "The fallback's mean absolute error over the model's: so many times is the model "
-            "better. None until the fallback has answered, and the truth about it is known.",
+            "Mean absolute error of the fallback, divided by that of the model. Above 1 the model "
+            "is better. Unknown until there is feedback about the fallback's answers.",
             "x",
             Query(expr=f"max ({_each(WORTH)})", empty=NO_FALLBACK),
-            levels=("red", (1, "green")),
+            # Grey is for none, as the first colour is that of no value.
+            thresholds=("#a0a0a0", (0, "red"), (1, "green")),
             none="not yet known",
             decimals=1,
         ),
@@ -137,9 +161,10 @@ def _outputs() -> tuple[Panel, ...]:
     predictions = PREDICTIONS.prometheus_name
     value = VALUE.prometheus_name
     return (
-        lines(
-            "Answers by source",
-            "Predictions each second by the model and by the fallback that stands in.",
+        draw_lines(
+            "Predictions by source",
+            "Predictions per second by the model, and by the fallback that answers when the model "
+            "fails.",
             "reqps",
             Query(
                 expr=rate(predictions, by=("randsvc_source",), window=RECENT),
@@ -147,11 +172,12 @@ def _outputs() -> tuple[Panel, ...]:
             ),
             stacked=True,
             width=8,
+            colours=MODEL,
         ),
-        lines(
+        draw_lines(
             "Values by source",
-            "The median of the values and the 5th and 95th percentile, by source. The fallback "
-            "knows a few values only.",
+            "Median, 5th and 95th percentile of the values. The fallback gives only a few "
+            "different values.",
             "short",
             *(
                 Query(
@@ -163,18 +189,19 @@ def _outputs() -> tuple[Panel, ...]:
             ),
             floor=None,
             width=8,
+            colours=MODEL,
         ),
-        lines(
-            "The most frequent bin",
-            "Share of the values in the bin of the baseline that has most of them: about a tenth "
-            "when all is well, 1 where the model is frozen.",
+        draw_lines(
+            "Largest bin",
+            "Share of the values in the fullest bin of the baseline: about 10% in a healthy model, "
+            "100% in a frozen one.",
             "percentunit",
             Query(expr=_by("window", _each(LARGEST_SHARE, _of("value"))), legend=_window()),
             ceiling=1,
             width=8,
         ),
-        _bins("value", "Where the values lie"),
-        _bins("delay", "Where the delays lie"),
+        _bins("value", "Values by bin, against the baseline"),
+        _bins("delay", "Delays by bin, against the baseline"),
     )
 
 
@@ -185,10 +212,10 @@ def _bins(distribution: str, title: str) -> Panel:
         f"{_by('randsvc_bin', _each(BASELINE_SHARES, _of(distribution)))}"
     )
     named = f'label_replace({ratio}, "le", "$1", "randsvc_bin", "(.+)")'
-    return bars(
+    return draw_bars(
         title,
-        "Share of the values in each bin, from the lowest to the highest, over that of the "
-        f"baseline: 1 is as it was. Of {SHORTEST}.",
+        "Share of the observations in each bin, divided by the baseline's share. 1 is unchanged. "
+        f"Bins are numbered from the lowest. Over {SHORTEST}.",
         "short",
         Query(expr=f"sum by (le) ({named})", legend="times the baseline"),
     )
@@ -199,11 +226,12 @@ def _drift() -> tuple[Panel, ...]:
     levels = ("green", (minor, "yellow"), (major, "red"))
 
     def past(distribution: str, name: str) -> Panel:
-        return lines(
-            f"Shift of the {name} (Wasserstein / sd)",
-            f"In standard deviations of the baseline: {minor:g} is an alert of level minor, "
-            f"{major:g} of level major, where chance does not explain it.",
-            "short",
+        return draw_lines(
+            f"Shift of the {name}",
+            "Wasserstein distance in standard deviations of the baseline. More than "
+            f"{minor:g} is a minor alert, more than {major:g} a major one, unless chance explains "
+            "it.",
+            "suffix:sd",
             *(
                 Query(
                     expr=_by("window", _each(PER_SD, _of(distribution), f'against="{against}"')),
@@ -212,19 +240,19 @@ def _drift() -> tuple[Panel, ...]:
                 )
                 for against in ("baseline", "day", "week")
             ),
-            levels=levels,
+            thresholds=levels,
         )
 
     def floored(name: str, title: str, description: str, width: int = 6) -> Panel:
         baseline = (_of("value"), 'against="baseline"')
-        return lines(
+        return draw_lines(
             title,
-            f"{description} Dashed: what chance alone hardly ever exceeds, at the number of values "
-            "in the window.",
+            f"{description} The dashed floor is what chance alone hardly ever exceeds.",
             "short",
             Query(expr=_short(distance(name), *baseline), legend="distance"),
             Query(expr=_short(floor(name), *baseline), legend="floor"),
             dashed=("floor",),
+            colours=DISTANCE,
             width=width,
         )
 
@@ -234,22 +262,21 @@ def _drift() -> tuple[Panel, ...]:
         floored(
             "ks",
             "Kolmogorov-Smirnov",
-            "The largest difference between the distribution functions; alerts take its floor.",
+            "The largest difference between the distribution functions. Alerts use its floor.",
         ),
         floored(
             "d1",
             "D1",
-            "Sum of the absolute differences between the bins' shares; half of it is the total "
-            "variation.",
+            "Sum of the absolute differences between the bins' shares, from 0 to 2.",
         ),
         floored(
             "psi",
             "Population stability index",
-            "By custom above 0.1 a shift, above 0.25 a large one, however many values there are.",
+            "By convention, above 0.1 is a shift and above 0.25 a large shift.",
         ),
-        lines(
+        draw_lines(
             "Values in the sample",
-            "The model's values in each window. The more, the lower the floors.",
+            "Number of the model's values in each window. More values lower the floors.",
             "short",
             Query(expr=_by("window", _each(COUNT, _of("value"))), legend=_window()),
             width=6,
@@ -260,37 +287,39 @@ def _drift() -> tuple[Panel, ...]:
 def _inputs() -> tuple[Panel, ...]:
     refused = rate(INPUTS_REFUSED.prometheus_name, by=("randsvc_reason",), window=RECENT)
     return (
-        lines(
-            "Mix of the segments",
-            f"Share of each among the requests that name one. Of {SHORTEST}.",
+        draw_lines(
+            "Segment mix",
+            f"Share of each segment among the requests with a segment. Over {SHORTEST}.",
             "percentunit",
             Query(expr=_short(SHARE, _of(MIX), by="randsvc_bin"), legend="{{randsvc_bin}}"),
             width=8,
         ),
-        lines(
-            "Distance of the mix (D1)",
-            f"From the expected mix; {MIX_MOVED:g} is an alert, where it is above its floor.",
+        draw_lines(
+            "Distance of the segment mix",
+            f"D1 distance from the baseline's mix. More than {MIX_MOVED:g} is an alert if it is "
+            "also above its floor.",
             "short",
             Query(expr=_short(distance("d1"), _of(MIX), 'against="baseline"'), legend="distance"),
             Query(expr=_short(floor("d1"), _of(MIX), 'against="baseline"'), legend="floor"),
             dashed=("floor",),
-            levels=("green", (MIX_MOVED, "yellow")),
+            thresholds=("green", (MIX_MOVED, "yellow")),
             width=6,
+            colours=DISTANCE,
         ),
-        lines(
+        draw_lines(
             "Missing features",
-            "Share of the requests without it.",
+            "Share of requests that lack the feature.",
             "percentunit",
             Query(
                 expr=_by("randsvc_feature, window", _each(features.MISSING_SHARE)),
                 legend=_window("{{randsvc_feature}}"),
             ),
-            levels=("green", (MISSING, "yellow")),
+            thresholds=("green", (MISSING, "yellow")),
             width=5,
         ),
-        lines(
-            "Refused inputs",
-            "Requests each second that were answered 422, by what was wrong with their features.",
+        draw_lines(
+            "Refused requests",
+            "Requests per second that were refused with 422, by what is wrong with their features.",
             "reqps",
             Query(expr=refused, legend="{{randsvc_reason}}"),
             width=5,
@@ -298,63 +327,77 @@ def _inputs() -> tuple[Panel, ...]:
     )
 
 
-def _truth() -> tuple[Panel, ...]:
+def _ground_truth() -> tuple[Panel, ...]:
     late = rate(f"{FEEDBACK_DELAY.prometheus_name}_bucket", by=("le",), window=RECENT)
-    absolute = _by("randsvc_source, window", _each(f"{ABSOLUTE_ERROR}:avg"))
     return (
-        lines(
+        draw_lines(
             "Bias of the model",
-            "Mean of prediction minus truth, with its 95% interval: 0 when all is well. It moves "
-            "when the model is off, and when the world has moved while the answers stay.",
+            "Mean of prediction minus ground truth, shaded with its 95% interval. 0 in a healthy "
+            "model. It moves when the model is off, and when the world has changed while the "
+            f"answers have not. Over {LONGEST}.",
             "short",
-            Query(expr=_by("window", _each(f"{ERROR}:avg", MODEL)), legend=_window("bias")),
+            Query(
+                expr=_long(lambda window: _each(f"{ERROR}:avg", MODEL_SOURCE, window)),
+                legend="bias",
+            ),
             *_interval(ERROR),
+            colours={"bias": "blue", "model, .*": "blue"},
             floor=None,
+            between=("model, low", "model, high"),
         ),
-        lines(
+        draw_lines(
             "Mean absolute error by source",
-            "How far off the answers are on average, whichever way; the model with its 95% "
-            "interval.",
+            "Average distance of the answers from the ground truth. The model's is shaded with its "
+            f"95% interval. Over {LONGEST}.",
             "short",
-            Query(expr=absolute, legend=_window("{{randsvc_source}}")),
+            Query(
+                expr=_long(lambda window: _each(f"{ABSOLUTE_ERROR}:avg", window), "randsvc_source"),
+                legend="{{randsvc_source}}",
+            ),
             *_interval(ABSOLUTE_ERROR),
+            colours=MODEL,
+            between=("model, low", "model, high"),
         ),
-        lines(
-            "Coverage",
-            "Answers of which the truth became known, of all answers.",
+        draw_lines(
+            "Feedback coverage",
+            "Answers with ground truth, as a share of all answers.",
             "percentunit",
             Query(expr=_by("window", _each(COVERAGE)), legend=_window()),
+            ceiling=1,
             width=6,
         ),
-        lines(
-            "What becomes of reports",
-            "Reports each second by outcome. Refused are duplicates, forgeries, and what is too "
-            "late or malformed.",
+        draw_lines(
+            "Feedback by outcome",
+            "Feedback reports per second. Duplicate, forged, expired and malformed reports are "
+            "refused.",
             "reqps",
             Query(
                 expr=rate(FEEDBACK.prometheus_name, by=("randsvc_outcome",), window=RECENT),
                 legend="{{randsvc_outcome}}",
             ),
+            colours=OUTCOMES,
             width=6,
         ),
-        lines(
-            "How late the truth is",
-            "Time from an answer to the report of the truth about it.",
+        draw_lines(
+            "Feedback delay",
+            "Time from an answer to the feedback about it.",
             "s",
             *(
                 Query(expr=f"histogram_quantile({q:g}, {late})", legend=f"p{100 * q:g}")
                 for q in (0.9, 0.5)
             ),
+            colours=PERCENTILES,
             width=6,
         ),
-        lines(
-            "Truths in the sample",
-            "Answers of which the truth is known, by source. The more, the narrower the intervals.",
+        draw_lines(
+            "Answers with ground truth",
+            "Number of answers with feedback, by source. More of them narrow the intervals.",
             "short",
             Query(
-                expr=_by("randsvc_source, window", _each(f"{ERROR}:count")),
-                legend=_window("{{randsvc_source}}"),
+                expr=_long(lambda window: _each(f"{ERROR}:count", window), "randsvc_source"),
+                legend="{{randsvc_source}}",
             ),
+            colours=MODEL,
             width=6,
         ),
     )
@@ -362,13 +405,16 @@ def _truth() -> tuple[Panel, ...]:
 
 def _interval(record: str) -> tuple[Query, ...]:
     """Of a mean, by the standard deviation and the number of what it is the mean of."""
-    mean, stddev, count = (_each(f"{record}:{what}", MODEL) for what in ("avg", "stddev", "count"))
-    return tuple(
-        Query(
-            expr=_by("window", f"{mean} {sign} 1.96 * {stddev} / sqrt({count})"),
-            legend=_window(f"model, {end}"),
+
+    def end(sign: str, window: str) -> str:
+        mean, stddev, count = (
+            _each(f"{record}:{what}", MODEL_SOURCE, window) for what in ("avg", "stddev", "count")
         )
-        for sign, end in (("+", "high"), ("-", "low"))
+        return f"{mean} {sign} 1.96 * {stddev} / sqrt({count})"
+
+    return tuple(
+        Query(expr=_long(partial(end, sign)), legend=f"model, {name}")
+        for sign, name in (("+", "high"), ("-", "low"))
     )
 
 
@@ -376,36 +422,39 @@ def _worth() -> tuple[Panel, ...]:
     took = rate(f"{MODEL_DURATION.prometheus_name}_bucket", by=("le",), window=RECENT)
     absolute = f"max by (randsvc_source) ({_each(f'{ABSOLUTE_ERROR}:avg')})"
     return (
-        lines(
-            "Fallback against model",
-            "The fallback's mean absolute error over the model's, over the period of the error "
-            "budgets, with its 95% interval. Above 1 the model is better, by so many times; only "
-            "answers that were given count, so that it takes an incident to know.",
+        draw_lines(
+            "Error of the fallback against the model",
+            "Mean absolute error of the fallback, divided by that of the model, over the period of "
+            "the error budgets. Shaded: its 95% interval. Above 1 the model is better. Known only "
+            "after an incident in which the fallback answered.",
             "x",
             Query(expr=_each(WORTH), legend="times better", empty=NO_FALLBACK),
             Query(expr=_each(f"{WORTH}_low"), legend="low", empty=NO_FALLBACK),
             Query(expr=_each(f"{WORTH}_high"), legend="high", empty=NO_FALLBACK),
-            dashed=("low", "high"),
-            levels=("red", (1, "green")),
+            between=("low", "high"),
+            colours={"times better|low|high": "blue"},
+            thresholds=("red", (1, "green")),
             none="not yet known",
             width=10,
         ),
-        lines(
-            "Error, side by side",
-            "Mean absolute error of the model and of the fallback, where each answered.",
+        draw_lines(
+            "Mean absolute error, compared",
+            "Mean absolute error of the model and of the fallback, each where it answered.",
             "short",
             Query(expr=absolute, legend="{{randsvc_source}}"),
             width=7,
+            colours=MODEL,
         ),
-        lines(
-            "What the model takes",
-            "Time of a prediction. The fallback is a few comparisons and takes none to speak of: "
-            "this is the price of the smaller error.",
+        draw_lines(
+            "Duration of a prediction",
+            "Time that the model takes: the price of its smaller error. The fallback takes almost "
+            "none.",
             "s",
             *(
                 Query(expr=f"histogram_quantile({q:g}, {took})", legend=f"p{100 * q:g}")
                 for q in (0.99, 0.5)
             ),
             width=7,
+            colours=PERCENTILES,
         ),
     )

@@ -1,32 +1,41 @@
-"""Is the monitoring itself well: from the Collector to the message that reaches a person."""
+"""Whether the monitoring itself works: from the Collector to the notification of a person."""
 
-from randsvc.dashboards.panels import Dashboard, Levels, Panel, Query, Row, lines, number
+from randsvc.dashboards.colours import OUTCOMES
+from randsvc.dashboards.panels import (
+    Dashboard,
+    Panel,
+    Query,
+    Row,
+    Thresholds,
+    draw_lines,
+    show_number,
+)
 
 NOTHING_FAILED = "the series exists only once something has failed"
 NO_TRACES = "traces are off unless OTEL_TRACES_EXPORTER=otlp"
 NO_QUEUE = "only an exporter that sends has a queue; the one that Prometheus pulls from has none"
-NO_ALERT = "nothing fires while all is well"
+NO_ALERT = "no alert fires in a healthy system"
 
 COLLECTOR = 'job="otel-collector-telemetry"'
 PROMETHEUS = 'job="prometheus"'
 ALERTMANAGER = 'job="alertmanager"'
 
-ANY_IS_BAD: Levels = ("green", (1e-9, "red"))
+ANY_IS_BAD: Thresholds = ("green", (1e-9, "red"))
 
 
-def dashboard() -> Dashboard:
+def make_dashboard() -> Dashboard:
     """Give the dashboard, in the order that a measurement travels."""
     return Dashboard(
         uid="randsvc-pipeline",
         title="Pipeline",
-        description="Whether the monitoring itself is well. If it is not, believe no other "
-        "dashboard.",
+        description="Whether the monitoring itself works. If it does not, the other dashboards "
+        "may be wrong.",
         rows=(
             Row("", _summary()),
-            Row("Collector: receives what is pushed", _collector()),
-            Row("Prometheus: pulls", _scrapes()),
+            Row("Collector: receives pushed data", _collector()),
+            Row("Prometheus: scrapes", _scrapes()),
             Row("Prometheus: rules and storage", _rules()),
-            Row("Alertmanager: tells people", _alerts()),
+            Row("Alertmanager: notifies people", _alerts()),
         ),
     )
 
@@ -41,7 +50,7 @@ def _or_none(metric: str, while_: str, matcher: str = COLLECTOR) -> str:
 
 
 def _lost() -> str:
-    """Give what the Collector did not pass on, of metrics: refused, failed, not exported."""
+    """Give the data points that the Collector refused, failed on, or did not export."""
     accepted = "otelcol_receiver_accepted_metric_points_total"
     return " + ".join(
         _or_none(metric, accepted)
@@ -56,53 +65,53 @@ def _lost() -> str:
 
 def _summary() -> tuple[Panel, ...]:
     return (
-        number(
+        show_number(
             "Targets up",
-            "Share of all targets whose last scrape worked. Green only when all did.",
+            "Share of all targets whose last scrape succeeded. Green only at 100%.",
             "percentunit",
             Query(expr="avg(up)"),
-            levels=("red", (0.5, "orange"), (1, "green")),
+            thresholds=("red", (0.5, "orange"), (1, "green")),
             decimals=0,
         ),
-        number(
-            "Points received",
-            "Points of metrics that the Collector accepted, each second. Red: nobody pushes.",
-            "cps",
+        show_number(
+            "Data points received",
+            "Metric data points that the Collector accepted. Red: no service pushes.",
+            "count:points/s",
             Query(expr=_rate("otelcol_receiver_accepted_metric_points_total", COLLECTOR)),
-            levels=("red", (1e-9, "green")),
+            thresholds=("red", (1e-9, "green")),
         ),
-        number(
-            "Points lost",
-            "Points of metrics that the Collector refused, or failed to pass on, each second.",
-            "cps",
+        show_number(
+            "Data points lost",
+            "Metric data points that the Collector refused, or could not export.",
+            "count:points/s",
             Query(expr=_lost()),
-            levels=ANY_IS_BAD,
+            thresholds=ANY_IS_BAD,
         ),
-        number(
+        show_number(
             "Slowest scrape",
-            "Of the last round. From 1 s on orange; at the interval, 2 s, samples are missed.",
+            "Duration of the slowest of the last scrapes. Orange from 1 s. At the interval of 2 s, "
+            "samples are missed.",
             "s",
             Query(expr="max(scrape_duration_seconds)"),
-            levels=("green", (1, "orange"), (2, "red")),
+            thresholds=("green", (1, "orange"), (2, "red")),
         ),
-        number(
+        show_number(
             "Failing rules",
-            "Evaluations that failed, each second: what they would say is not known.",
-            "cps",
+            "Rule evaluations that failed. Their results are missing.",
+            "count:evals/s",
             Query(expr=_rate("prometheus_rule_evaluation_failures_total", PROMETHEUS)),
-            levels=ANY_IS_BAD,
+            thresholds=ANY_IS_BAD,
         ),
-        number(
+        show_number(
             "Alerts lost",
-            "Alerts that did not reach Alertmanager, and messages that did not leave it, each "
-            "second.",
-            "cps",
+            "Alerts that did not reach Alertmanager, and notifications that it could not send.",
+            "count:alerts/s",
             Query(
                 expr=f"{_rate('prometheus_notifications_errors_total', PROMETHEUS)}"
                 f" + {_rate('prometheus_notifications_dropped_total', PROMETHEUS)}"
                 f" + {_rate('alertmanager_notifications_failed_total', ALERTMANAGER)}"
             ),
-            levels=ANY_IS_BAD,
+            thresholds=ANY_IS_BAD,
         ),
     )
 
@@ -111,22 +120,24 @@ def _collector() -> tuple[Panel, ...]:
     accepted = "otelcol_receiver_accepted_metric_points_total"
     sent = "otelcol_exporter_sent_metric_points_total"
     return (
-        lines(
-            "Accepted",
-            "What the Collector took in, each second. Steady, as services push at an interval.",
-            "cps",
+        draw_lines(
+            "Data points accepted",
+            "Data points and spans that the Collector accepted. Steady, as services push at an "
+            "interval.",
+            "count:items/s",
             Query(expr=_rate(accepted, COLLECTOR, "transport"), legend="points, {{transport}}"),
             Query(
                 expr=_rate("otelcol_receiver_accepted_spans_total", COLLECTOR, "transport"),
                 legend="spans, {{transport}}",
                 empty=NO_TRACES,
             ),
+            colours=OUTCOMES,
         ),
-        lines(
-            "Refused, failed and dropped",
-            "Each second. Refused: the memory limit is reached, the sender tries again. Failed: an "
-            "error inside. Dropped: taken in, but a processor did not pass it on.",
-            "cps",
+        draw_lines(
+            "Data points refused, failed and dropped",
+            "Refused: the memory limit is reached, and the sender tries again. Failed: an internal "
+            "error. Dropped: accepted, but a processor did not pass it on.",
+            "count:items/s",
             Query(
                 expr=_rate("otelcol_receiver_refused_metric_points_total", COLLECTOR),
                 legend="points refused",
@@ -145,13 +156,14 @@ def _collector() -> tuple[Panel, ...]:
                 legend="spans refused",
                 empty=NO_TRACES,
             ),
+            colours=OUTCOMES,
         ),
-        lines(
-            "Exported",
-            "What exporters passed on, each second, and what they could not. Sent should equal "
-            "accepted.",
-            "cps",
-            Query(expr=_rate(sent, COLLECTOR, "exporter"), legend="points, {{exporter}}"),
+        draw_lines(
+            "Data points exported",
+            "Data points and spans that the exporters sent, and those that they could not send. "
+            "Sent should equal accepted.",
+            "count:items/s",
+            Query(expr=_rate(sent, COLLECTOR, "exporter"), legend="points sent, {{exporter}}"),
             Query(
                 expr=_or_none("otelcol_exporter_send_failed_metric_points_total", sent),
                 legend="points failed",
@@ -170,15 +182,16 @@ def _collector() -> tuple[Panel, ...]:
                 legend="spans failed, {{exporter}}",
                 empty=NOTHING_FAILED,
             ),
+            colours=OUTCOMES,
         ),
-        lines(
-            "Waiting to be exported",
-            "Requests under way, and queues of the exporters that have one, against the "
-            "capacity. A queue that grows is a receiver that is slow or away.",
+        draw_lines(
+            "Export queues",
+            "Requests in flight, and the queue of each exporter against its capacity. A queue "
+            "grows when its receiver is slow or unreachable.",
             "short",
             Query(
                 expr=f"sum by (exporter) (otelcol_exporter_in_flight_requests{{{COLLECTOR}}})",
-                legend="under way, {{exporter}}",
+                legend="in flight, {{exporter}}",
             ),
             Query(
                 expr=f"sum by (exporter) (otelcol_exporter_queue_size{{{COLLECTOR}}})",
@@ -191,7 +204,7 @@ def _collector() -> tuple[Panel, ...]:
                 empty=NO_QUEUE,
             ),
         ),
-        lines(
+        draw_lines(
             "Collector: memory",
             "Physical memory. The Collector refuses data before it runs out.",
             "bytes",
@@ -200,7 +213,7 @@ def _collector() -> tuple[Panel, ...]:
                 legend="{{instance}}",
             ),
         ),
-        lines(
+        draw_lines(
             "Collector: CPU",
             "100% is one CPU.",
             "percentunit",
@@ -214,27 +227,26 @@ def _collector() -> tuple[Panel, ...]:
 
 def _scrapes() -> tuple[Panel, ...]:
     return (
-        lines(
-            "Targets by job",
-            "1 while every target of the job answers, 0 while one of them does not.",
-            "short",
-            Query(expr="min by (job) (up)", legend="{{job}}"),
+        draw_lines(
+            "Targets up by job",
+            "100% while Prometheus can scrape every target of the job.",
+            "percentunit",
+            Query(expr="avg by (job) (up)", legend="{{job}}"),
             steps=True,
             ceiling=1,
             width=8,
         ),
-        lines(
+        draw_lines(
             "Scrape duration",
-            "The slowest target of each job. At the interval of 2 s samples are missed.",
+            "The slowest target of each job. At the interval of 2 s, samples are missed.",
             "s",
             Query(expr="max by (job) (scrape_duration_seconds)", legend="{{job}}"),
-            levels=("green", (1, "orange"), (2, "red")),
+            thresholds=("green", (1, "orange"), (2, "red")),
             width=8,
         ),
-        lines(
-            "Samples in a scrape",
-            "How many series each job gives. Growth that does not end is a label with too many "
-            "values.",
+        draw_lines(
+            "Samples per scrape",
+            "Number of series of each job. Endless growth means a label with too many values.",
             "short",
             Query(expr="sum by (job) (scrape_samples_scraped)", legend="{{job}}"),
             width=8,
@@ -248,9 +260,9 @@ def _rules() -> tuple[Panel, ...]:
     seconds = f"prometheus_rule_group_last_duration_seconds{{{PROMETHEUS}}}"
     interval = f"prometheus_rule_group_interval_seconds{{{PROMETHEUS}}}"
     return (
-        lines(
+        draw_lines(
             "Rule evaluation",
-            "How long each group of rules took, as a share of its interval. At 100% evaluations "
+            "Duration of each rule group, as a share of its interval. At 100%, evaluations "
             "are missed.",
             "percentunit",
             Query(
@@ -259,13 +271,13 @@ def _rules() -> tuple[Panel, ...]:
                 ),
                 legend="{{group}}",
             ),
-            levels=("green", (0.5, "orange"), (1, "red")),
+            thresholds=("green", (0.5, "orange"), (1, "red")),
         ),
-        lines(
-            "Rules that failed or were missed",
-            "Each second. Failed: an error, such as two series where one was expected. Missed: "
-            "the round before took too long.",
-            "cps",
+        draw_lines(
+            "Rule evaluations failed or missed",
+            "Failed: an error, such as two series where one was expected. Missed: the evaluation "
+            "before took too long.",
+            "count:evals/s",
             Query(
                 expr=_rate("prometheus_rule_evaluation_failures_total", PROMETHEUS),
                 legend="failed",
@@ -274,17 +286,18 @@ def _rules() -> tuple[Panel, ...]:
                 expr=_rate("prometheus_rule_group_iterations_missed_total", PROMETHEUS),
                 legend="missed",
             ),
+            colours=OUTCOMES,
         ),
-        lines(
+        draw_lines(
             "Series",
-            "In Prometheus's memory. Its need of memory follows them.",
+            "Series in the memory of Prometheus, which grows with them.",
             "short",
             Query(expr=f"sum (prometheus_tsdb_head_series{{{PROMETHEUS}}})", legend="series"),
         ),
-        lines(
+        draw_lines(
             "Samples stored",
-            "Each second, of all targets and rules.",
-            "cps",
+            "Samples of all targets and rules.",
+            "count:samples/s",
             Query(
                 expr=_rate("prometheus_tsdb_head_samples_appended_total", PROMETHEUS, "type"),
                 legend="{{type}}",
@@ -295,10 +308,10 @@ def _rules() -> tuple[Panel, ...]:
 
 def _alerts() -> tuple[Panel, ...]:
     return (
-        lines(
-            "Prometheus to Alertmanager",
-            "Alerts each second: sent, not delivered, and dropped as none could be delivered.",
-            "cps",
+        draw_lines(
+            "Alerts sent by Prometheus",
+            "Alerts sent to Alertmanager, failed, and dropped because the queue was full.",
+            "count:alerts/s",
             *(
                 Query(
                     expr=_rate(f"prometheus_notifications_{metric}_total", PROMETHEUS),
@@ -311,11 +324,12 @@ def _alerts() -> tuple[Panel, ...]:
                 )
             ),
             width=8,
+            colours=OUTCOMES,
         ),
-        lines(
-            "Alertmanager to people",
-            "Messages each second, by way. None is sent while nothing fires.",
-            "cps",
+        draw_lines(
+            "Notifications sent by Alertmanager",
+            "Notifications by integration. Only the Watchdog's are sent while no alert fires.",
+            "count:messages/s",
             Query(
                 expr=_rate("alertmanager_notifications_total", ALERTMANAGER, "integration")
                 + " > 0",
@@ -327,16 +341,18 @@ def _alerts() -> tuple[Panel, ...]:
                 legend="failed",
             ),
             width=8,
+            colours=OUTCOMES,
         ),
-        lines(
-            "Alerts held",
-            "Alerts that Alertmanager holds now. Suppressed: silenced, or inhibited by a worse "
-            "one.",
+        draw_lines(
+            "Alerts held by Alertmanager",
+            "Alerts that Alertmanager holds now. Suppressed: silenced, or inhibited by a "
+            "worse one.",
             "short",
             Query(
                 expr=f"sum by (state) (alertmanager_alerts{{{ALERTMANAGER}}})", legend="{{state}}"
             ),
             steps=True,
             width=8,
+            colours={"active": "red", "suppressed": "#a0a0a0", "unprocessed": "yellow"},
         ),
     )

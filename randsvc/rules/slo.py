@@ -19,6 +19,7 @@ __all__ = (
     "BAD_EVENTS",
     "BUDGET_LEFT",
     "BUDGET_REQUESTS",
+    "BUDGET_TIME",
     "BURN_RATE",
     "list_windows",
     "make_burn_alerts",
@@ -32,6 +33,8 @@ BUDGET_LEFT = "service_slo:error_budget_left:ratio"
 """Of the period of the time scale; 1 is all, below 0 the objective is missed."""
 BUDGET_REQUESTS = "service_slo:error_budget_left:requests"
 """How many more requests may be bad until the budget of the period's requests is spent."""
+BUDGET_TIME = "service_slo:error_budget_left:seconds"
+"""How long the budget lasts at the burn rate of the first long window; none while it lasts."""
 
 _DURATION = REQUEST_DURATION.prometheus_name
 
@@ -57,6 +60,10 @@ def make_recordings(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[Ru
         yield Rule(BUDGET_LEFT, f"1 - {spent}", labels)
         allowed = f"{slo.budget:g} * {_total(slo, period, 'increase')}"
         yield Rule(BUDGET_REQUESTS, f"{allowed} - {_bad(slo, period, 'increase')}", labels)
+        of = f'slo="{slo.name}"'
+        burning = f'{BURN_RATE}{{{of},window="{scale.burns[0].long}"}} > 0'
+        left = f"{seconds(period):g} * clamp_min({BUDGET_LEFT}{{{of}}}, 0)"
+        yield Rule(BUDGET_TIME, f"{left} / on (service, slo) ({burning})", labels)
 
 
 def make_burn_alerts(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[Alert]:

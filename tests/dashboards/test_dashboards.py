@@ -13,18 +13,28 @@ import yaml
 
 from randsvc.dashboards import DASHBOARDS, queries, to_json
 from randsvc.project import ROOT
-from randsvc.rules import alert, drift, features, feedback, instances, slo
-from randsvc.rules.golden_signals import DISTRIBUTION_WINDOW, make_groups
+from randsvc.rules import alert, drift, features, feedback, instances, make_alerts, slo
+from randsvc.rules.golden_signals import DISTRIBUTION_WINDOW, SILENT, make_groups
 from randsvc.rules.time_scale import PRODUCTION
 from randsvc.telemetry.catalogue import METRICS, Metric
 from tests.support.promtool import check_rules, promtool
 
 MODELS: dict[str, dict[str, Any]] = {n: json.loads(to_json(d)) for n, d in DASHBOARDS.items()}
+
+
+def panels_of(board: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the panels of a dashboard, those of collapsed rows too."""
+    return [
+        panel
+        for outer in board["panels"]
+        for panel in (outer["panels"] if outer["type"] == "row" else [outer])
+    ]
+
+
 PANELS = [
     pytest.param(panel, id=f"{name}: {panel['title']}")
     for name, board in MODELS.items()
-    for panel in board["panels"]
-    if panel["type"] != "row"
+    for panel in panels_of(board)
 ]
 PROVISIONING = ROOT / "observability/grafana/provisioning"
 
@@ -42,6 +52,7 @@ OF_PROMETHEUS = {
     "up",
     # Of the rules: https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
     "ALERTS",
+    "ALERTS_FOR_STATE",
     "scrape_duration_seconds",
     "scrape_samples_scraped",
     "prometheus_notifications_dropped_total",
@@ -113,7 +124,7 @@ def labels_in(expr: str) -> set[str]:
     """Give the labels that an expression selects, groups or leaves by."""
     matched = re.findall(r"[{,]\s*(\w+)\s*(?:=~|!~|!=|=)", expr)
     grouped = re.findall(r"\b(?:by|on) \(([^)]*)\)", expr)
-    return {*matched, *(name.strip() for group in grouped for name in group.split(","))}
+    return {*matched, *(name.strip() for group in grouped for name in group.split(",") if name)}
 
 
 @pytest.mark.native
@@ -155,8 +166,8 @@ def test_every_label_of_the_service_is_in_the_catalogue() -> None:
     known = attributes | {"instance", "job", "le", "quantile"}
     # Of alerts and objectives.
     known |= {"alertname", "alertstate", "level", "service", "slo", "window"}
-    # Of distances.
-    known |= {"against"}
+    # Of distances, of what fires, and of what label_replace makes.
+    known |= {"against", "unit", "dashboard", "panel", "panel_id"}
     exprs = [q.expr for q in queries() if q.dashboard != "pipeline"]
     exprs += [r.expr for g in make_groups() for r in g.rules]
     for expr in exprs:
@@ -170,7 +181,7 @@ def test_a_query_for_prometheus_has_no_variable_left() -> None:
 
 
 def test_every_query_of_every_panel_is_given() -> None:
-    drawn = [t["expr"] for board in MODELS.values() for p in board["panels"] for t in targets(p)]
+    drawn = [t["expr"] for board in MODELS.values() for p in panels_of(board) for t in targets(p)]
     assert len(queries()) == len(drawn)
 
 
@@ -179,11 +190,10 @@ def test_no_panel_may_be_empty_altogether_but_those_of_errors() -> None:
     for query in queries():
         panels.setdefault((query.dashboard, query.panel), []).append(query.empty)
     assert [panel for panel, reasons in panels.items() if all(reasons)] == [
-        ("golden-signals", "Errors by type"),
-        ("incidents", "Alerts"),
-        ("incidents", "Faults"),
+        ("incidents", "Alerts firing now"),
+        ("incidents", "Time to exhaustion"),
         ("ml", "Model against fallback"),
-        ("ml", "Fallback against model"),
+        ("ml", "Error of the fallback against the model"),
     ]
 
 
@@ -238,6 +248,7 @@ def test_a_name_uses_only_labels_that_are_left(panel: dict[str, Any]) -> None:
         kept = re.findall(r"by \(([\w, ]+)\)", target["expr"])
         left = {name.strip() for group in kept for name in group.split(",")}
         left |= set(re.findall(r'label_replace\(.*"(\w+)", "\$1"', target["expr"]))
+        left |= set(re.findall(r'label_join\(.*?, "(\w+)", ", "', target["expr"]))
         assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= left, target
 
 
@@ -263,21 +274,33 @@ def test_a_dashboard_is_in_utc_and_of_a_schema_that_grafana_9_4_reads(
 
 @every_dashboard
 def test_panels_have_different_ids_and_titles(board: dict[str, Any]) -> None:
-    ids = [panel["id"] for panel in board["panels"]]
-    assert ids == list(range(1, len(ids) + 1))
-    titles = Counter(panel["title"] for panel in board["panels"] if panel["type"] != "row")
+    every = [*board["panels"], *(p for row in board["panels"] for p in row.get("panels", ()))]
+    assert max(Counter(panel["id"] for panel in every).values()) == 1
+    titles = Counter(panel["title"] for panel in panels_of(board))
     assert max(titles.values()) == 1, titles
+
+
+def test_an_alert_leads_to_a_panel_that_exists() -> None:
+    ids = {
+        (board["uid"], panel["title"]): panel["id"]
+        for board in MODELS.values()
+        for panel in panels_of(board)
+    }
+    for alert_ in make_alerts(PRODUCTION):
+        labels = alert_.make_value_labels()
+        assert str(ids[labels["dashboard"], labels["panel"]]) == labels["panel_id"], labels
 
 
 @every_dashboard
 def test_panels_are_within_the_grid_and_do_not_overlap(board: dict[str, Any]) -> None:
+    every = [*board["panels"], *(p for row in board["panels"] for p in row.get("panels", ()))]
     cells = [
         {
             (x, y)
             for x in range(p["gridPos"]["x"], p["gridPos"]["x"] + p["gridPos"]["w"])
             for y in range(p["gridPos"]["y"], p["gridPos"]["y"] + p["gridPos"]["h"])
         }
-        for p in board["panels"]
+        for p in every
     ]
     assert all(0 <= x < 24 for taken in cells for x, _ in taken)
     assert not any(one & other for one, other in combinations(cells, 2))
@@ -286,9 +309,14 @@ def test_panels_are_within_the_grid_and_do_not_overlap(board: dict[str, Any]) ->
 
 
 @every_dashboard
-def test_a_dashboard_begins_with_single_numbers(board: dict[str, Any]) -> None:
-    first = [panel["type"] for panel in board["panels"] if panel["gridPos"]["y"] == 0]
-    assert first == ["stat"] * 6
+def test_a_dashboard_begins_with_single_numbers_and_incidents_with_what_fires(
+    board: dict[str, Any],
+) -> None:
+    begins = [panel["type"] for panel in board["panels"][:7]]
+    if board["uid"] == "randsvc-incidents":
+        assert board["panels"][0]["title"] == "Alerts firing now"
+        assert begins.pop(0) == "table"
+    assert begins[:6] == ["stat"] * 6
 
 
 @every_dashboard
@@ -296,6 +324,8 @@ def test_a_dashboard_links_to_all_with_its_tag_and_keeps_the_time(board: dict[st
     (link,) = board["links"]
     assert link["type"] == "dashboards"
     assert link["keepTime"]
+    # Data source, service and route.
+    assert link["includeVars"]
     assert link["tags"] == board["tags"]
 
 
@@ -303,8 +333,23 @@ def test_a_dashboard_links_to_all_with_its_tag_and_keeps_the_time(board: dict[st
 def test_alerts_and_faults_are_marked_on_every_dashboard(board: dict[str, Any]) -> None:
     marks = {mark["name"]: mark for mark in board["annotations"]["list"]}
     assert names_in(marks["Alerts"]["expr"]) == {"ALERTS"}
-    assert names_in(marks["Faults"]["expr"]) == {"randsvc_fault_active"}
+    assert names_in(marks["Faults"]["expr"]) == {"randsvc_fault_active", SILENT}
     assert all(mark["enable"] for mark in marks.values())
+
+
+@every_dashboard
+def test_a_mark_says_what_it_is_once_for_each_alert_and_not_for_minor_ones(
+    board: dict[str, Any],
+) -> None:
+    timelines = {panel["id"] for panel in panels_of(board) if panel["type"] == "state-timeline"}
+    for mark in board["annotations"]["list"]:
+        kept = re.findall(r"by \(([\w, ]+)\)", mark["expr"])[0].split(", ")
+        assert set(re.findall(r"\{\{(\w+)\}\}", mark["titleFormat"])) == set(kept)
+        assert mark["filter"]["exclude"]
+        assert set(mark["filter"]["ids"]) == timelines
+        if mark["name"] == "Alerts":
+            assert kept == ["alertname"]
+            assert 'level=~"critical|major"' in mark["expr"]
 
 
 @every_dashboard
@@ -315,6 +360,174 @@ def test_a_variable_that_is_used_is_declared_and_the_other_way_round(
     text = json.dumps(board["panels"])
     used = set(re.findall(r"\$\{?(?!_)([a-z]+)\}?", text))
     assert used == declared
+
+
+@every_dashboard
+def test_a_variable_has_no_id(board: dict[str, Any]) -> None:
+    """Grafana 9.4 keeps one variable of an id, so that panels have no data source."""
+    assert all("id" not in variable for variable in board["templating"]["list"])
+
+
+AXES = {"timeseries", "barchart"}
+FIXED = {"fixed", "thresholds", "palette-classic"}
+
+
+def defaults(panel: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = panel["fieldConfig"]["defaults"]
+    return found
+
+
+def overrides(panel: dict[str, Any], key: str) -> dict[str, Any]:
+    """Give the value of a property by the name or pattern of the fields that it is set for."""
+    return {
+        override["matcher"]["options"]: prop["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        for prop in override["properties"]
+        if prop["id"] == key
+    }
+
+
+@every_panel
+def test_an_axis_that_begins_at_0_has_a_soft_maximum(panel: dict[str, Any]) -> None:
+    """Otherwise Grafana scales a panel of zeros to 10000%."""
+    custom = defaults(panel).get("custom", {})
+    if panel["type"] in AXES and "axisSoftMin" in custom:
+        assert custom["axisSoftMax"] > custom["axisSoftMin"]
+
+
+@every_panel
+def test_a_unit_says_what_is_counted(panel: dict[str, Any]) -> None:
+    """What Grafana calls cps reads "c/s"."""
+    assert defaults(panel)["unit"] not in ("cps", "ops", "none")
+
+
+@every_panel
+def test_the_bounds_of_bars_have_no_unit_of_their_values(panel: dict[str, Any]) -> None:
+    if panel["type"] == "barchart":
+        assert overrides(panel, "unit")["le"] == "string"
+
+
+@every_panel
+def test_a_panel_has_a_colour_mode(panel: dict[str, Any]) -> None:
+    if panel["type"] in ("timeseries", "stat", "state-timeline"):
+        assert defaults(panel)["color"]["mode"] in FIXED
+    if panel["type"] in ("stat", "state-timeline"):
+        assert defaults(panel)["color"]["mode"] == "thresholds"
+    if panel["type"] == "heatmap":
+        assert panel["options"]["color"]["scheme"] == "Spectral"
+
+
+MEANT = {
+    "http_response_status_code": {
+        "200": "green", "301": "blue", "404": "yellow", "503": "red", "client left": "#a0a0a0"
+    },
+    "error_type": {"ValueError": "red", "503": "red", "no errors": "green"},
+    "randsvc_source": {"model": "blue", "fallback": "orange"},
+    "randsvc_outcome": {"accepted": "green", "forged": "red"},
+}  # fmt: skip
+"""What has a meaning, by the label that a line is named after."""
+
+
+def colour_of(panel: dict[str, Any], legend: str) -> str:
+    """Give the colour that is fixed for a legend; the last override that matches decides."""
+    found = ""
+    for pattern, colour in overrides(panel, "color").items():
+        if re.fullmatch(pattern.removeprefix("/^").removesuffix("$/"), legend):
+            found = colour["fixedColor"]
+    return found
+
+
+@every_panel
+def test_a_meaning_has_one_colour_everywhere(panel: dict[str, Any]) -> None:
+    if panel["type"] != "timeseries":
+        return
+    for target in targets(panel):
+        legend = target["legendFormat"]
+        for label, meant in MEANT.items():
+            if legend == f"{{{{{label}}}}}":
+                drawn = {value: colour_of(panel, value) for value in meant}
+                assert drawn == meant, panel["title"]
+        if re.fullmatch(r"p\d+", legend):
+            assert colour_of(panel, legend), panel["title"]
+    assert colour_of(panel, "(client left)") in ("", "#a0a0a0")
+
+
+def test_the_time_line_of_alerts_has_the_colours_of_their_levels() -> None:
+    (panel,) = (p for p in panels_of(MODELS["incidents"]) if p["title"] == "Alerts over time")
+    steps = {step["value"]: step["color"] for step in defaults(panel)["thresholds"]["steps"]}
+    (mapping,) = defaults(panel)["mappings"]
+    worded = {
+        int(value): (state["text"], state["color"]) for value, state in mapping["options"].items()
+    }
+    levels = {1: ("minor", "yellow"), 2: ("major", "orange"), 3: ("critical", "red")}
+    assert {value: worded[value] for value in levels} == levels
+    assert {value: steps[value] for value in levels} == {v: c for v, (_, c) in levels.items()}
+    for value, (level, _) in levels.items():
+        assert re.search(
+            rf'{value} \* max by [^{{]*\{{[^}}]*level="{level}"', targets(panel)[0]["expr"]
+        )
+
+
+@every_panel
+def test_only_what_is_stacked_is_filled(panel: dict[str, Any]) -> None:
+    if panel["type"] == "timeseries":
+        custom = defaults(panel)["custom"]
+        assert (custom["fillOpacity"] > 0) is ("stacking" in custom)
+
+
+@every_panel
+def test_no_more_than_six_lines_are_declared_in_a_panel(panel: dict[str, Any]) -> None:
+    if panel["type"] == "timeseries":
+        assert len(targets(panel)) <= 7
+
+
+@every_panel
+def test_an_interval_is_shaded(panel: dict[str, Any]) -> None:
+    legends = [target.get("legendFormat", "") for target in targets(panel)]
+    for high in (legend for legend in legends if re.search(r"\bhigh$", legend)):
+        assert overrides(panel, "custom.fillBelowTo")[high] == high.replace("high", "low")
+
+
+@every_panel
+def test_a_legend_has_the_last_value_and_the_maximum(panel: dict[str, Any]) -> None:
+    if panel["type"] == "timeseries":
+        assert panel["options"]["legend"]["calcs"] == ["lastNotNull", "max"]
+
+
+GAUGES = re.compile(
+    r"(http_server_active_requests|http_server_concurrency_limit|process_memory_usage\w*"
+    r"|process_unix_file\w*|randsvc_fault_active)\b(\{[^}]*\})?"
+)
+
+
+def test_no_query_counts_the_last_values_of_a_dead_instance() -> None:
+    marks = [mark["expr"] for board in MODELS.values() for mark in board["annotations"]["list"]]
+    counted = 0
+    for expr in (*(query.expr for query in queries()), *marks):
+        for gauge in GAUGES.finditer(expr):
+            counted += 1
+            assert expr[gauge.end() :].startswith(" unless on (job, instance) job_instance:silent")
+    assert counted > 10
+
+
+def test_detail_about_the_model_is_collapsed() -> None:
+    rows = [panel for panel in MODELS["ml"]["panels"] if panel["type"] == "row"]
+    assert [row["collapsed"] for row in rows] == [False, True, True, True, True]
+
+
+def test_what_fires_has_level_alert_service_since_value_runbook_and_panel() -> None:
+    table = MODELS["incidents"]["panels"][0]
+    organize = table["transformations"][-1]["options"]
+    columns = [organize["renameByName"][name] for name in organize["indexByName"]]
+    hidden = overrides(table, "custom.hidden")
+    assert [name for name in columns if name not in hidden] == [
+        "Level", "Alert", "Service", "Since (UTC)", "Value", "Unit", "Runbook", "Panel"
+    ]  # fmt: skip
+    links = {name: link["url"] for name, (link,) in overrides(table, "links").items()}
+    assert links["Runbook"] == "${runbooks}/${__data.fields.Alert}"
+    assert links["Panel"].startswith("/d/${__data.fields.dashboard}?viewPanel=")
+    (variable,) = (v for v in MODELS["incidents"]["templating"]["list"] if v["name"] == "runbooks")
+    assert variable["query"] == "http://localhost:9095/runbooks"
 
 
 def test_uids_are_fixed_and_different() -> None:
@@ -419,7 +632,7 @@ def test_latency_panels_have_exemplars() -> None:
         for target in targets(panel)
         if target.get("exemplar")
     }
-    assert titles == {"Latency", "Latency heatmap", "p99 by route"}
+    assert titles == {"Latency", "Latency heatmap", "p99 latency by route"}
 
 
 def test_building_twice_gives_the_same() -> None:
@@ -440,7 +653,11 @@ def test_an_exemplar_opens_its_trace() -> None:
     }
     (target,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
     assert target["name"] == "trace_id"
-    assert target["datasourceUid"] == "jaeger"
+    # A link to the data source would open Explore, which a viewer may not use.
+    assert target["url"] == "${JAEGER_URL}/trace/$${__value.raw}"
+    assert "datasourceUid" not in target
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]
+    assert compose["environment"]["JAEGER_URL"] == "http://localhost:${JAEGER_PORT}"
 
 
 def test_the_data_source_knows_the_interval_of_scrapes() -> None:
