@@ -23,8 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import ExponentialHistogramDataPoint
+from opentelemetry.sdk.metrics.export import ExponentialHistogramDataPoint, InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 from rich.console import Console
 from rich.progress import Progress
@@ -35,6 +34,7 @@ from randsvc.distributions import Distribution, parse
 from randsvc.errors import RecoveryError
 from randsvc.histograms import from_prometheus
 from randsvc.histograms.binned import Bin, Binned
+from randsvc.metrics import VALUE
 from randsvc.prometheus_api import NativeHistogram, Prometheus, PrometheusError
 from randsvc.recovery.families import FAMILIES, Family, cut
 from randsvc.recovery.fit import Fit, fit, ranked, refitted
@@ -42,10 +42,9 @@ from randsvc.recovery.goodness import goodness
 from randsvc.recovery.summary import summarise
 from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import wait_until
-from randsvc.telemetry.accumulator import Histogram
 from randsvc.telemetry.aggregate import ExponentialAggregate, upper_bound
-from randsvc.telemetry.catalogue import VALUE
-from randsvc.telemetry.instruments import SCOPE
+from randsvc.telemetry.instruments import Reading
+from randsvc.telemetry.provider import MeterProvider
 from randsvc.telemetry.readers import PushReader
 
 MOST_SCHEMA = 8
@@ -154,16 +153,13 @@ def through_everything(samples: Mapping[str, Sequence[float]]) -> dict[str, Binn
         reader = PushReader(
             OTLPMetricExporter(endpoint=stack.url("otel-collector:4318", "/v1/metrics"))
         )
-        histogram = Histogram(VALUE, [reader.reading])
-        described = Resource.create({"service.name": "randsvc", "service.instance.id": "bench"})
-        provider = MeterProvider([reader], described, shutdown_on_exit=False)
-        provider.get_meter(SCOPE).create_observable_gauge("bench.up", [lambda _: []])
-        provider.get_meter(SCOPE).create_counter("bench.runs").add(1)
-        reader.histograms = [histogram]
+        provider = MeterProvider([Reading(InMemoryMetricReader(), lambda: reader)])
+        provider.start(Resource.create({"service.name": "randsvc", "service.instance.id": "bench"}))
+        histogram = provider.get_meter("bench").create_histogram(**VALUE.arguments)
         for name, values in samples.items():
-            series = histogram.series({CASE: name})
+            record = histogram.bind({CASE: name})
             for value in values:
-                series.observe(value)
+                record(value)
         provider.shutdown()
         server = Prometheus(stack.url("prometheus:9090"))
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from randsvc.cli.main import app as command_line
 from randsvc.dashboards import DASHBOARDS, to_json
+from randsvc.metrics import METRICS
 from randsvc.model.default_baselines import default_baseline_files
 from randsvc.objectives import SLOS
 from randsvc.project import ROOT
@@ -25,7 +26,7 @@ from randsvc.rules.ml_alerts import make_ml_alerts
 from randsvc.rules.service_alerts import make_service_alerts
 from randsvc.rules.time_scale import DEMO, PRODUCTION, SEVERITY, TimeScale
 from randsvc.service.openapi import DOCUMENTS
-from randsvc.telemetry.catalogue import METRICS, Metric
+from randsvc.telemetry.catalogue import Metric
 
 RULES = "observability/prometheus/rules"
 COMMAND = "python -m randsvc.generate"
@@ -222,8 +223,8 @@ def _reference(metrics: Sequence[Metric]) -> str:
     )
     return "\n".join(
         (
-            "<!-- Generated from randsvc/telemetry/catalogue.py. Change that file, then run",
-            f"`{COMMAND}`. -->",
+            "<!-- Generated from randsvc/metrics.py and randsvc/telemetry/catalogue.py. Change",
+            f"those files, then run `{COMMAND}`. -->",
             "",
             "# Metrics",
             "",

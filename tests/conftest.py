@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
-from randsvc.telemetry.accumulator import Reading
-from randsvc.telemetry.pipeline import Telemetry
-from randsvc.telemetry.readers import InMemoryReader
+from randsvc.telemetry import Telemetry
 from tests.support import native_programs
 from tests.support.reading import Measured, measured
 from tests.support.tables import tables
@@ -53,19 +52,19 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def reader() -> InMemoryReader:
-    return InMemoryReader(Reading())
+def reader() -> InMemoryMetricReader:
+    return InMemoryMetricReader()
 
 
 @pytest.fixture
-def telemetry(reader: InMemoryReader) -> Iterator[Telemetry]:
-    telemetry = Telemetry(concurrency_limit=5, environ={}, readers=[reader])
+def telemetry(reader: InMemoryMetricReader) -> Iterator[Telemetry]:
+    telemetry = Telemetry("randsvc", concurrency_limit=5, environ={}, readers=[reader])
     yield telemetry
     telemetry.shutdown()
 
 
 @pytest.fixture
-def read(reader: InMemoryReader) -> Callable[[], Measured]:
+def read(reader: InMemoryMetricReader) -> Callable[[], Measured]:
     """Collect, and give what was measured."""
     return lambda: measured(reader.get_metrics_data())
 

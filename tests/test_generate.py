@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from randsvc.generate import COMMAND, changed, generated, main
+from randsvc.metrics import METRICS
 from randsvc.project import ROOT
 from randsvc.service.openapi import DOCUMENTS
 from randsvc.settings import AuthSettings, Settings
-from randsvc.telemetry.catalogue import METRICS
 
 
 def test_generating_again_changes_no_committed_file() -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.month.incidents import Incident
 from randsvc.distributions import Distribution, parse
+from randsvc.metrics import PREDICTIONS
 from randsvc.rules.golden_signals import format_bound
 from randsvc.settings import Settings
 from randsvc.simulation.daily_wave import rate_at
@@ -29,7 +30,6 @@ from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
     EVENT_LOOP_LAG,
-    PREDICTIONS,
     REQUEST_DURATION,
     Metric,
 )

@@ -11,19 +11,25 @@ import uvloop
 from aiohttp import web
 
 from benchmarks.servers.drawing import drawing
-from randsvc.telemetry.pipeline import Telemetry
+from randsvc.metrics import ServiceMetrics
+from randsvc.telemetry import Telemetry
 
 
 async def serve(port: int, management_port: int, routes: int) -> None:
     """Serve until the process is killed."""
-    telemetry = Telemetry(concurrency_limit=100)
+    telemetry = Telemetry("randsvc", concurrency_limit=100)
+    metrics = ServiceMetrics(telemetry.meter)
+    record_delay, record_value = (
+        metrics.delay.bind(),
+        metrics.value.bind({"randsvc.source": "model"}),
+    )
     draw = drawing()
 
     async def get_random(request: web.Request) -> web.Response:
         answer, seconds = draw()
-        telemetry.delay.observe(seconds)
+        record_delay(seconds)
         await asyncio.sleep(seconds)
-        telemetry.value["model"].observe(float(answer["value"]))
+        record_value(float(answer["value"]))
         return web.Response(text=json.dumps(answer), content_type="application/json")
 
     async def get_metrics(request: web.Request) -> web.Response:
@@ -33,10 +39,9 @@ async def serve(port: int, management_port: int, routes: int) -> None:
     app.router.add_routes([web.get(f"/random/{i}", get_random) for i in range(routes)])
     management.router.add_get("/metrics", get_metrics)
     telemetry.install(app)
-    async with telemetry.running():
-        await _serve(app, port)
-        await _serve(management, management_port)
-        await asyncio.Event().wait()
+    await _serve(app, port)
+    await _serve(management, management_port)
+    await asyncio.Event().wait()
 
 
 async def _serve(app: web.Application, port: int) -> None:

@@ -19,13 +19,14 @@ from randsvc.cli.prometheus import PrometheusOptions
 from randsvc.errors import ConfigurationError, RecoveryError
 from randsvc.histograms import baseline_file, from_prometheus
 from randsvc.histograms.binned import Binned
+from randsvc.metrics import DELAY, VALUE
 from randsvc.prometheus_api import (
     PrometheusError,
     format_matcher,
     format_selector,
     parse_matcher,
 )
-from randsvc.telemetry.catalogue import DELAY, REQUEST_DURATION, VALUE, Metric
+from randsvc.telemetry.catalogue import REQUEST_DURATION, Metric
 from randsvc.times import parse_duration, parse_time
 
 __all__ = ("baseline_app", "recover_app")

@@ -19,11 +19,11 @@ from randsvc.distributions import Distribution, DistributionError, parse, parse_
 from randsvc.errors import RecoveryError
 from randsvc.histograms import from_prometheus
 from randsvc.histograms.binned import Binned
+from randsvc.metrics import DELAY, VALUE
 from randsvc.prometheus_api import Prometheus
 from randsvc.stack.addresses import WELL_KNOWN_ADDRESSES
 from randsvc.stack.programs import make_randsvc
 from randsvc.stack.supervisor import wait_until
-from randsvc.telemetry.catalogue import DELAY, VALUE
 
 __all__ = ("RECOVER", "choose_distributions")
 

@@ -12,8 +12,9 @@ from randsvc.dashboards.panels import (
     draw_lines,
     show_number,
 )
+from randsvc.metrics import DELAY, VALUE
 from randsvc.rules.golden_signals import DISTRIBUTION_QUANTILES, DISTRIBUTION_WINDOW, JOB
-from randsvc.telemetry.catalogue import DELAY, VALUE, Metric
+from randsvc.telemetry.catalogue import Metric
 
 WINDOW = f"the last {DISTRIBUTION_WINDOW}"
 EARLIER = "$earlier"

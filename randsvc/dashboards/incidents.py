@@ -16,10 +16,10 @@ from randsvc.dashboards.panels import (
     show_number,
     tabulate,
 )
+from randsvc.metrics import FAULT_ACTIVE
 from randsvc.rules.alert import VALUE
 from randsvc.rules.golden_signals import reporting
 from randsvc.rules.slo import BUDGET_LEFT, BUDGET_REQUESTS, BUDGET_TIME, BURN_RATE
-from randsvc.telemetry.catalogue import FAULT_ACTIVE
 from randsvc.web.runbooks import PATH
 
 FAULT = reporting(FAULT_ACTIVE.prometheus_name)

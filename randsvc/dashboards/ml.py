@@ -13,6 +13,14 @@ from randsvc.dashboards.panels import (
     draw_lines,
     show_number,
 )
+from randsvc.metrics import (
+    FEEDBACK,
+    FEEDBACK_DELAY,
+    INPUTS_REFUSED,
+    MODEL_DURATION,
+    PREDICTIONS,
+    VALUE,
+)
 from randsvc.rules import features
 from randsvc.rules.drift import (
     BASELINE_SHARES,
@@ -30,14 +38,6 @@ from randsvc.rules.feedback import ABSOLUTE_ERROR, COVERAGE, ERROR, FALLBACK_SHA
 from randsvc.rules.golden_signals import JOB, rate
 from randsvc.rules.ml_alerts import COLLAPSED, EFFECTS, FOUND_AT, MISSING, MIX_MOVED, OUTSIDE
 from randsvc.rules.time_scale import DEMO, PRODUCTION
-from randsvc.telemetry.catalogue import (
-    FEEDBACK,
-    FEEDBACK_DELAY,
-    INPUTS_REFUSED,
-    MODEL_DURATION,
-    PREDICTIONS,
-    VALUE,
-)
 
 RECENT = "$__rate_interval"
 SHORTEST = "the shorter window"

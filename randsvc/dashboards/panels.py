@@ -38,9 +38,9 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from randsvc.metrics import FAULT_ACTIVE
 from randsvc.rules.alert import make_panel_id
 from randsvc.rules.golden_signals import reporting
-from randsvc.telemetry.catalogue import FAULT_ACTIVE
 
 __all__ = (
     "ALERTS",

@@ -10,9 +10,9 @@ from pathlib import Path
 from randsvc.errors import ConfigurationError, RecoveryError
 from randsvc.histograms.baseline_file import Baseline, load
 from randsvc.histograms.binned import Bin, Binned, equiprobable, estimate_quantile
+from randsvc.metrics import ServiceMetrics
 from randsvc.model.features import SEGMENTS
 from randsvc.settings import Settings
-from randsvc.telemetry.pipeline import Telemetry
 
 __all__ = ("BINS", "QUANTILE_LEVELS", "Described", "baselines", "described", "export")
 
@@ -74,16 +74,17 @@ def baselines(settings: Settings) -> dict[str, Described]:
     return found
 
 
-def export(described_by_name: Mapping[str, Described], telemetry: Telemetry) -> None:
-    """Let ``telemetry`` show them."""
+def export(described_by_name: Mapping[str, Described], metrics: ServiceMetrics) -> None:
+    """Let ``metrics`` show them."""
     for name, it in described_by_name.items():
-        for shown, numbers in (
-            (telemetry.baseline_edges, it.edges),
-            (telemetry.baseline_shares, it.shares),
-            (telemetry.baseline_quantiles, it.quantiles),
-            (telemetry.baseline_statistics, it.statistics),
+        for gauge, attribute, numbers in (
+            (metrics.baseline_edge, "randsvc.bin", it.edges),
+            (metrics.baseline_share, "randsvc.bin", it.shares),
+            (metrics.baseline_quantile, "randsvc.quantile", it.quantiles),
+            (metrics.baseline_statistic, "randsvc.statistic", it.statistics),
         ):
-            shown.update({(name, key): number for key, number in numbers.items()})
+            for key, number in numbers.items():
+                gauge.set(number, {"randsvc.distribution": name, attribute: key})
 
 
 def described(baseline: Baseline) -> Described:

@@ -9,8 +9,9 @@ from itertools import pairwise
 from randsvc.distributions import Distribution
 from randsvc.histograms.baseline_file import Baseline, format_baseline
 from randsvc.histograms.binned import Bin
+from randsvc.metrics import DELAY, VALUE
 from randsvc.settings import Settings
-from randsvc.telemetry.catalogue import DELAY, VALUE, Metric
+from randsvc.telemetry.catalogue import Metric
 
 __all__ = ("default_baseline_files",)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from randsvc.faults.faults import Faults
+from randsvc.metrics import ServiceMetrics, count_by
 from randsvc.model.features import (
     FEATURES,
     NONE,
@@ -15,27 +16,25 @@ from randsvc.model.features import (
     Features,
     features,
 )
-from randsvc.telemetry.pipeline import Telemetry
 
 __all__ = ("input_reader",)
 
 
-def input_reader(telemetry: Telemetry, faults: Faults) -> Callable[[web.Request], Features]:
+def input_reader(metrics: ServiceMetrics, faults: Faults) -> Callable[[web.Request], Features]:
     """Give what reads the features of a request; it raises 422 where they cannot be used."""
-    inputs, missing, refused = telemetry.inputs, telemetry.inputs_missing, telemetry.inputs_refused
-    inputs.update(dict.fromkeys((*SEGMENTS, "missing"), 0))
-    missing.update(dict.fromkeys(FEATURES, 0))
-    refused.update(dict.fromkeys(REASONS, 0))
+    count_input = count_by(metrics.inputs, "randsvc.segment", (*SEGMENTS, "missing"))
+    count_missing = count_by(metrics.inputs_missing, "randsvc.feature", FEATURES)
+    count_refused = count_by(metrics.inputs_refused, "randsvc.reason", REASONS)
 
     def read(request: web.Request) -> Features:
         given = parsed(request) if request.query_string else NONE
         if faults.on:
             given = spoilt(given)
-        inputs[given.segment or "missing"] += 1
+        count_input[given.segment or "missing"](1)
         if given.segment is None:
-            missing["segment"] += 1
+            count_missing["segment"](1)
         if given.amount is None:
-            missing["amount"] += 1
+            count_missing["amount"](1)
         return given
 
     def parsed(request: web.Request) -> Features:
@@ -43,7 +42,7 @@ def input_reader(telemetry: Telemetry, faults: Faults) -> Callable[[web.Request]
         try:
             return features({name: query.getall(name) for name in query})
         except FeatureError as error:
-            refused[error.reason] += 1
+            count_refused[error.reason](1)
             raise web.HTTPUnprocessableEntity(text=str(error)) from error
 
     def spoilt(given: Features) -> Features:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from randsvc.levels import LEVELS
+from randsvc.metrics import FAULT_ACTIVE
 from randsvc.review.runs import runs
 from randsvc.review.source import Labels, Source
 from randsvc.review.spans import Span, overlap
-from randsvc.telemetry.catalogue import FAULT_ACTIVE
 
 __all__ = ("QUERIES", "Incident", "read")
 

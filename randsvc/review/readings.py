@@ -7,6 +7,7 @@ import numpy as np
 
 from randsvc.histograms.binned import EMPTY, Bin, Binned
 from randsvc.histograms.from_prometheus import to_binned
+from randsvc.metrics import FEEDBACK, FEEDBACK_ABSOLUTE_ERROR, PREDICTIONS, VALUE
 from randsvc.objectives import SLOS
 from randsvc.prometheus_api import Prometheus
 from randsvc.review import counts, incidents
@@ -15,15 +16,7 @@ from randsvc.review.incidents import Incident
 from randsvc.review.runs import resolution, runs
 from randsvc.review.source import Labels, Source
 from randsvc.review.spans import Span, cut, overlap, window_length, without
-from randsvc.telemetry.catalogue import (
-    CONCURRENCY_LIMIT,
-    EVENT_LOOP_LAG,
-    FEEDBACK,
-    FEEDBACK_ABSOLUTE_ERROR,
-    PREDICTIONS,
-    REQUEST_DURATION,
-    VALUE,
-)
+from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, EVENT_LOOP_LAG, REQUEST_DURATION
 
 __all__ = ("QUERIES", "SERVICES", "Gauge", "Mean", "Readings", "View", "read")
 

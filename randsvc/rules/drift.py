@@ -37,10 +37,7 @@ from collections.abc import Iterator
 from math import log, sqrt
 from typing import TYPE_CHECKING, TypeVar
 
-from randsvc.model.baselines import BINS, QUANTILE_LEVELS
-from randsvc.rules.golden_signals import JOB, Rule
-from randsvc.rules.time_scale import TimeScale
-from randsvc.telemetry.catalogue import (
+from randsvc.metrics import (
     BASELINE_EDGE,
     BASELINE_QUANTILE,
     BASELINE_SHARE,
@@ -49,6 +46,9 @@ from randsvc.telemetry.catalogue import (
     INPUTS,
     VALUE,
 )
+from randsvc.model.baselines import BINS, QUANTILE_LEVELS
+from randsvc.rules.golden_signals import JOB, Rule
+from randsvc.rules.time_scale import TimeScale
 
 __all__ = (
     "ALPHA",

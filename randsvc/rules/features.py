@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from randsvc.metrics import INPUTS, INPUTS_MISSING, INPUTS_REFUSED
 from randsvc.rules.golden_signals import Rule, increase
 from randsvc.rules.time_scale import TimeScale
-from randsvc.telemetry.catalogue import INPUTS, INPUTS_MISSING, INPUTS_REFUSED
 
 __all__ = ("COUNT", "MISSING_SHARE", "REFUSED_SHARE", "make_recordings")
 

@@ -10,16 +10,11 @@ Chernoff bound): S. Boucheron, G. Lugosi, P. Massart: Concentration inequalities
 from collections.abc import Iterator, Sequence
 from math import log, sqrt
 
+from randsvc.metrics import FEEDBACK, FEEDBACK_ABSOLUTE_ERROR, FEEDBACK_ERROR, PREDICTIONS
 from randsvc.rules.drift import ALPHA, STATISTIC
 from randsvc.rules.golden_signals import Rule, increase
 from randsvc.rules.time_scale import TimeScale
-from randsvc.telemetry.catalogue import (
-    FEEDBACK,
-    FEEDBACK_ABSOLUTE_ERROR,
-    FEEDBACK_ERROR,
-    PREDICTIONS,
-    Metric,
-)
+from randsvc.telemetry.catalogue import Metric
 from randsvc.times import parse_duration
 
 __all__ = (

@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import inf
 
+from randsvc.metrics import DELAY, VALUE
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
-    DELAY,
     EVENT_LOOP_LAG,
     PROCESS_CPU_TIME,
     REQUEST_DURATION,
-    VALUE,
     Metric,
 )
 

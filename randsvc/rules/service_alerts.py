@@ -9,15 +9,11 @@ is worse mute what follows from it.
 
 from collections.abc import Iterator
 
+from randsvc.metrics import PREDICTIONS
 from randsvc.rules.alert import Alert
 from randsvc.rules.golden_signals import JOB, SERVER_ERROR, reporting
 from randsvc.rules.time_scale import TimeScale, spell, spell_last
-from randsvc.telemetry.catalogue import (
-    CONCURRENCY_LIMIT,
-    EVENT_LOOP_LAG,
-    PREDICTIONS,
-    REQUEST_DURATION,
-)
+from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, EVENT_LOOP_LAG, REQUEST_DURATION
 
 __all__ = ("WATCHDOG", "make_service_alerts")
 

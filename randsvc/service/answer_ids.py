@@ -16,7 +16,7 @@ from itsdangerous.encoding import base64_decode, base64_encode
 from itsdangerous.signer import SigningAlgorithm
 
 from randsvc.errors import ConfigurationError
-from randsvc.telemetry.catalogue import SOURCES
+from randsvc.metrics import SOURCES
 
 __all__ = ("SECRET_BYTES", "Answer", "AnswerIds", "ExpiredError", "ForgedError")
 

@@ -8,9 +8,9 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from randsvc.faults.faults import Faults
+from randsvc.metrics import SOURCES, ServiceMetrics, count_by, record_by
 from randsvc.service.answer_ids import AnswerIds, ExpiredError, ForgedError
 from randsvc.service.feedback_store import FeedbackStore, StoreError
-from randsvc.telemetry.pipeline import Telemetry
 from randsvc.web.load_shedding import RETRY_AFTER, limited
 from randsvc.web.problems import problem
 from randsvc.web.request_body import read_first, read_object
@@ -31,7 +31,7 @@ _OUTCOME = web.ResponseKey("randsvc.outcome", str)
 def feedback_handler(
     ids: AnswerIds,
     store: FeedbackStore,
-    telemetry: Telemetry,
+    metrics: ServiceMetrics,
     faults: Faults,
     *,
     limit: int,
@@ -43,8 +43,10 @@ def feedback_handler(
 
     Each request has one outcome; ``unavailable`` is also one that is shed or that failed here.
     """
-    outcomes = telemetry.feedback
-    outcomes.update(dict.fromkeys(OUTCOMES, 0))
+    count_outcome = count_by(metrics.feedback, "randsvc.outcome", OUTCOMES)
+    record_error = record_by(metrics.feedback_error, "randsvc.source", SOURCES)
+    record_absolute_error = record_by(metrics.feedback_absolute_error, "randsvc.source", SOURCES)
+    record_delay = metrics.feedback_delay.bind()
     store_failed = False
 
     async def judge(request: web.Request) -> web.Response:
@@ -84,9 +86,9 @@ def feedback_handler(
         if known == "forgotten":
             return _refused("expired", 410, "feedback is taken for later answers only")
         difference = answer.value - actual
-        telemetry.feedback_error[answer.source].observe(difference)
-        telemetry.feedback_absolute_error[answer.source].observe(abs(difference))
-        telemetry.feedback_delay.observe(max(0.0, answer.age))
+        record_error[answer.source](difference)
+        record_absolute_error[answer.source](abs(difference))
+        record_delay(max(0.0, answer.age))
         accepted = web.Response(
             text=json.dumps({"outcome": "accepted", "source": answer.source, "error": difference}),
             content_type="application/json",
@@ -106,7 +108,7 @@ def feedback_handler(
             outcome = "malformed"
             raise
         finally:
-            outcomes[outcome] += 1
+            count_outcome[outcome](1)
 
     return take
 

@@ -13,7 +13,7 @@ from randsvc.faults.faults import Faults
 from randsvc.service.openapi import AUTH, PATH, document_handler
 from randsvc.service.tokens import Tokens
 from randsvc.settings import AuthSettings
-from randsvc.telemetry.pipeline import Telemetry
+from randsvc.telemetry import Telemetry
 from randsvc.web.bearer_auth import unauthorized
 from randsvc.web.load_shedding import limited
 from randsvc.web.problems import add_catch_all, guarded, problem

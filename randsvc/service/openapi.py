@@ -12,9 +12,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from randsvc import __version__
+from randsvc.metrics import SOURCES
 from randsvc.model.features import SCHEMA
 from randsvc.service.feedback import LARGEST_ACTUAL
-from randsvc.telemetry.catalogue import SOURCES
 
 __all__ = ("AUTH", "DOCUMENTS", "PATH", "SERVICE", "Document", "document_handler")
 

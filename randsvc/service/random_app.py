@@ -11,6 +11,7 @@ from time import perf_counter
 from aiohttp import hdrs, web
 
 from randsvc.faults.faults import Faults
+from randsvc.metrics import SOURCES, ServiceMetrics, count_by, record_by
 from randsvc.model.baselines import baselines, export
 from randsvc.model.fallback import Known, fallback
 from randsvc.model.feature_reader import input_reader
@@ -24,8 +25,7 @@ from randsvc.service.tokens import TokenError, Tokens
 from randsvc.settings import Settings
 from randsvc.simulation.behaviour import SIMULATED_OUTCOME, SIMULATED_USER
 from randsvc.simulation.ground_truth import make_outcome_sampler
-from randsvc.telemetry.catalogue import SOURCES
-from randsvc.telemetry.pipeline import Telemetry
+from randsvc.telemetry import Telemetry
 from randsvc.web.bearer_auth import bearer_token, unauthorized
 from randsvc.web.load_shedding import limited
 from randsvc.web.problems import add_catch_all, guarded, problem
@@ -50,12 +50,13 @@ def make_app(
     draw_delay = settings.delay.sampler(rng)
     budget = settings.model_budget
     tokens = Tokens(settings.auth_secret) if settings.auth_secret else None
-    observe_value = {source: series.observe for source, series in telemetry.value.items()}
-    observe_delay = telemetry.delay.observe
-    observe_model_duration = telemetry.model_duration.observe
-    predictions, model_errors = telemetry.predictions, telemetry.model_errors
-    predictions.update(dict.fromkeys(SOURCES, 0))
-    read_input = input_reader(telemetry, faults)
+    metrics = ServiceMetrics(telemetry.meter)
+    record_value = record_by(metrics.value, "randsvc.source", SOURCES)
+    record_delay = metrics.delay.bind()
+    record_model_duration = metrics.model_duration.bind()
+    count_prediction = count_by(metrics.predictions, "randsvc.source", SOURCES)
+    model_errors: set[str] = set()
+    read_input = input_reader(metrics, faults)
     ids = AnswerIds(
         settings.feedback_secret or secrets.token_urlsafe(), lifetime=settings.feedback_lifetime
     )
@@ -79,13 +80,13 @@ def make_app(
             count_model_error(error)
             known = Known(hour=time.gmtime().tm_hour, logged_in=logged_in, features=given)
             value, source = fallback(known, settings.value), "fallback"
-        observe_model_duration(perf_counter() - started)
+        record_model_duration(perf_counter() - started)
         if faults.on and (shift := faults.get("delay-shift")):
             seconds = max(0.0, seconds + shift["by"])
-        observe_delay(seconds)
+        record_delay(seconds)
         await asyncio.sleep(seconds)
-        observe_value[source](value)
-        predictions[source] += 1
+        record_value[source](value)
+        count_prediction[source](1)
         body = json.dumps({"value": value, "source": source, "id": ids.issue(value, source)})
         told = None
         if SIMULATED_USER in request.headers:
@@ -122,15 +123,16 @@ def make_app(
         kind = "timeout" if isinstance(error, TimeoutError) else type(error).__qualname__
         if kind not in model_errors:
             _logger.warning("the model failed, the first time with %s", kind, exc_info=error)
-        model_errors[kind] = model_errors.get(kind, 0) + 1
+            model_errors.add(kind)
+        metrics.model_errors.add(1, {"error.type": kind})
 
-    export(baselines(settings), telemetry)
+    export(baselines(settings), metrics)
     store = FeedbackStore(
         settings.feedback_store, lifetime=settings.feedback_lifetime, since=time.time()
     )
     limit = settings.max_concurrency
     take_feedback = feedback_handler(
-        ids, store, telemetry, faults, limit=limit, body_timeout=settings.client_timeout
+        ids, store, metrics, faults, limit=limit, body_timeout=settings.client_timeout
     )
 
     async def close(app: web.Application) -> None:

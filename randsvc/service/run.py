@@ -13,6 +13,7 @@ from yarl import URL
 
 from randsvc.errors import ConfigurationError
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS
+from randsvc.metrics import DELAY, VALUE
 from randsvc.service.login_app import make_auth_app
 from randsvc.service.random_app import make_app
 from randsvc.service.serving import serve_in_process
@@ -21,7 +22,6 @@ from randsvc.service.tokens import SECRET_BYTES
 from randsvc.service.workers import supervise
 from randsvc.settings import AuthSettings, ServerSettings, Settings
 from randsvc.simulation.users import Login, simulate_users
-from randsvc.telemetry.catalogue import DELAY, VALUE
 
 __all__ = ("serve_auth", "serve_random")
 

@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from aiohttp import web
 from yarl import URL
 
+from randsvc import __version__
 from randsvc.distributions import Distribution
 from randsvc.errors import ConfigurationError
 from randsvc.faults.faults import Fault, Faults
 from randsvc.management.app import make_management_app
 from randsvc.management.console import Console
+from randsvc.metrics import observe_faults
 from randsvc.service.shutdown import Shutdown
 from randsvc.settings import ServerSettings
+from randsvc.telemetry import Telemetry
 from randsvc.telemetry.catalogue import Metric
-from randsvc.telemetry.pipeline import Telemetry
 from randsvc.web.descriptors import keep_reserve
 
 __all__ = (
@@ -103,12 +105,13 @@ def build_instance(
     """
     faults = Faults(known, crash=crash)
     telemetry = Telemetry(
-        service=settings.service,
+        settings.service,
+        __version__,
         concurrency_limit=settings.max_concurrency,
         worker=worker,
-        faults=faults.states,
         viewed=viewed,
     )
+    observe_faults(telemetry.meter, faults.states)
     return Instance(make_app(telemetry, faults), telemetry, faults)
 
 

@@ -1,21 +1,35 @@
-"""What a batch of sorted observations becomes: explicit buckets, or base-2 exponential ones.
+"""What a batch of measurements becomes: a sum, a last value, or a histogram.
 
-Folding a sorted batch takes one binary search a bucket instead of one a value, so its cost hardly
-grows with traffic.
+Folding a sorted batch into a histogram takes one binary search a bucket instead of one a value, so
+its cost hardly grows with traffic.
 """
 
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from typing import Protocol
 
+from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
     Buckets,
     ExponentialHistogramDataPoint,
     HistogramDataPoint,
+    NumberDataPoint,
 )
 from opentelemetry.util.types import Attributes
 
-__all__ = ("Aggregate", "ExplicitAggregate", "ExponentialAggregate")
+__all__ = (
+    "MAX_BUCKETS",
+    "MAX_SCALE",
+    "Aggregate",
+    "DataPoint",
+    "ExplicitAggregate",
+    "ExponentialAggregate",
+    "LastValue",
+    "Sum",
+    "bucket_index",
+    "upper_bound",
+)
 
 MAX_BUCKETS = 160
 """Buckets of each sign before the resolution is halved; the default of the specification.
@@ -23,16 +37,83 @@ MAX_BUCKETS = 160
 https://opentelemetry.io/docs/specs/otel/metrics/sdk/#base2-exponential-bucket-histogram-aggregation
 """
 MAX_SCALE = 20
+_INT64 = 2**63
+
+DataPoint = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint
 
 
-class Aggregate:
-    """Count, sum, minimum and maximum of all observations folded so far."""
+class Aggregate(Protocol):
+    """The state of one series for one way of reading it."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was folded yet."""
+
+    def fold(self, values: Sequence[float]) -> None:
+        """Add finite ``values``, at least one; a histogram takes them sorted ascending."""
+
+    def point(
+        self, attributes: Attributes, start: int, now: int, exemplars: Sequence[Exemplar] = ()
+    ) -> DataPoint:
+        """The data point; ``start`` and ``now`` are in Unix nanoseconds."""
+
+
+class Sum:
+    """The sum of all values; an integer as long as all of them are."""
+
+    def __init__(self) -> None:
+        self.is_empty = True
+        self.value: float = 0
+
+    def fold(self, values: Sequence[float]) -> None:
+        """Add finite ``values``, at least one."""
+        self.is_empty = False
+        self.value += sum(values)
+
+    def point(
+        self, attributes: Attributes, start: int, now: int, exemplars: Sequence[Exemplar] = ()
+    ) -> NumberDataPoint:
+        """The data point; ``start`` and ``now`` are in Unix nanoseconds."""
+        value = self.value
+        # OTLP has 64 bits for an integer, and a batch that holds a larger one is never delivered.
+        if isinstance(value, int) and not -_INT64 <= value < _INT64:
+            value = float(value)
+        return NumberDataPoint(attributes, start, now, value, exemplars)
+
+
+class LastValue:
+    """The last of all values."""
+
+    def __init__(self) -> None:
+        self.is_empty = True
+        self.value: float = 0
+
+    def fold(self, values: Sequence[float]) -> None:
+        """Take the last of ``values``, which are in the order of their recording."""
+        self.is_empty = False
+        self.value = values[-1]
+
+    def point(
+        self, attributes: Attributes, start: int, now: int, exemplars: Sequence[Exemplar] = ()
+    ) -> NumberDataPoint:
+        """The data point at ``now`` (Unix ns); a gauge has no start."""
+        # The SDK's own points have None here too, whatever its annotations say.
+        return NumberDataPoint(attributes, None, now, self.value, exemplars)  # type: ignore[arg-type]
+
+
+class _Distribution:
+    """Count, sum, minimum and maximum of all values folded so far."""
 
     def __init__(self) -> None:
         self.count = 0
         self.sum = 0.0
         self.min = math.inf
         self.max = -math.inf
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was folded yet."""
+        return not self.count
 
     def fold(self, values: Sequence[float]) -> None:
         """Add finite ``values``, sorted ascending, at least one."""
@@ -46,7 +127,7 @@ class Aggregate:
         raise NotImplementedError
 
 
-class ExplicitAggregate(Aggregate):
+class ExplicitAggregate(_Distribution):
     """Counts between explicit bounds; a value on a bound belongs below it."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
@@ -64,8 +145,10 @@ class ExplicitAggregate(Aggregate):
                 return
         self.counts[-1] += len(values) - below
 
-    def point(self, attributes: Attributes, start: int, now: int) -> HistogramDataPoint:
-        """The data point; ``start`` and ``now`` in Unix nanoseconds."""
+    def point(
+        self, attributes: Attributes, start: int, now: int, exemplars: Sequence[Exemplar] = ()
+    ) -> HistogramDataPoint:
+        """The data point; ``start`` and ``now`` are in Unix nanoseconds."""
         return HistogramDataPoint(
             attributes=attributes,
             start_time_unix_nano=start,
@@ -76,19 +159,21 @@ class ExplicitAggregate(Aggregate):
             explicit_bounds=self.bounds,
             min=self.min,
             max=self.max,
+            exemplars=exemplars,
         )
 
 
-class ExponentialAggregate(Aggregate):
+class ExponentialAggregate(_Distribution):
     """Counts in buckets (base^i, base^(i+1)] for each sign, base = 2^(2^-scale), and of zeros.
 
-    The scale starts at its finest and falls until the range of the values fits ``MAX_BUCKETS``.
+    The scale starts at its finest and falls until the range of the values fits ``max_buckets``.
     https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_buckets: int = MAX_BUCKETS, max_scale: int = MAX_SCALE) -> None:
         super().__init__()
-        self.scale = MAX_SCALE
+        self.max_buckets = max_buckets
+        self.scale = max_scale
         self.zeros = 0
         self.positive: dict[int, int] = {}
         self.negative: dict[int, int] = {}
@@ -115,7 +200,7 @@ class ExponentialAggregate(Aggregate):
         low = min(bucket_index(smallest, self.scale), min(buckets, default=2**63))
         high = max(bucket_index(largest, self.scale), max(buckets, default=-(2**63)))
         shift = 0
-        while (high >> shift) - (low >> shift) >= MAX_BUCKETS:
+        while (high >> shift) - (low >> shift) >= self.max_buckets:
             shift += 1
         if shift:
             self.scale -= shift
@@ -125,8 +210,10 @@ class ExponentialAggregate(Aggregate):
                 for index, count in finer.items():
                     each[index >> shift] = each.get(index >> shift, 0) + count
 
-    def point(self, attributes: Attributes, start: int, now: int) -> ExponentialHistogramDataPoint:
-        """The data point; ``start`` and ``now`` in Unix nanoseconds."""
+    def point(
+        self, attributes: Attributes, start: int, now: int, exemplars: Sequence[Exemplar] = ()
+    ) -> ExponentialHistogramDataPoint:
+        """The data point; ``start`` and ``now`` are in Unix nanoseconds."""
         return ExponentialHistogramDataPoint(
             attributes=attributes,
             start_time_unix_nano=start,
@@ -140,6 +227,7 @@ class ExponentialAggregate(Aggregate):
             flags=0,
             min=self.min,
             max=self.max,
+            exemplars=exemplars,
         )
 
 

@@ -7,14 +7,25 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 
-from randsvc.telemetry.errors import ConfigurationError
+from .errors import ConfigurationError
 
-__all__ = ("choices", "disabled", "otlp_endpoint", "otlp_protocol")
+__all__ = ("choice", "choices", "disabled", "otlp_endpoint", "otlp_protocol")
 
 
 def disabled(environ: Mapping[str, str]) -> bool:
     """Whether ``OTEL_SDK_DISABLED`` is true; anything but ``true`` is false."""
     return environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def choice(environ: Mapping[str, str], variable: str, default: str, known: Iterable[str]) -> str:
+    """The name in ``variable``, one of those that are ``known``; its case does not matter."""
+    text = environ.get(variable, "").strip()
+    name = text.lower() or default
+    expected = list(known)
+    if name not in expected:
+        names = ", ".join(filter(None, expected))
+        raise ConfigurationError(f'{variable}="{text}": expected one of {names}')
+    return name
 
 
 def choices(

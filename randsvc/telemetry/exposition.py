@@ -18,7 +18,7 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 
-from randsvc.telemetry.catalogue import prometheus_name
+from .catalogue import prometheus_name
 
 __all__ = ("CONTENT_TYPE", "render")
 

@@ -28,8 +28,8 @@ from aiohttp.abc import AbstractAccessLogger
 from aiohttp.payload import Payload
 from opentelemetry.trace import SpanContext
 
-from randsvc.telemetry.accumulator import CARDINALITY_LIMIT, OVERFLOW, Histogram, Series
-from randsvc.telemetry.tracing import ServerTracing
+from .instruments import CARDINALITY_LIMIT, OVERFLOW, Histogram, Series
+from .tracing import ServerTracing
 
 __all__ = ("CLIENT_LEFT", "ERROR_TYPE", "UNMATCHED", "HttpServerMetrics")
 

@@ -1,86 +1,68 @@
-"""The SDK's readers, chosen by the standard ``OTEL_*`` variables, with our histograms added.
+"""The SDK's readers, chosen by the standard ``OTEL_*`` variables.
 
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.sdk.metrics import Histogram as SdkHistogram
+from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     ConsoleMetricExporter,
     InMemoryMetricReader,
     MetricExporter,
-    MetricReader,
-    MetricsData,
     PeriodicExportingMetricReader,
 )
+from opentelemetry.sdk.metrics.view import (
+    Aggregation,
+    DefaultAggregation,
+    ExplicitBucketHistogramAggregation,
+    ExponentialBucketHistogramAggregation,
+)
 
-from randsvc.telemetry import exposition
-from randsvc.telemetry.accumulator import Histogram, Reading
-from randsvc.telemetry.environment import choices, otlp_endpoint, otlp_protocol
-from randsvc.telemetry.instruments import SCOPE
-from randsvc.telemetry.outage import AnnouncedMetricExporter
+from . import exposition
+from .environment import choice, choices, otlp_endpoint, otlp_protocol
+from .instruments import Reading
+from .outage import AnnouncedMetricExporter
 
-__all__ = ("InMemoryReader", "PullReader", "PushReader", "Reader", "readers_from_environment")
+__all__ = ("PullReader", "PushReader", "readings_from_environment")
 
-
-class Reader(MetricReader):
-    """What our readers have in common: at each collection they receive our histograms as well.
-
-    ``histograms`` is filled in once they exist; they are made with the ``reading`` of each reader.
-    """
-
-    reading = Reading()
-    histograms: Sequence[Histogram] = ()
-
-    def _receive_metrics(
-        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
-    ) -> None:
-        metrics = [m for histogram in self.histograms if (m := histogram.collect(self.reading))]
-        if metrics:
-            (resource,) = metrics_data.resource_metrics  # there always are observed instruments
-            scopes = [
-                replace(scope, metrics=[*scope.metrics, *metrics])
-                if scope.scope.name == SCOPE
-                else scope
-                for scope in resource.scope_metrics
-            ]
-            resource = replace(resource, scope_metrics=scopes)
-            metrics_data = replace(metrics_data, resource_metrics=[resource])
-        super()._receive_metrics(metrics_data, timeout_millis, **kwargs)  # type: ignore[safe-super]
+# https://opentelemetry.io/docs/specs/otel/metrics/sdk_exporters/otlp/#additional-environment-variable-configuration
+_DELTA: Mapping[str, tuple[type, ...]] = {
+    "cumulative": (),
+    "delta": (sdk.Counter, sdk.Histogram, sdk.ObservableCounter),
+    "lowmemory": (sdk.Counter, sdk.Histogram),
+}
+_KINDS = (
+    *(sdk.Counter, sdk.UpDownCounter, sdk.Histogram),
+    *(sdk.ObservableCounter, sdk.ObservableUpDownCounter, sdk.ObservableGauge),
+)
+_AGGREGATION: Mapping[str, Callable[[], Aggregation]] = {
+    "": DefaultAggregation,
+    "explicit_bucket_histogram": ExplicitBucketHistogramAggregation,
+    "base2_exponential_bucket_histogram": ExponentialBucketHistogramAggregation,
+}
 
 
-class PushReader(Reader, PeriodicExportingMetricReader):
+class PushReader(PeriodicExportingMetricReader):
     """Collects in a thread of its own at ``OTEL_METRIC_EXPORT_INTERVAL``, for an exporter."""
 
-    def __init__(self, exporter: MetricExporter) -> None:
-        preferred = exporter._preferred_temporality or {}
-        self.reading = Reading(delta=preferred.get(SdkHistogram) is AggregationTemporality.DELTA)
-        super().__init__(exporter)
+    def _at_fork_reinit(self) -> None:
+        """Stay stopped in a process that was forked: that is another instance.
+
+        The SDK's goes on there, and pushes the parent's numbers again.
+        """
 
 
-class InMemoryReader(Reader, InMemoryMetricReader):
-    """Collects when it is asked, for tests and for pages that show the metrics themselves."""
-
-    def __init__(self, reading: Reading | None = None) -> None:
-        self.reading = reading or Reading()
-        temporality = (
-            AggregationTemporality.DELTA
-            if self.reading.delta
-            else AggregationTemporality.CUMULATIVE
-        )
-        super().__init__(preferred_temporality={SdkHistogram: temporality})
-
-
-class PullReader(InMemoryReader):
+class PullReader(InMemoryMetricReader):
     """Collects when ``/metrics`` is asked for."""
 
     def __init__(self) -> None:
-        super().__init__(Reading(native=False))
+        # The text format has no exponential buckets.
+        explicit = ExplicitBucketHistogramAggregation()
+        super().__init__(preferred_aggregation={sdk.Histogram: explicit})
 
     def render(self) -> bytes:
         """The metrics in the Prometheus text format; a matter of ms, so not for the event loop."""
@@ -88,23 +70,54 @@ class PullReader(InMemoryReader):
         return exposition.render(data) if data else b""
 
 
-def readers_from_environment(environ: Mapping[str, str]) -> list[Reader]:
+def readings_from_environment(environ: Mapping[str, str]) -> list[Reading]:
     """The readers that ``OTEL_METRICS_EXPORTER`` names; raises ``ConfigurationError``."""
-    known: dict[str, Callable[[], Reader]] = {
-        "otlp": lambda: PushReader(
-            AnnouncedMetricExporter(_otlp_exporter(environ), otlp_endpoint(environ, "METRICS"))
+    known: dict[str, Callable[[], Reading]] = {
+        "otlp": lambda: _otlp(environ),
+        "prometheus": lambda: Reading(PullReader(), PullReader),
+        "console": lambda: Reading(
+            InMemoryMetricReader(), lambda: PushReader(ConsoleMetricExporter())
         ),
-        "prometheus": PullReader,
-        "console": lambda: PushReader(ConsoleMetricExporter()),
     }
     return [known[name]() for name in choices(environ, "OTEL_METRICS_EXPORTER", "otlp", known)]
 
 
-def _otlp_exporter(environ: Mapping[str, str]) -> MetricExporter:
-    if otlp_protocol(environ, "METRICS") == "http/protobuf":
-        return OTLPMetricExporter()
+def _otlp(environ: Mapping[str, str]) -> Reading:
+    preference = choice(
+        environ,
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "cumulative",
+        _DELTA,
+    )
+    # Unset is no preference: then each histogram has the buckets that it asks for itself.
+    aggregation = choice(
+        environ,
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        "",
+        _AGGREGATION,
+    )
+    of_sdk: dict[str, Any] = {
+        "preferred_temporality": {
+            kind: AggregationTemporality.DELTA
+            if kind in _DELTA[preference]
+            else AggregationTemporality.CUMULATIVE
+            for kind in _KINDS
+        },
+        "preferred_aggregation": {sdk.Histogram: _AGGREGATION[aggregation]()},
+    }
+    protocol, endpoint = otlp_protocol(environ, "METRICS"), otlp_endpoint(environ, "METRICS")
+
+    def make() -> PushReader:
+        return PushReader(AnnouncedMetricExporter(_exporter(protocol, of_sdk), endpoint))
+
+    return Reading(InMemoryMetricReader(**of_sdk), make)
+
+
+def _exporter(protocol: str, of_sdk: Mapping[str, Any]) -> MetricExporter:
+    if protocol == "http/protobuf":
+        return OTLPMetricExporter(**of_sdk)
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (
         OTLPMetricExporter as GrpcExporter,
     )
 
-    return GrpcExporter()
+    return GrpcExporter(**of_sdk)

@@ -12,7 +12,7 @@ from opentelemetry.sdk.metrics.export import (
     MetricsData,
 )
 
-from randsvc.telemetry.catalogue import Metric
+from .catalogue import Metric
 
 __all__ = ("Attributes", "Explicit", "Exponential", "Point", "Snapshot", "snapshot")
 

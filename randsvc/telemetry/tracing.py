@@ -18,8 +18,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 from opentelemetry.trace import SpanContext
 
-from randsvc.telemetry.environment import choices, otlp_endpoint, otlp_protocol
-from randsvc.telemetry.outage import AnnouncedSpanExporter
+from .environment import choices, otlp_endpoint, otlp_protocol
+from .outage import AnnouncedSpanExporter
 
 __all__ = ("ServerTracing", "tracer_provider_from_environment")
 

@@ -12,11 +12,12 @@ import pytest
 import yaml
 
 from randsvc.dashboards import DASHBOARDS, queries, to_json
+from randsvc.metrics import METRICS
 from randsvc.project import ROOT
 from randsvc.rules import alert, drift, features, feedback, instances, make_alerts, slo
 from randsvc.rules.golden_signals import DISTRIBUTION_WINDOW, SILENT, make_groups
 from randsvc.rules.time_scale import PRODUCTION
-from randsvc.telemetry.catalogue import METRICS, Metric
+from randsvc.telemetry.catalogue import Metric
 from tests.support.promtool import check_rules, promtool
 
 MODELS: dict[str, dict[str, Any]] = {n: json.loads(to_json(d)) for n, d in DASHBOARDS.items()}

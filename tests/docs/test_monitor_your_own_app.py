@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -302,4 +303,5 @@ def test_what_is_pushed_comes_from_the_collector_under_the_name_of_the_shop(
         return re.search(series, pushing.get(8889, "/metrics"), re.MULTILINE) is not None
 
     assert wait_until(arrived, within=20)
-    assert pushing.get(8080, "/metrics") == ""
+    with pytest.raises(HTTPError, match="404"):
+        pushing.get(8080, "/metrics")

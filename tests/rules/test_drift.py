@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from randsvc.metrics import VALUE
 from randsvc.model.baselines import Described, baselines
 from randsvc.rules import drift, features, feedback
 from randsvc.rules.drift import (
@@ -27,7 +28,6 @@ from randsvc.rules.drift import (
 from randsvc.rules.golden_signals import Rule
 from randsvc.rules.time_scale import DEMO, PRODUCTION
 from randsvc.settings import Settings
-from randsvc.telemetry.catalogue import VALUE
 from randsvc.times import parse_duration
 from tests.support.drift_reference import (
     Array,

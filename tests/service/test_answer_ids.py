@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from itsdangerous import Signer
 
 from randsvc.errors import ConfigurationError
+from randsvc.metrics import SOURCES
 from randsvc.service.answer_ids import AnswerIds, ExpiredError, ForgedError
-from randsvc.telemetry.catalogue import SOURCES
 from tests.support.breaking import Clock
 
 SECRET = "s" * 32

@@ -11,10 +11,11 @@ from aiohttp import ClientSession, request, web
 from yarl import URL
 
 from randsvc.faults.faults import Faults
+from randsvc.metrics import ServiceMetrics
 from randsvc.service.answer_ids import AnswerIds
 from randsvc.service.feedback import OUTCOMES, feedback_handler
 from randsvc.service.feedback_store import FeedbackStore, StoreError
-from randsvc.telemetry.pipeline import Telemetry
+from randsvc.telemetry import Telemetry
 from randsvc.web.problems import guarded
 from tests.support import feedback_mix
 from tests.support.breaking import Clock, faults_of
@@ -53,12 +54,9 @@ async def feedback(
     ids: AnswerIds, store: FeedbackStore, telemetry: Telemetry, faults: Faults
 ) -> AsyncIterator[URL]:
     app = web.Application(client_max_size=1000)
-    app.router.add_post(
-        "/",
-        guarded(
-            feedback_handler(ids, store, telemetry, faults, limit=LIMIT, body_timeout=BODY_TIMEOUT)
-        ),
-    )
+    metrics = ServiceMetrics(telemetry.meter)
+    handler = feedback_handler(ids, store, metrics, faults, limit=LIMIT, body_timeout=BODY_TIMEOUT)
+    app.router.add_post("/", guarded(handler))
     async with serving(app) as url:
         yield url
     store.close()

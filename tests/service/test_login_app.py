@@ -8,7 +8,7 @@ from randsvc.faults.faults import AUTH_FAULTS, Faults
 from randsvc.service.login_app import make_auth_app
 from randsvc.service.tokens import Tokens
 from randsvc.settings import AuthSettings
-from randsvc.telemetry.pipeline import Telemetry
+from randsvc.telemetry import Telemetry
 from tests.support.breaking import faults_of
 from tests.support.reading import Measured, counts
 from tests.support.serving import serving

@@ -23,8 +23,8 @@ from randsvc.service.login_app import make_auth_app
 from randsvc.service.openapi import DOCUMENTS, PATH, Document
 from randsvc.service.random_app import make_app
 from randsvc.settings import AuthSettings, Settings
+from randsvc.telemetry import Telemetry
 from randsvc.telemetry.http_server import UNMATCHED
-from randsvc.telemetry.pipeline import Telemetry
 from tests.support.breaking import faults_of
 from tests.support.reading import Measured, counts
 from tests.support.service import running_service

@@ -15,7 +15,7 @@ from randsvc.model.features import SEGMENTS
 from randsvc.service.random_app import make_app
 from randsvc.service.tokens import Tokens
 from randsvc.settings import Settings
-from randsvc.telemetry.pipeline import Telemetry
+from randsvc.telemetry import Telemetry
 from tests.support.breaking import faults_of
 from tests.support.reading import Measured, counts
 from tests.support.serving import serving

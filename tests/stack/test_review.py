@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from randsvc.metrics import VALUE
 from randsvc.stack.programs import Program
 from randsvc.stack.supervisor import Stack
-from randsvc.telemetry.catalogue import VALUE
 from tests.support.quarter import (
     AUTH_DOWN,
     BLIND,

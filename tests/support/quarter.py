@@ -16,7 +16,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from randsvc.telemetry.catalogue import REQUEST_DURATION, VALUE
+from randsvc.metrics import VALUE
+from randsvc.telemetry.catalogue import REQUEST_DURATION
 
 __all__ = ("Alerting", "Quarter")
 

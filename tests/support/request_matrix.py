@@ -18,10 +18,9 @@ from typing import Any, NoReturn
 import uvloop
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from randsvc.telemetry.accumulator import Reading
-from randsvc.telemetry.pipeline import Telemetry
-from randsvc.telemetry.readers import InMemoryReader
+from randsvc.telemetry import Telemetry
 from tests.support.reading import counts, measured
 
 BODY_LIMIT = 1000
@@ -182,14 +181,14 @@ async def make_app() -> web.Application:
     app.add_subapp("/part", part)
     app.on_response_prepare.append(fail_to_prepare)
 
-    reader = InMemoryReader(Reading())
+    reader = InMemoryMetricReader()
     telemetry = Telemetry(environ={}, readers=[reader])
     telemetry.install(app)
     app.cleanup_ctx.append(partial(control, reader))
     return app
 
 
-async def control(reader: InMemoryReader, app: web.Application) -> AsyncIterator[None]:
+async def control(reader: InMemoryMetricReader, app: web.Application) -> AsyncIterator[None]:
     """Say at a port of its own what was counted, and write it to a file at the end."""
 
     def counted() -> str:

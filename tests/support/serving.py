@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 from yarl import URL
 
-from randsvc.telemetry.pipeline import Telemetry
+from randsvc.telemetry import Telemetry
 
 
 @contextlib.asynccontextmanager

@@ -7,9 +7,8 @@ import pytest
 from aiohttp import ClientSession, HttpVersion10, HttpVersion11, request, web
 from yarl import URL
 
-from randsvc.telemetry import http_server
-from randsvc.telemetry.accumulator import CARDINALITY_LIMIT
-from randsvc.telemetry.pipeline import Telemetry
+from randsvc.telemetry import Telemetry, http_server
+from randsvc.telemetry.instruments import CARDINALITY_LIMIT
 from randsvc.web.problems import add_catch_all, guarded
 from tests.support.reading import Measured, counts
 from tests.support.serving import serving

@@ -14,7 +14,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import NoOpTracerProvider
 from yarl import URL
 
-from randsvc.telemetry.pipeline import Telemetry
+from randsvc.telemetry import Telemetry
 from tests.support.reading import Attributes, Measured, measured
 from tests.support.serving import serving
 

@@ -1,23 +1,19 @@
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader
 
-from randsvc.telemetry.accumulator import Reading
-from randsvc.telemetry.catalogue import (
-    DELAY,
-    MODEL_DURATION,
-    PREDICTIONS,
-    PROCESS_MEMORY_USAGE,
-    VALUE,
-)
-from randsvc.telemetry.pipeline import Telemetry
-from randsvc.telemetry.readers import InMemoryReader, PullReader
+from randsvc.metrics import DELAY, MODEL_DURATION, PREDICTIONS, VALUE, ServiceMetrics
+from randsvc.telemetry import Telemetry
+from randsvc.telemetry.catalogue import PROCESS_MEMORY_USAGE
+from randsvc.telemetry.readers import PullReader
 from randsvc.telemetry.snapshot import Exponential, Snapshot
+from tests.support.metering import delta_reader
 
 
 @pytest.fixture
 def viewed() -> Iterator[Telemetry]:
-    telemetry = Telemetry(concurrency_limit=5, environ={}, readers=[PullReader()], viewed=True)
+    telemetry = Telemetry("randsvc", environ={}, readers=[PullReader()], viewed=True)
     yield telemetry
     telemetry.shutdown()
 
@@ -29,10 +25,12 @@ def view(telemetry: Telemetry) -> Snapshot:
 
 
 def test_a_snapshot_has_each_kind_of_metric_as_plain_values(viewed: Telemetry) -> None:
-    viewed.predictions.update(model=3, fallback=1)
+    metrics = ServiceMetrics(viewed.meter)
+    metrics.predictions.add(3, {"randsvc.source": "model"})
+    metrics.predictions.add(1, {"randsvc.source": "fallback"})
     for value in (-4.0, 0.0, 1.0, 3.0):
-        viewed.delay.observe(value)
-    viewed.model_duration.observe(0.2)
+        metrics.delay.record(value)
+    metrics.model_duration.record(0.2)
     now = view(viewed)
     assert {a["randsvc.source"]: n for a, n in now.numbers(PREDICTIONS)} == {
         "model": 3,
@@ -61,39 +59,32 @@ def test_the_series_of_an_exponential_histogram_are_shown_as_one() -> None:
 
 def test_every_snapshot_is_cumulative(viewed: Telemetry) -> None:
     for count in (1, 2):
-        viewed.delay.observe(1.0)
+        ServiceMetrics(viewed.meter).delay.record(1.0)
         found = view(viewed).exponential(DELAY)
         assert found
         assert found.count == count
 
 
-def test_who_looks_shares_the_state_of_a_reader_that_keeps_the_same() -> None:
-    exported = InMemoryReader(Reading())
-    telemetry = Telemetry(concurrency_limit=5, environ={}, readers=[exported], viewed=True)
-    assert len(telemetry.delay._aggregates) == 1
-    telemetry.delay.observe(1.0)
-    assert view(telemetry).exponential(DELAY)
-    telemetry.shutdown()
-
-
-@pytest.mark.parametrize("reading", [Reading(delta=True), Reading(native=False)])
-def test_who_looks_shares_no_state_that_is_reset_or_coarser(reading: Reading) -> None:
-    telemetry = Telemetry(
-        concurrency_limit=5, environ={}, readers=[InMemoryReader(reading)], viewed=True
-    )
-    assert len(telemetry.delay._aggregates) == 2
+@pytest.mark.parametrize(
+    ("reader", "kept"), [(InMemoryMetricReader(), 1), (delta_reader(), 2), (PullReader(), 2)]
+)
+def test_who_looks_shares_the_state_of_a_reader_only_where_it_is_neither_reset_nor_coarser(
+    reader: MetricReader, kept: int
+) -> None:
+    telemetry = Telemetry(environ={}, readers=[reader], viewed=True)
+    assert len(ServiceMetrics(telemetry.meter).delay.series()._aggregates) == kept
     telemetry.shutdown()
 
 
 def test_nothing_is_kept_for_nobody() -> None:
-    telemetry = Telemetry(concurrency_limit=5, environ={}, readers=[])
+    telemetry = Telemetry(environ={}, readers=[])
     assert telemetry.view() is None
-    assert not telemetry.delay._aggregates
+    assert not ServiceMetrics(telemetry.meter).delay.series()._aggregates
     telemetry.shutdown()
 
 
 def test_a_disabled_sdk_shows_nothing() -> None:
     environ = {"OTEL_SDK_DISABLED": "true"}
-    telemetry = Telemetry(concurrency_limit=5, environ=environ, viewed=True)
+    telemetry = Telemetry(environ=environ, viewed=True)
     assert telemetry.view() is None
     telemetry.shutdown()

@@ -3,11 +3,10 @@ from collections.abc import Callable
 
 import pytest
 from aiohttp import request, web
-from opentelemetry.sdk.metrics.export import HistogramDataPoint
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 
-from randsvc.telemetry.pipeline import Telemetry
-from randsvc.telemetry.readers import InMemoryReader
+from randsvc.telemetry import Telemetry
 from randsvc.telemetry.tracing import tracer_provider_from_environment
 from tests.support.reading import Measured
 from tests.support.serving import serving
@@ -18,7 +17,7 @@ def test_traces_are_off_until_they_are_asked_for() -> None:
 
 
 async def test_a_request_makes_one_span_and_leaves_its_trace_as_exemplar(
-    reader: InMemoryReader, read: Callable[[], Measured], capfd: pytest.CaptureFixture[str]
+    reader: InMemoryMetricReader, read: Callable[[], Measured], capfd: pytest.CaptureFixture[str]
 ) -> None:
     telemetry = Telemetry(
         concurrency_limit=5, environ={"OTEL_TRACES_EXPORTER": "console"}, readers=[reader]

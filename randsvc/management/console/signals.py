@@ -10,13 +10,11 @@ from itertools import pairwise
 from typing import Any
 
 from randsvc.histograms.binned import Bin, estimate_quantile
+from randsvc.metrics import FAULT_ACTIVE, MODEL_ERRORS, PREDICTIONS
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
     EVENT_LOOP_LAG,
-    FAULT_ACTIVE,
-    MODEL_ERRORS,
-    PREDICTIONS,
     PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE,
     REQUEST_DURATION,

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from randsvc.histograms.binned import EMPTY, Binned, merged
+from randsvc.metrics import FEEDBACK, FEEDBACK_ABSOLUTE_ERROR, PREDICTIONS, VALUE
 from randsvc.review import pictures
 from randsvc.review.counts import Values
 from randsvc.review.readings import Mean, View
 from randsvc.review.section import NONE, Section, Table, gauge, ranges
 from randsvc.review.words import number, share
-from randsvc.telemetry.catalogue import FEEDBACK, FEEDBACK_ABSOLUTE_ERROR, PREDICTIONS, VALUE
 
 __all__ = ("drift", "fallback", "quality")
 

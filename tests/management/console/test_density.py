@@ -4,25 +4,28 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from randsvc.distributions import parse
 from randsvc.management.console.density import bars, distance, since, true_density, true_range
-from randsvc.telemetry.accumulator import Histogram, Reading
-from randsvc.telemetry.catalogue import VALUE
+from randsvc.metrics import VALUE
 from randsvc.telemetry.snapshot import Exponential, _plain
+from tests.support.metering import meter_of
+from tests.support.reading import measured as read
 
 NONE = Exponential(scale=20)
 
 
 def measured(*batches: list[float]) -> list[Exponential]:
     """The state of a histogram after each batch."""
-    reading = Reading()
-    series = Histogram(VALUE, [reading]).series()
+    reader = InMemoryMetricReader()
+    record = meter_of(reader).create_histogram(**VALUE.arguments).bind()
     states = []
     for batch in batches:
         for value in batch:
-            series.observe(value)
-        state = _plain(series.collect(reading, 1))
+            record(value)
+        (point,) = read(reader.get_metrics_data())[VALUE.name].values()
+        state = _plain(point)
         assert isinstance(state, Exponential)
         states.append(state)
     return states

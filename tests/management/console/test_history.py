@@ -7,7 +7,8 @@ import pytest
 from randsvc.distributions import parse
 from randsvc.management.console import history
 from randsvc.management.console.history import History
-from randsvc.telemetry.catalogue import REQUEST_DURATION, VALUE
+from randsvc.metrics import VALUE
+from randsvc.telemetry.catalogue import REQUEST_DURATION
 from randsvc.telemetry.snapshot import Exponential, Snapshot
 from tests.support.snapshots import at, requests
 

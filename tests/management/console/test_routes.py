@@ -9,9 +9,9 @@ from yarl import URL
 from randsvc.distributions import parse
 from randsvc.management.app import make_management_app
 from randsvc.management.console import Console
+from randsvc.metrics import DELAY, VALUE, ServiceMetrics
 from randsvc.prometheus_api import AsyncPrometheus
-from randsvc.telemetry.catalogue import DELAY, VALUE
-from randsvc.telemetry.pipeline import Telemetry
+from randsvc.telemetry import Telemetry
 from tests.management.console.test_alerts import FIRING, prometheus
 from tests.support.breaking import faults_of
 from tests.support.serving import serving
@@ -128,8 +128,8 @@ async def test_the_page_is_told_whether_a_token_is_wanted_but_not_which(
 
 
 async def test_live_numbers_are_those_of_the_telemetry() -> None:
-    viewed = Telemetry(concurrency_limit=5, environ={}, readers=[], viewed=True)
-    viewed.delay.observe(0.05)
+    viewed = Telemetry(environ={}, readers=[], viewed=True)
+    ServiceMetrics(viewed.meter).delay.record(0.05)
     truths = {DELAY: parse("lognormal(median=0.05, sigma=0.5)")}
     async with served(Console(service="randsvc", view=viewed.view, truths=truths)) as url:
         _, live = await get(url, "console/live")

@@ -1,13 +1,11 @@
 import pytest
 
 from randsvc.management.console.signals import quantile, sample, totals
+from randsvc.metrics import FAULT_ACTIVE, MODEL_ERRORS, PREDICTIONS
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
     EVENT_LOOP_LAG,
-    FAULT_ACTIVE,
-    MODEL_ERRORS,
-    PREDICTIONS,
     PROCESS_CPU_TIME,
     REQUEST_DURATION,
 )
