@@ -62,7 +62,7 @@ def make_recordings(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[Ru
         yield Rule(BUDGET_REQUESTS, f"{allowed} - {_bad(slo, period, 'increase')}", labels)
         of = f'slo="{slo.name}"'
         burning = f'{BURN_RATE}{{{of},window="{scale.burns[0].long}"}} > 0'
-        left = f"{seconds(period):g} * clamp_min({BUDGET_LEFT}{{{of}}}, 0)"
+        left = f"{parse_duration(period):g} * clamp_min({BUDGET_LEFT}{{{of}}}, 0)"
         yield Rule(BUDGET_TIME, f"{left} / on (service, slo) ({burning})", labels)
 
 
