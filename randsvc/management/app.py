@@ -14,8 +14,8 @@ from randsvc.web.runbooks import add_runbooks
 __all__ = ("make_management_app",)
 
 _NOT_PULLED = (
-    "# Metrics are not pulled from here: OTEL_METRICS_EXPORTER does not name prometheus.\n"
-    "# That this page answers is still what Prometheus calls up.\n"
+    "# No metrics: OTEL_METRICS_EXPORTER does not contain prometheus.\n"
+    "# Prometheus still uses this page for `up`.\n"
 )
 
 
@@ -28,12 +28,11 @@ def make_management_app(
     token: str | None = None,
     local: bool = True,
 ) -> web.Application:
-    """The application that orchestrators, Prometheus and the operator talk to.
+    """Make the application for orchestrators, Prometheus and operators.
 
-    ``ready`` tells whether requests should be sent here; ``metrics`` renders the text format, or
-    gives None where the metrics are pushed only. ``faults`` are switched with ``token``, or freely
-    where there is none and the port is ``local`` to the machine. The page at ``/`` shows what
-    ``console`` says.
+    ``ready`` tells whether the service accepts requests. ``metrics`` renders the text format, or
+    gives None if the metrics are only pushed. Setting ``faults`` requires ``token``; without a
+    token it requires that the port is ``local`` to the machine. ``console`` is the page at ``/``.
     """
 
     async def get_metrics(request: web.Request) -> web.Response:

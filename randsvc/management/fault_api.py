@@ -1,10 +1,10 @@
-"""``/faults`` on the management port: what can be broken, what is, and the switch.
+"""``/faults`` on the management port: list, set and clear faults.
 
 GET    /faults         {"on": {NAME: {"duration": SECONDS LEFT, ...its parameters}},
                         "known": {NAME: JSON SCHEMA}}
-PUT    /faults/NAME    turn one on: {"duration": SECONDS, ...its parameters}
-DELETE /faults/NAME    turn one off
-DELETE /faults         turn all off
+PUT    /faults/NAME    set one: {"duration": SECONDS, ...its parameters}
+DELETE /faults/NAME    clear one
+DELETE /faults         clear all
 """
 
 import hmac
@@ -27,10 +27,10 @@ BODY_TIMEOUT = 5.0
 def add_faults(
     router: web.UrlDispatcher, faults: Faults, *, token: str | None, local: bool
 ) -> None:
-    """Add the routes that show and switch ``faults``.
+    """Add the routes that list, set and clear ``faults``.
 
-    Switching takes ``token`` as a bearer token. Without one it is open where the port is ``local``
-    to the machine, and closed where it is not. No page of another origin can switch anything.
+    Setting and clearing require ``token`` as a bearer token. Without a token they are allowed if
+    the port is ``local`` to the machine. Pages of other origins are always refused.
     """
 
     def authorize(request: web.Request) -> None:
@@ -40,7 +40,7 @@ def add_faults(
                 refuse_foreign_host(request)
             else:
                 raise web.HTTPForbidden(
-                    text="faults can be set on a port beyond this machine only with a token: set "
+                    text="setting faults on a port beyond loopback requires a token: set "
                     "RANDSVC_MANAGEMENT_TOKEN (RANDSVC_AUTH_MANAGEMENT_TOKEN for auth)"
                 )
             return

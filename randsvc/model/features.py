@@ -47,7 +47,7 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 class FeatureError(ValueError):
-    """Features that cannot be used: one line, and the ``reason`` as a bounded word to count by."""
+    """Invalid features: one line for the client, and a ``reason`` from a fixed list for metrics."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -70,7 +70,8 @@ def features(given: Mapping[str, list[str]]) -> Features:
     for name, texts in given.items():
         if name not in FEATURES:
             raise FeatureError(
-                "unknown_feature", f"no feature {name[:80]!r}, expected {' or '.join(FEATURES)}"
+                "unknown_feature",
+                f"unknown feature {name[:80]!r}, expected {' or '.join(FEATURES)}",
             )
         if len(texts) > 1:
             raise FeatureError("repeated", f"{name} is given {len(texts)} times, expected once")

@@ -1,7 +1,7 @@
-"""Ids of answers that carry the answer: who brings one back need not be known.
+"""Signed ids of responses, which contain the response.
 
-An id is signed, so that any replica with the same secret can tell what was answered and when, and
-none has to remember what it answered.
+Any replica with the same secret can read the value and the time from an id, so no replica has to
+store its responses.
 """
 
 import time
@@ -95,11 +95,11 @@ class AnswerIds:
         try:
             payload = self._signer.unsign(text.encode())
         except (BadSignature, UnicodeEncodeError) as error:
-            raise ForgedError("the id is not one that was given here") from error
+            raise ForgedError("the id was not issued by this service") from error
         value, issued, nonce, source = _PAYLOAD.unpack(base64_decode(payload))
         age = self._clock() - issued / 1e6
         if age > self._lifetime:
             raise ExpiredError(
-                f"the answer is {age:.0f} s old; feedback is taken for {self._lifetime:g} s"
+                f"the response is {age:.0f} s old; feedback is accepted for {self._lifetime:g} s"
             )
         return Answer(value, SOURCES[source], issued, nonce, age)

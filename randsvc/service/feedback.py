@@ -1,4 +1,4 @@
-"""``POST /feedback``: what turned out to be true about an answer, measured against it."""
+"""``POST /feedback``: measures responses against the ground truth that users report."""
 
 import json
 import logging
@@ -51,7 +51,9 @@ def feedback_handler(
 
     async def judge(request: web.Request) -> web.Response:
         if faults.on and faults.get("feedback-down"):
-            return _refused("unavailable", 503, "no feedback is taken: feedback-down is on")
+            return _refused(
+                "unavailable", 503, "feedback is refused: the fault feedback-down is on"
+            )
         try:
             body = await read_object(request)
         except web.HTTPException as error:
@@ -61,8 +63,8 @@ def feedback_handler(
             return _refused(
                 "malformed",
                 422,
-                'expected {"id": ID, "actual": NUMBER}: the id of an answer as text, and what '
-                f"turned out to be true, from {-LARGEST_ACTUAL:g} to {LARGEST_ACTUAL:g}",
+                'expected {"id": ID, "actual": NUMBER}: the id of a response as a string, and the '
+                f"true value, from {-LARGEST_ACTUAL:g} to {LARGEST_ACTUAL:g}",
             )
         return await compare(given, actual)
 
@@ -77,14 +79,14 @@ def feedback_handler(
             return _refused("expired", 410, str(error))
         except StoreError as error:
             if not store_failed:
-                _logger.error("feedback is refused, as its store fails: %s", error)
+                _logger.error("feedback is refused, because its store fails: %s", error)
             store_failed = True
-            return _refused("unavailable", 503, f"the store of feedback fails: {error}")
+            return _refused("unavailable", 503, f"the feedback store fails: {error}")
         store_failed = False
         if known == "again":
-            return _refused("duplicate", 409, "this answer has had feedback")
+            return _refused("duplicate", 409, "feedback for this id was accepted before")
         if known == "forgotten":
-            return _refused("expired", 410, "feedback is taken for later answers only")
+            return _refused("expired", 410, "feedback is accepted only for later responses")
         difference = answer.value - actual
         record_error[answer.source](difference)
         record_absolute_error[answer.source](abs(difference))

@@ -1,7 +1,7 @@
-"""The authorization service: ``POST /login`` gives a token for a name and the password.
+"""The login service: ``POST /login`` returns a token for a user name and the password.
 
-It knows no accounts: who has the password may have any name. What it guards are random numbers; it
-is there so that logging in is something that can be slow, fail and be watched.
+It has no accounts: a user with the password can choose any name. Its tokens guard only random
+numbers. It exists so that logging in can be slow, fail, and be monitored.
 """
 
 import hmac
@@ -32,7 +32,7 @@ def make_auth_app(settings: AuthSettings, telemetry: Telemetry, faults: Faults) 
 
     async def login(request: web.Request) -> web.Response:
         if faults.on and faults.get("auth-down"):
-            return problem(503, "nobody can log in: the fault auth-down is on")
+            return problem(503, "login is unavailable: the fault auth-down is active")
         body = await read_object(request)
         user, given = body.get("user"), body.get("password")
         if not (isinstance(user, str) and user and isinstance(given, str)):

@@ -1,7 +1,6 @@
-"""Short-lived signed tokens that say who somebody is: JSON Web Tokens (RFC 7519).
+"""Short-lived signed tokens that identify a user: JSON Web Tokens (RFC 7519).
 
-Whoever has the secret can issue and verify them, so that a service need not ask another who the
-user is.
+A service with the secret verifies tokens by itself, without a request to the login service.
 """
 
 import time
@@ -21,7 +20,7 @@ REMEMBERED = 1000
 
 
 class TokenError(Exception):
-    """A token that shows nothing, and why."""
+    """An invalid token, with the reason."""
 
 
 class Tokens:
@@ -70,7 +69,7 @@ class Tokens:
             )
             verified = claims["sub"], float(claims["exp"])
         except (jwt.InvalidTokenError, TypeError, ValueError) as error:
-            raise TokenError("the token is not one of ours") from error
+            raise TokenError("the token was not issued by this service") from error
         if len(self._verified) >= REMEMBERED:
             self._verified.clear()
         self._verified[token] = verified

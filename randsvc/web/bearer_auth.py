@@ -6,7 +6,7 @@ __all__ = ("bearer_token", "unauthorized")
 
 
 def bearer_token(request: web.Request) -> str | None:
-    """The token of a request, None where it has none; raises 401 for other credentials."""
+    """Give the bearer token of a request, or None; raises 401 for other credentials."""
     credentials = request.headers.get(hdrs.AUTHORIZATION)
     if credentials is None:
         return None
@@ -17,6 +17,6 @@ def bearer_token(request: web.Request) -> str | None:
 
 
 def unauthorized(detail: str) -> web.HTTPUnauthorized:
-    """A 401 that says why, and what is wanted."""
+    """Make a 401 with its reason and the required scheme."""
     challenge = f'Bearer realm="randsvc", error="invalid_token", error_description="{detail}"'
     return web.HTTPUnauthorized(text=detail, headers={hdrs.WWW_AUTHENTICATE: challenge})

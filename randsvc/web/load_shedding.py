@@ -1,4 +1,4 @@
-"""Load shedding: a limit on the requests that are in a handler at once."""
+"""Load shedding: a limit on the concurrent requests of a handler."""
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -8,14 +8,14 @@ from randsvc.web.problems import problem
 __all__ = ("limited",)
 
 RETRY_AFTER = 1
-"""Seconds that a client is asked to wait: some twenty times the default median delay."""
+"""Seconds that a client should wait: about twenty times the default median delay."""
 
 
 def limited(handler: Handler, limit: int) -> Handler:
-    """Answer 503 at once where ``limit`` requests are in ``handler`` already.
+    """Limit ``handler`` to ``limit`` concurrent requests; further requests get 503 at once.
 
-    Under overload the requests that are served stay as fast as ever and the others know soon,
-    instead of all of them waiting: https://sre.google/sre-book/handling-overload/
+    Under overload, the served requests keep their speed and the others fail fast, instead of all
+    requests waiting: https://sre.google/sre-book/handling-overload/
     """
     in_handler = 0
 
@@ -24,7 +24,7 @@ def limited(handler: Handler, limit: int) -> Handler:
         if in_handler >= limit:
             return problem(
                 503,
-                f"{limit} requests are being served, which is the limit",
+                f"the concurrency limit of {limit} requests is reached",
                 {hdrs.RETRY_AFTER: str(RETRY_AFTER)},
             )
         in_handler += 1

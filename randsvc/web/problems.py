@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
-    """A problem whose type is only its status, which RFC 9457 calls ``about:blank``."""
+    """Make a problem of the type ``about:blank``: its status alone defines it (RFC 9457)."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     return web.Response(
         status=status,
@@ -26,7 +26,7 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 
 
 def guarded(handler: Handler) -> Handler:
-    """Answer the exceptions of a handler with problems: 500 for what is no HTTP error, logged."""
+    """Turn exceptions of a handler into problems; other than HTTP errors become 500, logged."""
 
     async def answered(request: web.Request) -> web.StreamResponse:
         try:
@@ -45,7 +45,7 @@ def guarded(handler: Handler) -> Handler:
             return response
         except Exception as error:
             _logger.exception("unhandled exception in %s %s", request.method, request.path)
-            response = problem(500, "the server failed; its log tells why")
+            response = problem(500, "the service failed; its log has the reason")
             response[ERROR_TYPE] = type(error).__qualname__
             return response
 
@@ -53,7 +53,7 @@ def guarded(handler: Handler) -> Handler:
 
 
 def add_catch_all(router: web.UrlDispatcher) -> None:
-    """Answer what no route matches with a 404, or a 405 that names the methods. Call it last."""
+    """Add a route for all other requests: 404, or 405 with the methods. Call it last."""
 
     async def unmatched(request: web.Request) -> web.Response:
         allowed: set[str] = set()
@@ -63,7 +63,7 @@ def add_catch_all(router: web.UrlDispatcher) -> None:
                 allowed |= methods
         if allowed:
             names = ", ".join(sorted(allowed))
-            detail = f"{request.path} takes {names}, not {request.method}"
+            detail = f"{request.path} supports {names}, not {request.method}"
             return problem(405, detail, {hdrs.ALLOW: names})
         return problem(404, f"nothing exists at {request.path}")
 

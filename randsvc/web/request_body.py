@@ -31,7 +31,7 @@ def read_first(handler: Handler, seconds: float) -> Handler:
                 text=f"the body did not arrive within {seconds:g} s"
             ) from error
         except (ConnectionError, RequestPayloadError) as error:
-            raise web.HTTPBadRequest(text="the body did not arrive whole") from error
+            raise web.HTTPBadRequest(text="the body is incomplete") from error
         return await handler(request)
 
     return reading

@@ -41,7 +41,7 @@ def add_runbooks(router: web.UrlDispatcher, folder: Path = FOLDER) -> None:
         name = request.match_info["name"].removesuffix(".md")
         if name not in _list_names(folder):
             raise web.HTTPNotFound(
-                text=f"no runbook {name!r} in {folder}: {PATH}/ lists those that there are\n"
+                text=f"no runbook {name!r} in {folder}; {PATH}/ lists all runbooks\n"
             )
         text = (folder / f"{name}.md").read_text(encoding="utf-8")
         back = f'<p><a href="{PATH}/">All runbooks</a></p>'

@@ -34,7 +34,9 @@ def test_an_id_expires_when_its_lifetime_is_over() -> None:
     clock.now += 60
     assert ids(clock).answer(given).age == 60
     clock.now += 1
-    with pytest.raises(ExpiredError, match="the answer is 61 s old; feedback is taken for 60 s"):
+    with pytest.raises(
+        ExpiredError, match="the response is 61 s old; feedback is accepted for 60 s"
+    ):
         ids(clock).answer(given)
 
 
@@ -73,7 +75,7 @@ def test_no_two_answers_have_one_id_even_in_the_same_instant_on_two_replicas() -
     ],
 )
 def test_what_was_not_given_here_is_forged(text: str) -> None:
-    with pytest.raises(ForgedError, match="not one that was given here"):
+    with pytest.raises(ForgedError, match="not issued by this service"):
         AnswerIds(SECRET, lifetime=60).answer(text)
 
 

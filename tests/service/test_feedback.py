@@ -146,7 +146,7 @@ async def test_feedback_for_what_is_forgotten_counts_as_expired(
     await store.add(ids.answer(ids.issue(50.0, "model")))
     store._forget(int(clock.now * 1e6))
     status, problem = await post(feedback, {"id": given, "actual": 1})
-    assert (status, problem["detail"]) == (410, "feedback is taken for later answers only")
+    assert (status, problem["detail"]) == (410, "feedback is accepted only for later responses")
     assert outcomes(read()) == {"expired": 1}
 
 
@@ -158,11 +158,11 @@ async def test_feedback_for_what_is_forgotten_counts_as_expired(
         (b"[1]", 400, "expected an object"),
         (b" " * 1001, 413, ""),
         ({}, 422, 'expected {"id": ID, "actual": NUMBER}'),
-        ({"id": 1, "actual": 1}, 422, "as text"),
-        ({"id": "x"}, 422, "as text"),
-        ({"id": "x", "actual": "1"}, 422, "as text"),
-        ({"id": "x", "actual": True}, 422, "as text"),
-        ({"id": "x", "actual": None}, 422, "as text"),
+        ({"id": 1, "actual": 1}, 422, "as a string"),
+        ({"id": "x"}, 422, "as a string"),
+        ({"id": "x", "actual": "1"}, 422, "as a string"),
+        ({"id": "x", "actual": True}, 422, "as a string"),
+        ({"id": "x", "actual": None}, 422, "as a string"),
         (b'{"id": "x", "actual": NaN}', 422, "from -1e+12 to 1e+12"),
         (b'{"id": "x", "actual": -Infinity}', 422, "from -1e+12 to 1e+12"),
         ({"id": "x", "actual": 10**400}, 422, "from -1e+12 to 1e+12"),
@@ -225,7 +225,7 @@ async def test_while_it_is_down_or_full_or_broken_feedback_is_unavailable(
     with monkeypatch.context() as patch:
         patch.setattr(store, "add", fail)
         status, problem = await post(feedback, body)
-        assert (status, problem["detail"]) == (503, "the store of feedback fails: disk full")
+        assert (status, problem["detail"]) == (503, "the feedback store fails: disk full")
     assert outcomes(read()) == {"unavailable": 2}
     # None of it was taken.
     assert (await post(feedback, body))[0] == 200

@@ -261,7 +261,7 @@ async def test_a_good_token_is_taken_and_known_to_the_fallback(
 @pytest.mark.parametrize(
     ("secret", "credentials", "said"),
     [
-        (SECRET, "Bearer nonsense", "not one of ours"),
+        (SECRET, "Bearer nonsense", "not issued by this service"),
         (SECRET, "Bearer " + Tokens(SECRET, lifetime=-1).issue("ada"), "expired"),
         (SECRET, "Basic YTpi", "Bearer TOKEN"),
         (None, "Bearer " + Tokens(SECRET, lifetime=60).issue("ada"), "RANDSVC_AUTH_SECRET"),
@@ -311,7 +311,7 @@ async def test_features_are_counted_and_known_to_the_fallback(
         ),
         ("amount=much", "not_a_number", "amount='much', expected a number from 0 to 10000"),
         ("amount=-1", "out_of_range", "amount='-1', expected a number from 0 to 10000"),
-        ("color=red", "unknown_feature", "no feature 'color', expected segment or amount"),
+        ("color=red", "unknown_feature", "unknown feature 'color', expected segment or amount"),
         ("segment=new&segment=new", "repeated", "segment is given 2 times, expected once"),
     ],
 )

@@ -44,7 +44,7 @@ def test_an_expired_token_that_was_never_seen_has_expired_too() -> None:
     ids=["empty", "nonsense", "other secret", "unsigned", "other hash", "no end", "nobody", "soon"],
 )
 def test_a_token_of_others_shows_nothing(token: str) -> None:
-    with pytest.raises(TokenError, match="not one of ours"):
+    with pytest.raises(TokenError, match="not issued by this service"):
         Tokens(SECRET).user(token)
 
 

@@ -63,7 +63,7 @@ async def test_an_unknown_path_is_a_problem_that_names_it() -> None:
 async def test_a_method_that_is_not_taken_is_a_problem_with_those_that_are() -> None:
     response = await ask("/answers", "POST")
     detail = await body(response, 405, "Method Not Allowed")
-    assert detail == "/answers takes DELETE, GET, HEAD, not POST"
+    assert detail == "/answers supports DELETE, GET, HEAD, not POST"
     assert response.headers["Allow"] == "DELETE, GET, HEAD"
 
 

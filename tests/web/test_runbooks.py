@@ -61,4 +61,4 @@ async def test_html_in_a_runbook_stays_text(client: Client) -> None:
 async def test_what_is_no_runbook_is_not_found(client: Client, name: str) -> None:
     status, text = await read(client, f"/runbooks/{name}")
     assert status == 404
-    assert "/runbooks/ lists those that there are" in text
+    assert "/runbooks/ lists all runbooks" in text
