@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 import cyclopts
 from cyclopts import App
@@ -99,12 +100,15 @@ def _auth_settings() -> AuthSettings:
     return settings
 
 
-def main() -> None:
-    """Run the command. A failure prints one line and exits with code 1."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command with ``arguments``, by default those of the process.
+
+    A failure prints one line and exits with code 1.
+    """
     try:
         if problem := unknown_variable(os.environ):
             raise ConfigurationError(problem)
-        app(exit_on_error=False, print_error=False)
+        app(arguments, exit_on_error=False, print_error=False)
     except* (ConfigurationError, cyclopts.CycloptsError) as group:
         sys.exit(f"randsvc: {_first(group)}")
 

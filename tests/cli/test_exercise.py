@@ -2,26 +2,18 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from randsvc.course import EXERCISES
-from randsvc.project import ROOT
+from tests.support.command_line import refuse, run_randsvc
 
 KNOWN = ", ".join(map(str, EXERCISES))
 
 
-def exercise(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
-    start = f"import sys\nfrom randsvc.cli.main import main\n{code}\nsys.exit(main())"
-    return subprocess.run(
-        [sys.executable, "-P", "-c", start, "exercise", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+def exercise(*arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    return run_randsvc("exercise", *arguments, before=before)
 
 
 def test_every_exercise_is_listed_with_its_folder() -> None:
@@ -63,7 +55,7 @@ def test_work_that_does_not_gets_one_hint_behind_what_it_does(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "line"),
+    ("arguments", "before", "line"),
     [
         (("check", "9"), "", f"randsvc: no exercise 9, expected one of {KNOWN}"),
         (
@@ -96,6 +88,7 @@ def test_work_that_does_not_gets_one_hint_behind_what_it_does(tmp_path: Path) ->
         ),
     ],
 )
-def test_what_cannot_be_done_is_one_line(arguments: tuple[str, ...], code: str, line: str) -> None:
-    done = exercise(*arguments, code=code)
-    assert (done.returncode, done.stderr) == (1, f"{line}\n")
+def test_what_cannot_be_done_is_one_line(
+    arguments: tuple[str, ...], before: str, line: str
+) -> None:
+    assert refuse("exercise", *arguments, before=before) == line

@@ -1,12 +1,11 @@
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from urllib.request import urlopen
 
 import pytest
 
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS
+from tests.support.command_line import run_randsvc
 from tests.support.service import Service, running_service
 
 
@@ -18,10 +17,9 @@ def service() -> Iterator[Service]:
 
 def fault(*arguments: str, **environ: str) -> tuple[str, str]:
     """What ``randsvc fault`` says, and what it complains of."""
-    command = [sys.executable, "-m", "randsvc", "fault", *arguments]
-    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20)
-    assert result.returncode == bool(result.stderr)
-    return result.stdout, result.stderr
+    done = run_randsvc("fault", *arguments, environ=environ)
+    assert done.returncode == bool(done.stderr)
+    return done.stdout, done.stderr
 
 
 def fault_at(service: Service, *arguments: str) -> tuple[str, str]:

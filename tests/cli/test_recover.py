@@ -11,23 +11,8 @@ import pytest
 
 from randsvc.model.baselines import baselines
 from randsvc.settings import Settings
+from tests.support.command_line import refuse, run_randsvc
 from tests.support.prometheus_stub import Answer, Request, answering, series
-
-
-def run(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
-    start = f"{code}\nimport sys\nfrom randsvc.cli.main import main\nsys.exit(main())"
-    return subprocess.run(
-        [sys.executable, "-c", start, *arguments], capture_output=True, text=True, timeout=60
-    )
-
-
-def refusal(*arguments: str, code: str = "") -> str:
-    """The one line on which a command ends."""
-    done = run(*arguments, code=code)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    return line
-
 
 CHECK = "vector(1)"
 """The query by which a command makes sure that it talks to a Prometheus."""
@@ -51,12 +36,12 @@ def begun_in_the_window(*found: dict[str, object]) -> Answer:
 
 
 def test_an_unreachable_prometheus_is_named() -> None:
-    line = refusal("recover", "value", "--prometheus", "http://127.0.0.1:1")
+    line = refuse("recover", "value", "--prometheus", "http://127.0.0.1:1")
     assert line.startswith("randsvc: cannot reach Prometheus at http://127.0.0.1:1: ")
 
 
 def test_what_is_no_url_is_named() -> None:
-    line = refusal("recover", "value", "--prometheus", "localhost:9090")
+    line = refuse("recover", "value", "--prometheus", "localhost:9090")
     assert line == "randsvc: localhost:9090 is not a URL such as http://127.0.0.1:9090"
 
 
@@ -67,7 +52,7 @@ def test_what_was_saved_is_a_baseline_that_the_service_takes(tmp_path: Path) -> 
         return series([]) if "[3600000ms]" in query else one_histogram(query)
 
     with answering(begun_in_the_window) as url:
-        done = run("baseline", "save", "value", str(path), "--prometheus", url)
+        done = run_randsvc("baseline", "save", "value", str(path), "--prometheus", url)
     assert done.stdout == f"Saved 250 values of randsvc_value in 8 bins to {path}\n"
     it = baselines(Settings(value_baseline=path))["value"]
     assert (it.statistics["count"], it.statistics["mean"]) == (250, 4.8)
@@ -78,27 +63,27 @@ def test_what_was_saved_is_a_baseline_that_the_service_takes(tmp_path: Path) -> 
 @pytest.mark.parametrize("body", ["<html>", "{}", "[]", '{"status": "success", "data": 3}'])
 def test_what_is_no_prometheus_is_named(body: str) -> None:
     with answering(lambda _: (200, body)) as url:
-        line = refusal("recover", "value", "--prometheus", url)
+        line = refuse("recover", "value", "--prometheus", url)
     assert line == f"randsvc: {url} does not answer as Prometheus does"
 
 
 def test_what_prometheus_refuses_is_passed_on() -> None:
     body = json.dumps({"status": "error", "error": "no such function"})
     with answering(lambda _: (400, body)) as url:
-        line = refusal("recover", "value", "--prometheus", url)
+        line = refuse("recover", "value", "--prometheus", url)
     assert line.endswith("refuses the query: no such function")
 
 
 def test_a_metric_without_series_is_named() -> None:
     with answering(lambda _: series([])) as url:
-        line = refusal("recover", "delay", "--prometheus", url, "--window", "1h30m")
+        line = refuse("recover", "delay", "--prometheus", url, "--window", "1h30m")
     assert 'has no histogram randsvc_delay_seconds{job="randsvc"} with a sample in the 5400' in line
 
 
 def test_a_window_in_which_nothing_was_counted_is_empty() -> None:
     # The last sample in the window is the one before it.
     with answering(one_histogram) as url:
-        done = run("recover", "value", "--prometheus", url, "--json")
+        done = run_randsvc("recover", "value", "--prometheus", url, "--json")
     found = json.loads(done.stdout)
     assert (found["count"], found["verdict"]) == (0, "no values were counted in the window")
 
@@ -106,7 +91,7 @@ def test_a_window_in_which_nothing_was_counted_is_empty() -> None:
 def found_by(answer: Answer, *arguments: str) -> dict[str, Any]:
     """The JSON of a command; nothing in it may be NaN or infinite."""
     with answering(answer) as url:
-        done = run("recover", "value", "--prometheus", url, "--json", *arguments)
+        done = run_randsvc("recover", "value", "--prometheus", url, "--json", *arguments)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout, parse_constant=pytest.fail)
     return result
@@ -184,7 +169,7 @@ def test_only_the_instances_that_are_named_are_read() -> None:
 
 def test_the_picture_and_the_lines_say_the_same() -> None:
     with answering(begun_in_the_window(native())) as url:
-        done = run("recover", "value", "--prometheus", url)
+        done = run_randsvc("recover", "value", "--prometheus", url)
     assert "from share of the values" in done.stdout
     assert "250 values" in done.stdout
     assert done.stdout.count("█") > 100
@@ -192,24 +177,24 @@ def test_the_picture_and_the_lines_say_the_same() -> None:
 
 def test_a_picture_of_nothing_is_refused(tmp_path: Path) -> None:
     with answering(one_histogram) as url:
-        line = refusal("recover", "value", "--prometheus", url, "--plot", str(tmp_path / "x.png"))
+        line = refuse("recover", "value", "--prometheus", url, "--plot", str(tmp_path / "x.png"))
     assert line == "randsvc: nothing to draw: no values were counted in the window"
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "x.png"
     with answering(begun_in_the_window(native())) as url:
-        drawn = refusal("recover", "value", "--prometheus", url, "--plot", str(path))
-        kept = refusal("baseline", "save", "value", str(path), "--prometheus", url)
+        drawn = refuse("recover", "value", "--prometheus", url, "--plot", str(path))
+        kept = refuse("baseline", "save", "value", str(path), "--prometheus", url)
     assert drawn == kept == f"randsvc: cannot write {path}: No such file or directory"
 
 
 def test_a_baseline_is_saved_and_shown(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     with answering(begun_in_the_window(native())) as url:
-        saved = run("baseline", "save", "value", str(path), "--prometheus", url)
+        saved = run_randsvc("baseline", "save", "value", str(path), "--prometheus", url)
     assert saved.stdout == f"Saved 250 values of randsvc_value in 8 bins to {path}\n"
-    shown = run("baseline", "show", str(path)).stdout
+    shown = run_randsvc("baseline", "show", str(path)).stdout
     assert shown.startswith("250 values of randsvc_value ({value}) in 1800 s until ")
     assert f'prometheus={url}, selector=randsvc_value{{job="randsvc"}}' in shown
     assert shown.count("%") == 8
@@ -218,16 +203,16 @@ def test_a_baseline_is_saved_and_shown(tmp_path: Path) -> None:
 def test_a_baseline_of_nothing_is_not_saved(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     with answering(one_histogram) as url:
-        line = refusal("baseline", "save", "value", str(path), "--prometheus", url)
+        line = refuse("baseline", "save", "value", str(path), "--prometheus", url)
     assert line.endswith("counted no values in the window: there is nothing to save")
     assert not path.exists()
 
 
 def test_a_baseline_needs_nothing_of_the_extra(tmp_path: Path) -> None:
-    hidden = "import sys; sys.modules.update(numpy=None, scipy=None, matplotlib=None)"
+    hidden = "sys.modules.update(numpy=None, scipy=None, matplotlib=None)"
     with answering(begun_in_the_window(native())) as url:
         arguments = ("baseline", "save", "value", str(tmp_path / "x.json"), "--prometheus", url)
-        assert run(*arguments, code=hidden).returncode == 0
+        assert run_randsvc(*arguments, before=hidden).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -239,17 +224,17 @@ def test_a_baseline_needs_nothing_of_the_extra(tmp_path: Path) -> None:
     ],
 )
 def test_a_time_that_is_none_is_refused(option: str, value: str, expected: str) -> None:
-    line = refusal("recover", "value", option, value)
+    line = refuse("recover", "value", option, value)
     assert f"{option} is '{value}'" in line
     assert expected in line
 
 
 def test_without_the_extra_one_line_says_how_to_install_it() -> None:
     for name in ("numpy", "scipy", "matplotlib"):
-        hidden = f"import sys; sys.modules[{name!r}] = None"
+        hidden = f"sys.modules[{name!r}] = None"
         with answering(begun_in_the_window(native())) as url:
-            line = refusal(
-                "recover", "value", "--prometheus", url, "--plot", "/dev/null", code=hidden
+            line = refuse(
+                "recover", "value", "--prometheus", url, "--plot", "/dev/null", before=hidden
             )
         said, _, text = line.partition(": run ")
         assert said == f"randsvc: {name} is missing, which recover needs"
@@ -292,7 +277,7 @@ def test_any_histogram_can_be_chosen(arguments: list[str], selector: str) -> Non
         return begun_in_the_window(native())(query)
 
     with answering(answer) as url:
-        done = run("recover", *arguments, "--prometheus", url, "--json")
+        done = run_randsvc("recover", *arguments, "--prometheus", url, "--json")
     assert done.returncode == 0, done.stderr
     assert f"last_over_time({selector}[1800000ms])" in asked
     assert json.loads(done.stdout)["selector"] == selector
@@ -300,7 +285,7 @@ def test_any_histogram_can_be_chosen(arguments: list[str], selector: str) -> Non
 
 @pytest.mark.parametrize("text", ["", "region", "=eu", "a b=c", "region>1"])
 def test_what_matches_no_label_is_refused(text: str) -> None:
-    line = refusal("recover", "x", f"--match={text}")
+    line = refuse("recover", "x", f"--match={text}")
     assert line == (
         f"randsvc: --match is {text!r}: expected LABEL=VALUE, LABEL!=VALUE, LABEL=~REGEX or "
         "LABEL!~REGEX"
@@ -316,9 +301,11 @@ def test_credentials_are_sent_and_never_shown(tmp_path: Path) -> None:
     with answering(begun_in_the_window(native()), requests=requests) as url:
         with_password = url.replace("//", "//me:hunter2@")
         printed = [
-            run("recover", "value", "--json", "--prometheus", with_password).stdout,
-            run("baseline", "save", "value", str(kept), "--prometheus", with_password).stdout,
-            run("baseline", "show", str(kept)).stdout,
+            run_randsvc("recover", "value", "--json", "--prometheus", with_password).stdout,
+            run_randsvc(
+                "baseline", "save", "value", str(kept), "--prometheus", with_password
+            ).stdout,
+            run_randsvc("baseline", "show", str(kept)).stdout,
             kept.read_text(),
         ]
         by_variable = {
@@ -326,9 +313,10 @@ def test_credentials_are_sent_and_never_shown(tmp_path: Path) -> None:
             "PROMETHEUS_TOKEN": "token-1",
             "PROMETHEUS_HEADERS": "X-One: header-1\nX-Two: header-1",
         }
-        for arguments in (("value", "--json"), ("--help",)):
-            code = f"import os; os.environ.update({by_variable})"
-            printed.append(run("recover", *arguments, code=code).stdout)
+        printed += [
+            run_randsvc("recover", *arguments, environ=by_variable).stdout
+            for arguments in (("value", "--json"), ("--help",))
+        ]
     assert all(printed)
     assert not [secret for secret in SECRETS if secret in "".join(printed)]
     assert requests[0].headers["authorization"].startswith("Basic ")
@@ -340,7 +328,7 @@ def test_credentials_are_sent_and_never_shown(tmp_path: Path) -> None:
 
 
 def test_a_header_that_is_malformed_is_refused_without_being_shown() -> None:
-    line = refusal("recover", "value", "--header", "Bearer hunter2")
+    line = refuse("recover", "value", "--header", "Bearer hunter2")
     assert line == (
         "randsvc: --header or PROMETHEUS_HEADERS: header 1 (not shown, as it may be secret) is not "
         '"Name: value"'

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_recover import refusal
+from tests.support.command_line import refuse
 from tests.support.prometheus_stub import answering, series
 
 
@@ -13,24 +13,24 @@ def matrix(_: str) -> tuple[int, str]:
 
 
 def test_an_unreachable_prometheus_is_named() -> None:
-    line = refusal("review", "--from", "-7d", "--prometheus", "http://127.0.0.1:1")
+    line = refuse("review", "--from", "-7d", "--prometheus", "http://127.0.0.1:1")
     assert line.startswith("randsvc: cannot reach Prometheus at http://127.0.0.1:1: ")
 
 
 def test_what_is_no_url_is_named() -> None:
-    line = refusal("review", "--from", "-7d", "--prometheus", "localhost:9090")
+    line = refuse("review", "--from", "-7d", "--prometheus", "localhost:9090")
     assert line == "randsvc: localhost:9090 is not a URL such as http://127.0.0.1:9090"
 
 
 def test_what_is_no_prometheus_is_named() -> None:
     with answering(lambda _: (200, "<html>")) as url:
-        line = refusal("review", "--from", "-7d", "--prometheus", url)
+        line = refuse("review", "--from", "-7d", "--prometheus", url)
     assert line == f"randsvc: {url} does not answer as Prometheus does"
 
 
 def test_a_period_without_data_is_named() -> None:
     with answering(lambda _: series([])) as url:
-        line = refusal(
+        line = refuse(
             "review", "--from", "2026-01-01", "--to", "2026-02-01T12:00", "--prometheus", url
         )
     assert "has no series http_server_request_duration_seconds_count from 2026-01-01 00:00" in line
@@ -51,21 +51,21 @@ def test_a_period_without_data_is_named() -> None:
     ],
 )
 def test_what_makes_no_sense_is_one_line(arguments: list[str], expected: str) -> None:
-    assert expected in refusal("review", *arguments)
+    assert expected in refuse("review", *arguments)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "a.md").mkdir()
-    line = refusal("review", "--from", "-7d", "--output", f"{tmp_path}/a.md")
+    line = refuse("review", "--from", "-7d", "--output", f"{tmp_path}/a.md")
     assert line == f"randsvc: cannot write {tmp_path}/a.md: it is a folder, or not allowed"
 
 
 @pytest.mark.parametrize("missing", ["jinja2", "matplotlib", "numpy"])
 def test_without_the_extra_one_line_says_how_to_install_it(missing: str, tmp_path: Path) -> None:
-    code = f"import sys\nsys.modules[{missing!r}] = None"
+    before = f"sys.modules[{missing!r}] = None"
     with answering(matrix) as url:
-        line = refusal(
+        line = refuse(
             *("review", "--from", "-7d", "--prometheus", url, "--output", f"{tmp_path}/a.md"),
-            code=code,
+            before=before,
         )
     assert line.startswith(f"randsvc: {missing} is missing, which review needs: run ")

@@ -213,6 +213,7 @@ def states(url: str) -> dict[str, str]:
         return {a["labels"]["alertname"]: a["status"]["state"] for a in json.load(answer)}
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("first", CAUSES)
 def test_a_target_stays_muted_until_the_last_of_its_sources_resolves(
     alertmanager: str, first: str

@@ -11,11 +11,10 @@ from randsvc.rules.time_scale import SCALES, TimeScale
 from randsvc.times import parse_duration
 from tests.support.promtool import promtool
 
-pytestmark = pytest.mark.timeout(900)  # the first build of promtool
-
 TIMERS = "asyncio_event_loop_lag_seconds_count"
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys())
 def test_an_instance_is_silent_once_it_has_missed_its_pushes(
     scale: TimeScale, tmp_path: Path

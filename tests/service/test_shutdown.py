@@ -18,7 +18,7 @@ from tests.support.otlp import Behaviour, otlp_receiver
 from tests.support.service import Service, running_service
 
 GRACE = 2.0
-BUSY = 2.0
+BUSY = 5.0
 """Seconds that this machine may add, as it runs other tests at the same time."""
 
 
@@ -143,11 +143,12 @@ def test_a_second_signal_ends_it_at_once(workers: int) -> None:
 
 
 def test_two_services_in_one_process_end_in_one_deadline() -> None:
+    grace = 6.0  # twice as long is more than a busy machine adds
     with running_service(
         "--delay=constant(value=60)",
         "--with-auth",
-        RANDSVC_GRACE=str(GRACE),
-        RANDSVC_AUTH_GRACE=str(GRACE),
+        RANDSVC_GRACE=str(grace),
+        RANDSVC_AUTH_GRACE=str(grace),
         RANDSVC_AUTH_PORT="0",
         RANDSVC_AUTH_MANAGEMENT_PORT="0",
     ) as service:
@@ -155,5 +156,5 @@ def test_two_services_in_one_process_end_in_one_deadline() -> None:
         time.sleep(0.3)
         began = time.monotonic()
         assert service.stop() == 0
-        assert time.monotonic() - began < GRACE + EXIT + BUSY
+        assert time.monotonic() - began < grace + EXIT + BUSY
         slow.close()
