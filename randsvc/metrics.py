@@ -26,7 +26,7 @@ VALUE = Metric(
     name="randsvc.value",
     kind="exponential_histogram",
     unit="{value}",
-    description="Values that were answered, by the model or the fallback that stands in.",
+    description="Values of responses, by source: the model or its fallback.",
     attributes=("randsvc.source",),
     # Bins of half a standard deviation of the default normal(mean=50, sd=10), coarse above.
     buckets=(*range(0, 100, 5), *(100, 110, 120, 130, 140, 150, 200, 500, 1000, 10000)),
@@ -35,7 +35,7 @@ DELAY = Metric(
     name="randsvc.delay",
     kind="exponential_histogram",
     unit="s",
-    description="Delays that were drawn, before the event loop and the handler added theirs.",
+    description="Drawn delays, without the time of the event loop and the handler.",
     # Finest from 10 ms to 250 ms, where the default lognormal(median=0.05, sigma=0.5) lies.
     buckets=(
         *(0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.15, 0.25),
@@ -46,21 +46,21 @@ PREDICTIONS = Metric(
     name="randsvc.predictions",
     kind="counter",
     unit="{prediction}",
-    description="Predictions that were answered, by the model or the fallback that stands in.",
+    description="Predictions, by source: the model or its fallback.",
     attributes=("randsvc.source",),
 )
 MODEL_ERRORS = Metric(
     name="randsvc.model.errors",
     kind="counter",
     unit="{error}",
-    description="Predictions that the model failed to make, by exception, or timeout.",
+    description="Failed predictions of the model, by exception or timeout.",
     attributes=("error.type",),
 )
 MODEL_DURATION = Metric(
     name="randsvc.model.duration",
     kind="histogram",
     unit="s",
-    description="Time that the model took, also where it failed or overran its budget.",
+    description="Duration of the model's predictions, including failed ones and timeouts.",
     # A healthy model takes microseconds; past the default budget of 0.1 s there is nothing.
     buckets=(
         *(0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025),
@@ -71,35 +71,35 @@ INPUTS = Metric(
     name="randsvc.inputs",
     kind="counter",
     unit="{input}",
-    description="Requests for a prediction whose features could be used, by segment, or missing.",
+    description="Requests with valid features, by segment; missing means no segment.",
     attributes=("randsvc.segment",),
 )
 INPUTS_MISSING = Metric(
     name="randsvc.inputs.missing",
     kind="counter",
     unit="{feature}",
-    description="Features that such a request did not have.",
+    description="Features missing in requests with valid features.",
     attributes=("randsvc.feature",),
 )
 INPUTS_REFUSED = Metric(
     name="randsvc.inputs.refused",
     kind="counter",
     unit="{request}",
-    description="Requests whose features were refused (422), by the first thing wrong with them.",
+    description="Requests refused with 422 because of their features, by reason.",
     attributes=("randsvc.reason",),
 )
 FEEDBACK = Metric(
     name="randsvc.feedback",
     kind="counter",
     unit="{feedback}",
-    description="Reports of what turned out to be true, each once, by what became of it.",
+    description="Feedback requests, by outcome.",
     attributes=("randsvc.outcome",),
 )
 FEEDBACK_ERROR = Metric(
     name="randsvc.feedback.error",
     kind="exponential_histogram",
     unit="{value}",
-    description="Prediction minus what turned out to be true.",
+    description="Prediction error reported by feedback: prediction minus true value.",
     attributes=("randsvc.source",),
     # The healthy model's have an sd of 2, a fifth of that of the default value.
     buckets=(
@@ -111,7 +111,7 @@ FEEDBACK_ABSOLUTE_ERROR = Metric(
     name="randsvc.feedback.absolute_error",
     kind="exponential_histogram",
     unit="{value}",
-    description="Absolute difference of prediction and what turned out to be true.",
+    description="Absolute prediction error reported by feedback.",
     attributes=("randsvc.source",),
     # The healthy model's lie around 1.6: the sd of 2 times sqrt(2 / pi).
     buckets=(0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 50, 100, 1000),
@@ -120,43 +120,43 @@ FEEDBACK_DELAY = Metric(
     name="randsvc.feedback.delay",
     kind="histogram",
     unit="s",
-    description="Time from a prediction to the report of what turned out to be true.",
+    description="Time from a prediction to its feedback.",
     buckets=(0.1, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 300, 900, 3600, 14400, 86400),
 )
 BASELINE_EDGE = Metric(
     name="randsvc.baseline.edge",
     kind="gauge",
     unit="{value}",
-    description="Upper bound of a bin of the baseline; the last bin has none.",
+    description="Upper bound of each bin of the baseline; the last bin has none.",
     attributes=("randsvc.distribution", "randsvc.bin"),
 )
 BASELINE_SHARE = Metric(
     name="randsvc.baseline.share",
     kind="gauge",
     unit="{share}",
-    description="Share of the baseline that lies in a bin.",
+    description="Share of the baseline in each bin.",
     attributes=("randsvc.distribution", "randsvc.bin"),
 )
 BASELINE_QUANTILE = Metric(
     name="randsvc.baseline.quantile",
     kind="gauge",
     unit="{value}",
-    description="A quantile of the baseline.",
+    description="Quantiles of the baseline.",
     attributes=("randsvc.distribution", "randsvc.quantile"),
 )
 BASELINE_STATISTIC = Metric(
     name="randsvc.baseline.statistic",
     kind="gauge",
     unit="{value}",
-    description="A number that describes the baseline: its count, mean, stddev, low and high end, "
-    "and the noise that the distance of a sample from it has.",
+    description="Statistics of the baseline: count, mean, stddev, low and high bound, and the "
+    "noise of the distance of a sample from it.",
     attributes=("randsvc.distribution", "randsvc.statistic"),
 )
 FAULT_ACTIVE = Metric(
     name="randsvc.fault.active",
     kind="gauge",
     unit="{fault}",
-    description="1 while a fault is on, and 0 from then on; none before it was ever set.",
+    description="1 while a fault is active, 0 afterwards; no series before a fault is first set.",
     attributes=("randsvc.fault",),
 )
 

@@ -79,7 +79,7 @@ ACTIVE_REQUESTS = Metric(
     name="http.server.active_requests",
     kind="updowncounter",
     unit="{request}",
-    description="Number of requests in a handler now.",
+    description="Number of requests in progress.",
     attributes=("http.request.method", "url.scheme"),
 )
 # The semantic conventions have no word for these two. The first is named as they name a limit,
@@ -89,13 +89,13 @@ CONCURRENCY_LIMIT = Metric(
     name="http.server.concurrency.limit",
     kind="gauge",
     unit="{request}",
-    description="Number of requests in a handler at which more are shed with 503.",
+    description="Concurrency limit: above it, requests are refused with 503.",
 )
 EVENT_LOOP_LAG = Metric(
     name="asyncio.event_loop.lag",
     kind="histogram",
     unit="s",
-    description="How much later than asked a timer of the event loop ran.",
+    description="Event loop lag: delay of a timer beyond its due time.",
     # A healthy loop is late by well under 1 ms; a blocked one by as long as the block lasts.
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
@@ -122,7 +122,7 @@ REFUSED_MEASUREMENTS = Metric(
     name="telemetry.measurements.refused",
     kind="counter",
     unit="{measurement}",
-    description="Measurements that no metric can take, by metric and reason.",
+    description="Measurements that were refused as invalid, by metric and reason.",
     attributes=("otel.metric.name", "error.type"),
 )
 
