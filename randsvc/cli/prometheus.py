@@ -29,7 +29,7 @@ class PrometheusOptions:
             negative="",
             consume_multiple=False,
             env_var="PROMETHEUS_HEADERS",
-            env_var_split=lambda type_, text, delimiter=None: text.splitlines(),
+            env_var_split=lambda _type, text, **_: text.splitlines(),
         ),
     ] = ()
     """Header for Prometheus, such as "X-Scope-OrgID: shop"; once for each header, in the variable
