@@ -153,6 +153,14 @@ class AsyncPrometheus(_Server):
         except _MALFORMED:
             raise self._no_prometheus() from None
 
+    async def has_alerting_rules(self) -> bool:
+        """Whether the server evaluates alerting rules; false if it does not say."""
+        try:
+            data = await self._data("rules", {"type": "alert"})
+            return any(group["rules"] for group in data["groups"])
+        except (PrometheusError, *_MALFORMED):
+            return False
+
     async def check(self) -> None:
         """Raise ``PrometheusError`` unless the server evaluates a trivial query promptly."""
         prompt = replace(self, timeout=min(self.timeout, CHECK_TIMEOUT))
@@ -297,6 +305,10 @@ class Prometheus(_Server):
                 continue
             yield found
             first += count
+
+    def has_alerting_rules(self) -> bool:
+        """Whether the server evaluates alerting rules; false if it does not say."""
+        return asyncio.run(self._client.has_alerting_rules())
 
     def check(self) -> None:
         """Raise ``PrometheusError`` unless the server evaluates a trivial query promptly."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from randsvc.cli.analysis import missing_package
+from randsvc.cli.prometheus import PrometheusOptions
 from randsvc.errors import ConfigurationError
-from randsvc.prometheus_api import Prometheus, PrometheusError
-from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, REQUEST_DURATION
+from randsvc.prometheus_api import Prometheus, PrometheusError, format_matcher
+from randsvc.review.subject import Subject, load_subject
+from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT
 from randsvc.times import format_time, parse_time
 
 __all__ = ("review_app",)
@@ -26,7 +29,7 @@ FORMATS = (".html", ".md", ".json")
 
 review_app = App(
     name="review",
-    help="Report on a period: objectives, incidents, golden signals, the model.",
+    help="Report on a period of a service: objectives, incidents, golden signals, the model.",
     help_format="plaintext",
     config=(),
 )
@@ -46,9 +49,19 @@ def review(
     to: Annotated[
         str, Parameter(allow_leading_hyphen=True, help="Its end, in the same ways.")
     ] = "now",
-    prometheus: Annotated[
-        str, Parameter(env_var="PROMETHEUS_URL", help="URL of Prometheus.")
-    ] = "http://127.0.0.1:9090",
+    job: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            consume_multiple=False,
+            help="Service to review, as the label job names it; once for each. Without --job and "
+            "--objectives, randsvc and auth.",
+        ),
+    ] = (),
+    objectives: Annotated[
+        Path | None, Parameter(help="File of objectives in YAML; see docs/review.md.")
+    ] = None,
+    options: PrometheusOptions | None = None,
     output: Annotated[
         tuple[Path, ...],
         Parameter(
@@ -58,10 +71,11 @@ def review(
         ),
     ] = (Path("review.html"), Path("review.md")),
 ) -> None:
-    """Report on a period and how it compares with the one before, of the same length.
+    """Report on a period, and compare it with the preceding period of the same length.
 
-    Service level objectives and error budgets, incidents by level, traffic, latency, saturation,
-    probes, the share of the fallback, drift, and the quality of the model.
+    The report has service level objectives and error budgets, incidents by level, traffic, latency,
+    saturation, probes, the share of the fallback, drift, and the quality of the model. It lists
+    what could not be read.
     """
     at = float(round(time.time()))
     begin, end = _moment("--from", from_, at), _moment("--to", to, at)
@@ -76,25 +90,34 @@ def review(
         )
     for file in output:
         _check(file)
+    subject = load_subject(objectives, job)
     try:
-        # Before the extra is needed: who cannot reach Prometheus is told so first.
-        _expect_data(Prometheus(prometheus), begin, end)
-        _write(Prometheus(prometheus), begin, end, at, output)
+        # Before the extra is needed, so that a Prometheus that is down is reported first.
+        server = (options or PrometheusOptions()).connect()
+        _expect_data(server, subject, begin, end)
+        _write(server, subject, begin, end, at, output)
     except PrometheusError as error:
         raise ConfigurationError(str(error)) from error
 
 
-def _write(server: Prometheus, begin: float, end: float, at: float, output: Sequence[Path]) -> None:
+def _write(
+    server: Prometheus,
+    subject: Subject,
+    begin: float,
+    end: float,
+    at: float,
+    output: Sequence[Path],
+) -> None:
     try:
         from randsvc.review import readings, report
         from randsvc.review.spans import Span
     except ModuleNotFoundError as error:
         raise missing_package(error, "review") from None
     period = Span(begin, end)
-    with _progress(readings.QUERIES * 2 * period.seconds) as (step, seen):
-        read = readings.read(server, period, begin=step, seen=seen)
+    with _progress(readings.count_queries(subject) * 2 * period.seconds) as (step, seen):
+        read = readings.read(server, subject, period, begin=step, seen=seen)
         step("writing")
-        said = report.sections(read)
+        said = report.make_sections(read)
         makers: dict[str, Callable[[], str]] = {
             ".html": lambda: report.as_html(read, said, server.shown_url, at),
             ".md": lambda: report.as_markdown(read, said, server.shown_url, at),
@@ -105,7 +128,7 @@ def _write(server: Prometheus, begin: float, end: float, at: float, output: Sequ
     console = Console(highlight=False, soft_wrap=True)
     for sentence in (section.short for section in said if section.short):
         console.print(sentence, markup=False)
-    console.print(f"written to {', '.join(map(str, output))}", markup=False)
+    console.print(f"Written to {', '.join(map(str, output))}", markup=False)
 
 
 @contextmanager
@@ -125,17 +148,25 @@ def _progress(total: float) -> Iterator[tuple[Callable[[str], None], Callable[[f
         )
 
 
-def _expect_data(server: Prometheus, begin: float, end: float) -> None:
-    name = f"{REQUEST_DURATION.prometheus_name}_count"
-    # Present once is enough; the limit is there before the first request is.
-    either = f'{{__name__=~"{name}|{CONCURRENCY_LIMIT.prometheus_name}"}}'
+def _expect_data(server: Prometheus, subject: Subject, begin: float, end: float) -> None:
+    # The limit of concurrent requests of a service of ours is there before its first request.
+    names = (f"{subject.metric}_count", CONCURRENCY_LIMIT.prometheus_name, "up")
+    either = format_matcher("__name__", "|".join(map(re.escape, names)), "=~")
     steps = max(round((end - begin) / 1000), 1)
-    found = server.range(f"count(count_over_time({either}[{steps}s]))", begin + steps, end, steps)
+    promql = f"count(count_over_time({{{either}, {subject.matcher}}}[{steps}s]))"
+    found = server.range(promql, begin + steps, end, steps)
     if not any(piece for piece in found):
+        jobs = " or ".join(subject.jobs)
         raise ConfigurationError(
-            f"{server.shown_url} has no series {name} from {format_time(begin)} to "
-            f"{format_time(end)} UTC: does it scrape the service and keep data for so long?"
+            f"{server.shown_url} has no series {names[0]} or up of job {jobs} from "
+            f"{format_time(begin)} to {format_time(end)} UTC: does it scrape the service and keep "
+            f"data for so long?{_known_jobs(server)}"
         )
+
+
+def _known_jobs(server: Prometheus) -> str:
+    jobs = sorted({series.labels.get("job", "") for series in server.query("count by (job) (up)")})
+    return f" Jobs that it scrapes: {', '.join(filter(None, jobs))}" if any(jobs) else ""
 
 
 def _check(file: Path) -> None:

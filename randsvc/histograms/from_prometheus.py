@@ -26,7 +26,7 @@ from randsvc.prometheus_api import (
 )
 from randsvc.times import format_time
 
-__all__ = ("read", "to_binned")
+__all__ = ("parse_bound", "read", "to_binned")
 
 LOOKBACK = 3600.0
 """Seconds before the window in which the last sample before it is looked for."""
@@ -185,14 +185,15 @@ def _restarted(
 def _explicit(parts: Mapping[str, float]) -> Binned:
     """Explicit buckets, cumulative by ``le``, and the sum by the empty text."""
     bins, lower, below = [], -math.inf, 0.0
-    for upper, upto in sorted((_bound(le), upto) for le, upto in parts.items() if le):
+    for upper, upto in sorted((parse_bound(le), upto) for le, upto in parts.items() if le):
         if upto > below:
             bins.append(_bounded(Bin(lower, upper, upto - below)))
         lower, below = upper, upto
     return Binned(tuple(bins), parts.get(""))
 
 
-def _bound(le: str) -> float:
+def parse_bound(le: str) -> float:
+    """The upper bound of a bucket, as the label ``le`` has it; raises ``PrometheusError``."""
     try:
         bound = float(le)
     except ValueError:

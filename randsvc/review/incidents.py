@@ -1,20 +1,28 @@
-"""Incidents of a period, by what the alerts of Prometheus said."""
+"""Incidents of a period, from the alerts that Prometheus recorded."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
+from randsvc.incidents.stack_api import WATCHDOG_SUFFIX
 from randsvc.levels import LEVELS
 from randsvc.metrics import FAULT_ACTIVE
 from randsvc.review.runs import runs
 from randsvc.review.source import Labels, Source
-from randsvc.review.spans import Span, overlap
+from randsvc.review.spans import Span, cut, overlap
+from randsvc.review.subject import Subject
 
-__all__ = ("QUERIES", "Incident", "read")
+__all__ = ("QUERIES", "Found", "Incident", "read")
 
-QUERIES = 3
-"""That are asked of every window."""
-_BY = ("alertname", "level", "service")
+SEVERITIES = {
+    **{level: level for level in LEVELS},
+    "warning": "major",
+    "info": "minor",
+}
+"""The level of an alert by its label ``severity``, as Prometheus' own mixins use it."""
+QUERIES = 6
+"""How many times every window is read."""
 
 
 @dataclass(frozen=True)
@@ -45,30 +53,87 @@ class Incident:
         return self.span.seconds if self.cleared else None
 
 
-def read(source: Source, span: Span, bin_: float, holes: Sequence[Span]) -> list[Incident]:
-    """All that fired in a span, in time order. ``holes`` are times of which nothing is known."""
-    levels = f'level=~"{"|".join(LEVELS)}"'
+@dataclass(frozen=True)
+class Found:
+    """The incidents of a span in time order.
 
-    def alerts(state: str) -> dict[Labels, list[Span]]:
-        selector = f'ALERTS{{alertstate="{state}",{levels}}}'
-        return runs(source, selector, span, bin_, by=_BY)
+    ``alerting`` is whether Prometheus has alerting rules, or recorded any alert. ``unclassified``
+    are the alerts that fired and whose labels give no level.
+    """
 
-    firing, pending = alerts("firing"), alerts("pending")
+    incidents: Sequence[Incident]
+    alerting: bool
+    unclassified: Sequence[str]
+
+
+def read(source: Source, subject: Subject, span: Span, bin_: float, holes: Sequence[Span]) -> Found:
+    """Read all that fired in a span. ``holes`` are times without any data.
+
+    The level of an alert is its label ``level``, or what ``SEVERITIES`` makes of ``severity``.
+    Raises ``PrometheusError``.
+    """
+    firing, pending = (_read_alerts(source, state, span, bin_) for state in ("firing", "pending"))
     label = "randsvc_fault"
     faults = runs(source, FAULT_ACTIVE.prometheus_name, span, bin_, by=("job", label), least=1.0)
+    about = {key: each for key, each in firing.items() if _is_about(subject, key)}
     found = [
-        _incident(dict(key), run, pending.get(key, []), faults, bin_)
-        for key, each in firing.items()
+        _incident(key, run, pending.get(key, []), faults, bin_)
+        for key, each in about.items()
+        if key.level
         for run in _joined(each, holes, bin_)
     ]
-    return sorted(
-        (replace(each, cleared=_seen_to_end(each.span, span, holes, bin_)) for each in found),
-        key=lambda each: (each.span, each.alert, LEVELS.index(each.level)),
+    return Found(
+        incidents=sorted(
+            (replace(each, cleared=_seen_to_end(each.span, span, holes, bin_)) for each in found),
+            key=lambda each: (each.span, each.alert, LEVELS.index(each.level)),
+        ),
+        alerting=bool(firing or pending) or _is_alerting(source, span),
+        unclassified=sorted({key.alert for key in about if not key.level}),
     )
 
 
+class _Alert(NamedTuple):
+    """An alert; the level is empty where its labels give none."""
+
+    alert: str
+    level: str
+    service: str
+
+
+def _read_alerts(source: Source, state: str, span: Span, bin_: float) -> dict[_Alert, list[Span]]:
+    levels = "|".join(LEVELS)
+    found: dict[_Alert, list[Span]] = {}
+    own = f'ALERTS{{alertstate="{state}",level=~"{levels}"}}'
+    others = f'ALERTS{{alertstate="{state}",level!~"{levels}",alertname!~".*{WATCHDOG_SUFFIX}"}}'
+    for selector, by in (
+        (own, ("alertname", "level", "service")),
+        (others, ("alertname", "severity", "service", "job")),
+    ):
+        for key, each in runs(source, selector, span, bin_, by=by).items():
+            labels = dict(key)
+            level = labels.get("level") or SEVERITIES.get(labels.get("severity", "").lower(), "")
+            service = labels.get("service") or labels.get("job", "")
+            alert = _Alert(labels.get("alertname", ""), level, service)
+            found.setdefault(alert, []).extend(each)
+    return {alert: sorted(each) for alert, each in found.items()}
+
+
+def _is_about(subject: Subject, alert: _Alert) -> bool:
+    return not subject.only_jobs or not alert.service or alert.service in subject.jobs
+
+
+def _is_alerting(source: Source, span: Span) -> bool:
+    """Whether any alert was recorded, or there are alerting rules now.
+
+    The alert that always fires shows that rules are evaluated.
+    """
+    pieces = cut(span, span.seconds / 12)
+    counted = source.each(lambda window: f"max (count_over_time(ALERTS[{window}]))", pieces)
+    return any(True for _ in counted) or source.server.has_alerting_rules()
+
+
 def _incident(
-    key: Mapping[str, str],
+    key: _Alert,
     run: Span,
     pending: Iterable[Span],
     faults: Mapping[Labels, list[Span]],
@@ -79,14 +144,12 @@ def _incident(
     on = [
         (fault.start, dict(labels)["randsvc_fault"])
         for labels, each in faults.items()
-        if dict(labels).get("job") == key.get("service")
+        if dict(labels).get("job") == key.service
         for fault in each
         if fault.start <= sign <= fault.end + bin_
     ]
     began, name = max(on) if on else (sign if held else None, None)
-    return Incident(
-        key["alertname"], key["level"], key.get("service", ""), run, began, name, cleared=True
-    )
+    return Incident(key.alert, key.level, key.service, run, began, name, cleared=True)
 
 
 def _joined(each: Sequence[Span], holes: Sequence[Span], bin_: float) -> list[Span]:

@@ -1,4 +1,4 @@
-"""All that a review reads, of its period and of the one before."""
+"""All that a review reads of its period and of the period before."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,21 +8,17 @@ import numpy as np
 from randsvc.histograms.binned import EMPTY, Bin, Binned
 from randsvc.histograms.from_prometheus import to_binned
 from randsvc.metrics import FEEDBACK, FEEDBACK_ABSOLUTE_ERROR, PREDICTIONS, VALUE
-from randsvc.objectives import SLOS
-from randsvc.prometheus_api import Prometheus
+from randsvc.prometheus_api import Prometheus, format_matcher, format_selector
 from randsvc.review import counts, incidents
 from randsvc.review.counts import Counts, Values
 from randsvc.review.incidents import Incident
-from randsvc.review.runs import resolution, runs
+from randsvc.review.runs import default_resolution, resolution, runs
 from randsvc.review.source import Labels, Source
 from randsvc.review.spans import Span, cut, overlap, window_length, without
-from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, EVENT_LOOP_LAG, REQUEST_DURATION
+from randsvc.review.subject import Subject
+from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, EVENT_LOOP_LAG
 
-__all__ = ("QUERIES", "SERVICES", "Gauge", "Mean", "Readings", "View", "read")
-
-SERVICES = tuple(dict.fromkeys(slo.service for slo in SLOS))
-_JOBS = f'job=~"{"|".join(SERVICES)}"'
-_RANDOM = 'job="randsvc"'
+__all__ = ("Gauge", "Mean", "Readings", "View", "count_queries", "read")
 
 SATURATION = "job:http_server_active_requests_per_limit:ratio"
 """Recorded by randsvc/rules/golden_signals.py."""
@@ -32,8 +28,6 @@ DRIFT = tuple(
 """The distance of a distribution from what it is compared with, over what chance explains; recorded
 where the baselines are exported. Of the first where there is one, as it knows an order."""
 
-QUERIES = 1 + len(SERVICES) + incidents.QUERIES + 4 * 3 + 3 * 3 + 2 + 2
-"""That are asked of every window: by it a progress bar knows how much there is to do."""
 _DAY = 86_400.0
 
 
@@ -54,14 +48,16 @@ class Mean:
     number: Mapping[Labels, Values]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Readings:
     """``windows`` are those of the period before, then those of the period; figures follow them.
 
     ``unrecorded`` is when Prometheus had no sample of anything, ``unseen`` when it had none of a
-    service, both longer than ``bin_`` seconds.
+    service, both longer than ``bin_`` seconds. ``alerting`` is whether Prometheus evaluated
+    alerting rules, ``unclassified`` are the alerts that fired without a level.
     """
 
+    subject: Subject
     before: Span
     period: Span
     windows: tuple[Span, ...]
@@ -78,6 +74,8 @@ class Readings:
     drift: Gauge
     errors: Mean
     incidents: Sequence[Incident]
+    alerting: bool = True
+    unclassified: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +100,15 @@ class View:
     def unrecorded(self) -> list[Span]:
         """When nothing was recorded."""
         return _within(self.readings.unrecorded, self.span)
+
+    @property
+    def subject(self) -> Subject:
+        """What is reviewed."""
+        return self.readings.subject
+
+    def is_failed(self, label: Mapping[str, str]) -> bool:
+        """Whether requests of a series were answered 5xx."""
+        return label.get(self.subject.status_label, "").startswith("5")
 
     def unseen(self, service: str) -> list[Span]:
         """When nothing was recorded of a service."""
@@ -137,10 +144,22 @@ class View:
         return [i for i in self.readings.incidents if ends.start <= i.span.start < ends.end]
 
 
+def count_queries(subject: Subject) -> int:
+    """How many times every window is read: what a progress bar needs to know."""
+    presence = 1 + 2 * len(subject.jobs)
+    counters, gauges, means, values = 4 * 3, 3 * 3, 2, 2
+    return presence + counters + gauges + means + values + incidents.QUERIES
+
+
 def read(
-    server: Prometheus, period: Span, *, begin: Callable[[str], None], seen: Callable[[float], None]
+    server: Prometheus,
+    subject: Subject,
+    period: Span,
+    *,
+    begin: Callable[[str], None],
+    seen: Callable[[float], None],
 ) -> Readings:
-    """Read; ``begin`` is told what is read, ``seen`` the seconds of windows that were.
+    """Read; ``begin`` gets what is read next, ``seen`` the seconds of windows that were read.
 
     Raises ``PrometheusError``.
     """
@@ -148,61 +167,100 @@ def read(
     before = period.before()
     both = Span(before.start, period.end)
     begin("when something was recorded")
-    limits = f"{CONCURRENCY_LIMIT.prometheus_name}{{{_JOBS}}}"
-    bin_ = resolution(Source(server), limits, period)
+    presence = {job: _presence(source, subject, job, period) for job in subject.jobs}
+    bin_ = max(each.bin_ for each in presence.values())
     unrecorded = _holes(source, "up", both, bin_)
     unseen = {
-        service: _holes(source, limits.replace(_JOBS, f'job="{service}"'), both, bin_)
-        for service in SERVICES
+        job: _holes(source, each.selector, both, bin_, each.least) for job, each in presence.items()
     }
     length = window_length(period, bin_)
     holes = [hole for each in unseen.values() for hole in each]
     borders = [time for hole in holes for time in (hole.start, hole.end)]
     windows = tuple(w for span in (before, period) for w in cut(span, length, borders, least=bin_))
+    main = format_matcher("job", subject.main_job)
 
-    def counted(what: str, selector: str) -> Counts:
+    def count(what: str, selector: str) -> Counts:
         begin(what)
         return counts.read(source, selector, windows)
 
-    requests = counted("requests", f"{REQUEST_DURATION.prometheus_name}_bucket{{{_JOBS}}}")
-    predictions = counted("predictions", f"{PREDICTIONS.prometheus_name}{{{_RANDOM}}}")
-    lag = counted("the event loop", f"{EVENT_LOOP_LAG.prometheus_name}_bucket{{{_RANDOM}}}")
-    feedback = counted("feedback", f"{FEEDBACK.prometheus_name}{{{_RANDOM}}}")
+    requests = count("requests", subject.buckets)
+    predictions = count("predictions", format_selector(PREDICTIONS.prometheus_name, [main]))
+    lag = count(
+        "the event loop", format_selector(f"{EVENT_LOOP_LAG.prometheus_name}_bucket", [main])
+    )
+    feedback = count("feedback", format_selector(FEEDBACK.prometheus_name, [main]))
     begin("saturation and probes")
-    saturation = _gauge(source, [f"{SATURATION}{{{_JOBS}}}"], "job", windows)
+    saturation = _gauge(source, [format_selector(SATURATION, [subject.matcher])], "job", windows)
     probes = _gauge(source, ['probe_success{job="blackbox"}'], "service", windows)
     begin("values and their drift")
-    recorded = [f"{name}{{{_RANDOM}}}" for name in DRIFT]
+    recorded = [format_selector(name, [main]) for name in DRIFT]
     drift = _gauge(source, recorded, "randsvc_distribution, against", windows)
-    values = _values(source, windows)
+    values = _values(source, main, windows)
     begin("errors of the model")
-    errors = _mean(source, FEEDBACK_ABSOLUTE_ERROR.prometheus_name, "randsvc_source", windows)
+    name = FEEDBACK_ABSOLUTE_ERROR.prometheus_name
+    errors = _mean(source, name, main, "randsvc_source", windows)
     begin("incidents")
-    # What was on when the period began, began before.
-    longer = Span(both.start - _DAY, both.end)
-    found = incidents.read(source, longer, bin_, unrecorded)
+    # An alert that fired when the period began had begun before.
+    found = incidents.read(source, subject, Span(both.start - _DAY, both.end), bin_, unrecorded)
     return Readings(
-        before,
-        period,
-        windows,
-        bin_,
-        unrecorded,
-        unseen,
-        requests,
-        predictions,
-        lag,
-        feedback,
-        saturation,
-        probes,
-        values,
-        drift,
-        errors,
-        found,
+        subject=subject,
+        before=before,
+        period=period,
+        windows=windows,
+        bin_=bin_,
+        unrecorded=unrecorded,
+        unseen=unseen,
+        requests=requests,
+        predictions=predictions,
+        lag=lag,
+        feedback=feedback,
+        saturation=saturation,
+        probes=probes,
+        values=values,
+        drift=drift,
+        errors=errors,
+        incidents=found.incidents,
+        alerting=found.alerting,
+        unclassified=found.unclassified,
     )
 
 
-def _holes(source: Source, selector: str, span: Span, bin_: float) -> list[Span]:
-    there = runs(source, selector, span, bin_).get(frozenset(), [])
+@dataclass(frozen=True)
+class _Presence:
+    """The series whose samples of ``least`` or more show that a service is seen."""
+
+    selector: str
+    least: float
+    bin_: float
+
+
+def _presence(source: Source, subject: Subject, job: str, period: Span) -> _Presence:
+    """The first of three series that Prometheus has of a service.
+
+    Its limit of concurrent requests is there before the first request. A service that is not ours
+    has ``up`` if Prometheus scrapes it, and what is pushed has at least its counted requests.
+    """
+    matchers = [format_matcher("job", job)]
+    candidates = (
+        (format_selector(CONCURRENCY_LIMIT.prometheus_name, matchers), -np.inf),
+        (format_selector("up", matchers), 1.0),
+        (format_selector(f"{subject.metric}_count", matchers), -np.inf),
+    )
+    quiet = Source(source.server)
+    for selector, least in candidates:
+        bin_ = resolution(quiet, selector, period)
+        if bin_ is not None:
+            source.read(period.seconds)
+            return _Presence(selector, least, bin_)
+    source.read(period.seconds)
+    selector, least = candidates[0]
+    return _Presence(selector, least, default_resolution(period))
+
+
+def _holes(
+    source: Source, selector: str, span: Span, bin_: float, least: float = -np.inf
+) -> list[Span]:
+    there = runs(source, selector, span, bin_, least=least).get(frozenset(), [])
     return without(span, there, longer=bin_)
 
 
@@ -224,15 +282,15 @@ def _gauge(source: Source, selectors: Sequence[str], by: str, windows: Sequence[
     return Gauge(of("sum", "sum"), of("sum", "count"), of("max", "max"))
 
 
-def _mean(source: Source, metric: str, by: str, windows: Sequence[Span]) -> Mean:
+def _mean(source: Source, metric: str, matcher: str, by: str, windows: Sequence[Span]) -> Mean:
     """Of a native histogram, else of a classic one; both extrapolate alike, so means are right."""
 
     def of(what: str) -> Mapping[Labels, Values]:
         return _by_window(
             source,
             lambda w: (
-                f"histogram_{what}(sum by ({by}) (increase({metric}{{{_RANDOM}}}[{w}])))"
-                f" or sum by ({by}) (increase({metric}_{what}{{{_RANDOM}}}[{w}]))"
+                f"histogram_{what}(sum by ({by}) (increase({metric}{{{matcher}}}[{w}])))"
+                f" or sum by ({by}) (increase({metric}_{what}{{{matcher}}}[{w}]))"
             ),
             windows,
         )
@@ -250,12 +308,12 @@ def _by_window(
     return found
 
 
-def _values(source: Source, windows: Sequence[Span]) -> list[Binned]:
+def _values(source: Source, matcher: str, windows: Sequence[Span]) -> list[Binned]:
     """How the values lie by window: native histograms, or else explicit buckets."""
     name = VALUE.prometheus_name
     found = [EMPTY] * len(windows)
     increases = source.each_histogram(
-        lambda window: f"sum (increase({name}{{{_RANDOM}}}[{window}]))", windows
+        lambda window: f"sum (increase({name}{{{matcher}}}[{window}]))", windows
     )
     for index, histogram in increases:
         found[index] = to_binned(histogram)
@@ -263,7 +321,7 @@ def _values(source: Source, windows: Sequence[Span]) -> list[Binned]:
         source.read(sum(window.seconds for window in windows))
         return found
     below = _by_window(
-        source, lambda w: f"sum by (le) (increase({name}_bucket{{{_RANDOM}}}[{w}]))", windows
+        source, lambda w: f"sum by (le) (increase({name}_bucket{{{matcher}}}[{w}]))", windows
     )
     edges = sorted((float(dict(key)["le"]), key) for key in below)
     lower, upto = -np.inf, np.zeros(len(windows))

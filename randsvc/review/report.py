@@ -9,16 +9,16 @@ from markupsafe import Markup
 
 from randsvc.review.readings import Readings, View
 from randsvc.review.section import Section
-from randsvc.review.sections import made
+from randsvc.review.sections import build_sections
 from randsvc.review.words import lasting
 from randsvc.times import format_time
 
-__all__ = ("as_html", "as_json", "as_markdown", "sections")
+__all__ = ("as_html", "as_json", "as_markdown", "make_sections")
 
 
-def sections(readings: Readings) -> list[Section]:
-    """What is said of the readings."""
-    return made(View(readings, readings.period), View(readings, readings.before))
+def make_sections(readings: Readings) -> list[Section]:
+    """Say what the readings show."""
+    return build_sections(View(readings, readings.period), View(readings, readings.before))
 
 
 def as_html(readings: Readings, said: Sequence[Section], source: str, at: float) -> str:
@@ -54,6 +54,10 @@ def as_json(readings: Readings, said: Sequence[Section], source: str) -> dict[st
     return content
 
 
+_ALWAYS = ("objectives", "incidents", "coverage")
+"""The sections that are shown even if there is nothing to read; others are listed at the end."""
+
+
 def _content(readings: Readings, said: Sequence[Section], source: str, at: float) -> dict[str, Any]:
     return {
         "begin": format_time(readings.period.start),
@@ -62,7 +66,8 @@ def _content(readings: Readings, said: Sequence[Section], source: str, at: float
         "length": lasting(readings.period.seconds),
         "source": source,
         "at": format_time(at),
-        "sections": said,
+        "sections": [each for each in said if each.key in _ALWAYS or not each.unread],
+        "unread": [each for each in said if each.key not in _ALWAYS and each.unread],
         "short": [section.short for section in said if section.short],
     }
 

@@ -7,13 +7,13 @@ ends, its samples are read, so that the ends are those of samples.
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil
+from math import ceil, inf
 
 from randsvc.prometheus_api import format_duration
 from randsvc.review.source import Labels, Source
 from randsvc.review.spans import Span, cut
 
-__all__ = ("resolution", "runs")
+__all__ = ("default_resolution", "resolution", "runs")
 
 SHORTEST, LONGEST = 30.0, 600.0
 """Seconds of a bin, as far as the samples are not rarer than that."""
@@ -23,8 +23,8 @@ SAMPLES = 2.5
 """A bin must hold two samples, even where one of them is late."""
 
 
-def resolution(source: Source, selector: str, span: Span) -> float:
-    """The seconds of a bin: what is missing for less may be missed."""
+def resolution(source: Source, selector: str, span: Span) -> float | None:
+    """The seconds of a bin, shorter than which no gap is found; None where there are no samples."""
     # A dozen, of which at least one is without a gap, and each holds many samples.
     pieces = cut(span, span.seconds / 12)
     most = max(
@@ -36,8 +36,12 @@ def resolution(source: Source, selector: str, span: Span) -> float:
         ),
         default=0.0,
     )
-    bin_ = min(max(span.seconds / BINS, SHORTEST), LONGEST)
-    return ceil(max(bin_, SAMPLES / most)) if most else bin_
+    return ceil(max(default_resolution(span), SAMPLES / most)) if most else None
+
+
+def default_resolution(span: Span) -> float:
+    """The seconds of a bin that a span has, however often samples are taken."""
+    return min(max(span.seconds / BINS, SHORTEST), LONGEST)
 
 
 def runs(
@@ -47,7 +51,7 @@ def runs(
     bin_: float,
     *,
     by: tuple[str, ...] = (),
-    least: float = 0.0,
+    least: float = -inf,
 ) -> dict[Labels, list[Span]]:
     """From when to when the samples of a selector were ``least`` or more, by these labels.
 
@@ -55,7 +59,8 @@ def runs(
     """
 
     def promql(window: str) -> str:
-        return f"max by ({', '.join(by)}) (max_over_time({selector}[{window}])) >= {least:g}"
+        found = f"max by ({', '.join(by)}) (max_over_time({selector}[{window}]))"
+        return found if least == -inf else f"{found} >= {least:g}"
 
     number = ceil(span.seconds / bin_ - 1e-6)
     bins = [Span(span.start + i * bin_, span.start + (i + 1) * bin_) for i in range(number)]

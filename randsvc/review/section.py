@@ -8,12 +8,12 @@ import numpy as np
 
 from randsvc.review.counts import Values
 from randsvc.review.pictures import Picture
-from randsvc.review.readings import SERVICES, Gauge, View
+from randsvc.review.readings import Gauge, View
 from randsvc.review.source import Labels
 from randsvc.review.spans import Span
 from randsvc.review.words import points
 
-__all__ = ("NONE", "Section", "Table", "end", "gauge", "holes", "ranges")
+__all__ = ("NONE", "Section", "Table", "end", "gauge", "holes", "no_requests", "ranges")
 
 NONE = "n/a"
 """What is not known."""
@@ -41,12 +41,23 @@ class Section:
     pictures: Sequence[Picture] = ()
     figures: Mapping[str, Any] = field(default_factory=dict)
     short: str = ""
-    """The one sentence of it that is said at the top."""
+    """The sentence about it that stands at the top of the review."""
+    unread: str = ""
+    """Why there is nothing to say; empty if there is."""
 
 
 def holes(view: View) -> list[Span]:
     """When at least one service was not seen, for pictures of several."""
-    return sorted({hole for service in SERVICES for hole in view.unseen(service)})
+    return sorted({hole for service in view.subject.jobs for hole in view.unseen(service)})
+
+
+def no_requests(view: View, job: str = "") -> str:
+    """Why no request was counted, of one service or of any: there is no series, or no request."""
+    wanted = (job,) if job else view.subject.jobs
+    if any(dict(key).get("job") in wanted for key in view.readings.requests.series):
+        return "no request was counted in this period"
+    names = " or ".join(wanted)
+    return f"Prometheus has no series {view.subject.metric}_bucket of job {names} in this period"
 
 
 def ranges(lines: Mapping[str, Values], unit: str, *, percent: bool = False) -> str:

@@ -33,8 +33,8 @@ def test_a_period_without_data_is_named() -> None:
         line = refuse(
             "review", "--from", "2026-01-01", "--to", "2026-02-01T12:00", "--prometheus", url
         )
-    assert "has no series http_server_request_duration_seconds_count from 2026-01-01 00:00" in line
-    assert "to 2026-02-01 12:00 UTC" in line
+    assert "has no series http_server_request_duration_seconds_count or up of job randsvc" in line
+    assert "from 2026-01-01 00:00 to 2026-02-01 12:00 UTC" in line
 
 
 @pytest.mark.parametrize(

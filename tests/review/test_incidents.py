@@ -1,10 +1,13 @@
 """Incidents, by what the alerts said."""
 
+from collections.abc import Sequence
+
 from randsvc.prometheus_api import Series
 from randsvc.review import incidents
-from randsvc.review.incidents import Incident
+from randsvc.review.incidents import Found, Incident
 from randsvc.review.source import Source
 from randsvc.review.spans import Span
+from randsvc.review.subject import load_subject
 from tests.support.recorded import Samples
 
 SPAN, BIN = Span(0, 36_000), 60.0
@@ -24,21 +27,33 @@ class Alerts:
         labels = {"__name__": "randsvc_fault_active", "job": job, "randsvc_fault": name}
         self._add(labels, start, end)
 
+    def other(self, start: float, end: float, **labels: str) -> None:
+        """An alert without a level of ours."""
+        self._add({"__name__": "OTHERS_firing", "alertname": "B", **labels}, start, end)
+
     def _add(self, labels: dict[str, str], start: float, end: float) -> None:
         times = range(int(start), int(end) + 1, 15)
         self.series.append((labels, [(float(time), 1.0) for time in times]))
 
     def read(self, *holes: Span) -> list[Incident]:
+        return list(self.found(*holes).incidents)
+
+    def found(self, *holes: Span, jobs: Sequence[str] = ()) -> Found:
         from tests.support.recorded import Recorded
+
+        levels = "critical|major|minor"
 
         class ByState(Recorded):
             def query(self, promql: str, at: float | None = None) -> list[Series]:
                 for state in ("firing", "pending"):
-                    selector = f'ALERTS{{alertstate="{state}",level=~"critical|major|minor"}}'
-                    promql = promql.replace(selector, f"ALERTS_{state}")
+                    own = f'{{alertstate="{state}",level=~"{levels}"}}'
+                    others = f'{{alertstate="{state}",level!~"{levels}",alertname!~".*Watchdog"}}'
+                    promql = promql.replace(f"ALERTS{own}", f"ALERTS_{state}")
+                    promql = promql.replace(f"ALERTS{others}", f"OTHERS_{state}")
                 return super().query(promql, at)
 
-        return incidents.read(Source(ByState(series=self.series)), SPAN, BIN, holes)
+        source = Source(ByState(series=self.series))
+        return incidents.read(source, load_subject(None, jobs), SPAN, BIN, holes)
 
 
 def test_trouble_began_when_the_condition_first_held() -> None:
@@ -98,3 +113,35 @@ def test_levels_are_told_apart() -> None:
     alerts.add(1200, 1800, level="minor")
     alerts.add(1200, 1500, level="critical")
     assert {each.level: each.to_clear for each in alerts.read()} == {"minor": 600, "critical": 300}
+
+
+def test_an_alert_without_a_level_has_that_of_its_severity() -> None:
+    alerts = Alerts()
+    alerts.other(1200, 3000, severity="Warning", job="media")
+    alerts.other(4000, 5000, severity="critical")
+    found = alerts.found(jobs=["media"])
+    assert [(each.level, each.service) for each in found.incidents] == [
+        ("major", "media"),
+        ("critical", ""),
+    ]
+
+
+def test_an_alert_without_any_level_is_named() -> None:
+    alerts = Alerts()
+    alerts.other(1200, 3000, severity="strange")
+    found = alerts.found()
+    assert (found.incidents, found.unclassified, found.alerting) == ([], ["B"], True)
+
+
+def test_alerts_of_other_services_are_left_out_where_jobs_are_named() -> None:
+    alerts = Alerts()
+    alerts.add(1200, 3000)
+    assert alerts.found(jobs=["media"]).incidents == []
+    assert len(alerts.found(jobs=["randsvc"]).incidents) == 1
+
+
+def test_without_rules_and_alerts_incidents_are_not_known() -> None:
+    assert not Alerts().found().alerting
+    alerts = Alerts()
+    alerts._add({"__name__": "ALERTS", "alertname": "Watchdog"}, 0, 36_000)
+    assert alerts.found().alerting

@@ -33,7 +33,7 @@ SOURCE, AT = "http://prometheus:9090", 1_780_008_060.0
 
 @cache
 def sections(name: str) -> list[Section]:
-    return report.sections(READ[name])
+    return report.make_sections(READ[name])
 
 
 def page(name: str = "everything") -> str:
@@ -139,7 +139,7 @@ def test_values_beyond_every_bin_are_drawn_all_the_same(end: float) -> None:
     read = readings()
     beyond = Binned((Bin(end, end + 1, 9.0),), 9 * end)
     read = replace(read, values=[beyond] * len(read.windows))
-    (drift,) = (section for section in report.sections(read) if section.key == "drift")
+    (drift,) = (section for section in report.make_sections(read) if section.key == "drift")
     assert drift.figures["distance"] == 0
 
 
@@ -152,7 +152,7 @@ def test_nothing_is_drawn_in_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
         return Picture(title, says, "")
 
     monkeypatch.setattr(pictures, "lines", lines)
-    report.sections(readings())
+    report.make_sections(readings())
     of_auth = {name for name in drawn if "login" in name}
     assert len(drawn) >= 12
     for name, values in drawn.items():
@@ -167,7 +167,9 @@ def test_what_prometheus_has_not_is_said_in_one_sentence_each() -> None:
         assert not section.pictures
     text = markdown("nothing")
     assert "nan" not in text.lower()
-    assert "No request was counted in this period." in text
+    assert "None of 4 objectives could be judged." in text
+    assert "random-latency could not be judged: Prometheus has no series http_server_" in text
+    assert "Fallback: Prometheus has no series randsvc_predictions_total of job randsvc" in text
 
 
 def test_markdown_is_headings_paragraphs_tables_and_blocks() -> None:

@@ -56,5 +56,6 @@ def test_a_bin_holds_samples(interval: float, hours: float, seconds: float) -> N
     samples = every(interval, 0, min(hours, 200) * 3600)
     server = Recorded(series=[({"__name__": "x"}, samples)])
     bin_ = resolution(Source(server), "x", Span(0, hours * 3600))
+    assert bin_ is not None
     assert bin_ == pytest.approx(seconds, rel=0.2)
     assert bin_ >= 2 * interval

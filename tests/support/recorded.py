@@ -73,6 +73,10 @@ class Recorded(Prometheus):
             if (value > least if found["sign"] == ">" else value >= least)
         ]
 
+    def has_alerting_rules(self) -> bool:
+        """It evaluates no rules."""
+        return False
+
     def range(self, promql: str, start: float, end: float, step: float) -> Iterator[list[Series]]:
         """As of the real one, a moment at a time."""
         for number in range(round((end - start) / step) + 1):

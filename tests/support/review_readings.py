@@ -8,6 +8,7 @@ from randsvc.review.incidents import Incident
 from randsvc.review.readings import Gauge, Mean, Readings
 from randsvc.review.source import Labels
 from randsvc.review.spans import Span, cut
+from randsvc.review.subject import load_subject
 
 __all__ = ("GAP", "PERIOD", "nothing", "readings")
 
@@ -34,6 +35,7 @@ def readings() -> Readings:
     values = Binned((Bin(40, 50, 30.0), Bin(50, 60, 30.0)), 3000.0)
     source = key(randsvc_source="model")
     return Readings(
+        subject=load_subject(None, []),
         before=before,
         period=PERIOD,
         windows=windows,
@@ -101,6 +103,7 @@ def nothing() -> Readings:
     empty = Counts(windows, {})
     both = [Span(before.start, PERIOD.end)]
     return Readings(
+        subject=load_subject(None, []),
         before=before,
         period=PERIOD,
         windows=windows,

@@ -1,7 +1,7 @@
-"""What a review says: a section is a function of the period and of the one before.
+"""The sections of a review: each is a function of the period and of the period before.
 
-To add one, write such a function and put it into ``SECTIONS``; what it has nothing of in
-Prometheus, it says in one sentence.
+To add one, write such a function and put it into ``SECTIONS``. Where Prometheus has no series for
+it, ``unread`` says so in one sentence.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from randsvc.review.sections.incidents import incidents
 from randsvc.review.sections.model import drift, fallback, quality
 from randsvc.review.sections.objectives import objectives
 
-__all__ = ("SECTIONS", "made")
+__all__ = ("SECTIONS", "build_sections")
 
 SECTIONS: tuple[Callable[[View, View], Section], ...] = (
     objectives,
@@ -30,6 +30,6 @@ SECTIONS: tuple[Callable[[View, View], Section], ...] = (
 )
 
 
-def made(now: View, before: View) -> list[Section]:
-    """Every section."""
+def build_sections(now: View, before: View) -> list[Section]:
+    """Build every section."""
     return [section(now, before) for section in SECTIONS]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from randsvc.review.readings import SERVICES, View
+from randsvc.review.readings import View
 from randsvc.review.section import Section, Table
 from randsvc.review.spans import Span
 from randsvc.review.words import lasting, share
@@ -16,7 +16,7 @@ def coverage(now: View, _: View) -> Section:
     """How much was seen, and when nothing was."""
     rows = []
     figures: dict[str, Any] = {}
-    for service in SERVICES:
+    for service in now.subject.jobs:
         holes = now.unseen(service)
         seen = now.seen(service) / now.span.seconds
         figures[service] = {

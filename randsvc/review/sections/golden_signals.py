@@ -4,29 +4,29 @@ from typing import Any
 
 import numpy as np
 
-from randsvc.objectives import SLOS
+from randsvc.histograms.from_prometheus import parse_bound
 from randsvc.review import pictures
 from randsvc.review.quantiles import Quantile, buckets, longer, quantile
-from randsvc.review.readings import SATURATION, SERVICES, View
-from randsvc.review.section import NONE, Section, Table, gauge, holes, ranges
+from randsvc.review.readings import SATURATION, View
+from randsvc.review.section import NONE, Section, Table, gauge, holes, no_requests, ranges
 from randsvc.review.words import change, number, seconds, share
 from randsvc.telemetry.catalogue import EVENT_LOOP_LAG
 
 __all__ = ("latency", "outside", "saturation", "traffic")
 
 QUANTILES = (0.5, 0.9, 0.99)
+SHOWN_ROUTES = 5
+"""Routes whose latency is shown if no objective names them."""
 
 
 def traffic(now: View, before: View) -> Section:
     """Requests by route, and how many failed."""
-    requests = now.readings.requests
-    by = requests.only(lambda label: float(label["le"]) == np.inf).by("job", "http_route")
-    errors = requests.only(
-        lambda label: (
-            float(label["le"]) == np.inf
-            and label.get("http_response_status_code", "").startswith("5")
-        ),
-    ).by("job", "http_route")
+    route_label = now.subject.route_label
+    requests = now.readings.requests.only(
+        lambda label: parse_bound(label.get("le", "nan")) == np.inf
+    )
+    by = requests.by("job", route_label)
+    errors = requests.only(now.is_failed).by("job", route_label)
     rows, figures, drawn, failed = [], {}, {}, {}
     for (service, route), all_ in by.items():
         count, last = now.of(all_).sum(), before.of(all_).sum()
@@ -62,7 +62,8 @@ def traffic(now: View, before: View) -> Section:
                 ratios = now.of(bad) / now.of(all_)
             failed[name] = np.where(sight, ratios, np.nan)
     if not rows:
-        return Section("traffic", "Traffic and errors", ["No request was counted."])
+        reason = _sentence(no_requests(now))
+        return Section("traffic", "Traffic and errors", [reason], unread=reason)
     total = sum(each["requests"] for each in figures.values())
     bad_total = sum(each["errors"] for each in figures.values())
     before_total = sum(each["requests_before"] for each in figures.values())
@@ -119,12 +120,12 @@ def latency(now: View, before: View) -> Section:
     rows: list[list[str]] = []
     figures, drawn = {}, []
     found: dict[str, list[Quantile]] = {}
-    for service, route in dict.fromkeys((slo.service, slo.route) for slo in SLOS):
+    for service, route in _routes(now):
         served = now.readings.requests.only(
             lambda label, job=service, path=route: (
-                label["job"] == job  # type: ignore[misc]
-                and label.get("http_route") == path
-                and not label.get("http_response_status_code", "").startswith("5")
+                label.get("job") == job  # type: ignore[misc]
+                and label.get(now.subject.route_label) == path
+                and not now.is_failed(label)
             ),
         )
         bounds, rising = buckets(served)
@@ -151,9 +152,9 @@ def latency(now: View, before: View) -> Section:
             for q in QUANTILES
         }
         limits = {
-            f"objective: {slo.within:g} s": slo.within
-            for slo in SLOS
-            if slo.service == service and slo.route == route and slo.within
+            f"objective: {each.within:g} s": each.within
+            for each in now.subject.objectives
+            if each.job == service and each.route in (None, route) and each.within
         }
         drawn.append(
             pictures.lines(
@@ -168,7 +169,8 @@ def latency(now: View, before: View) -> Section:
             )
         )
     if not rows:
-        return Section("latency", "Latency", ["No answer was counted."])
+        reason = _sentence(no_requests(now))
+        return Section("latency", "Latency", [reason], unread=reason)
     first, (half, _, most) = next(iter(found.items()))
     short = f"Half of the answers of {first} took {half.at_most}, 99% {most.at_most}."
     table = Table(
@@ -184,13 +186,38 @@ def latency(now: View, before: View) -> Section:
     return Section("latency", "Latency", says, [table], drawn, figures, short)
 
 
+def _routes(view: View) -> list[tuple[str, str]]:
+    """Services and routes whose latency is shown: those of objectives, then those most requested.
+
+    Where every objective names its route, those are all.
+    """
+    stated = view.subject.objectives
+    named = [(each.job, each.route) for each in stated if each.route]
+    if stated and len(named) == len(stated):
+        return list(dict.fromkeys(named))
+    requests = view.readings.requests.only(
+        lambda label: parse_bound(label.get("le", "nan")) == np.inf
+    )
+    counted = {
+        (job, route): view.of(count).sum()
+        for (job, route), count in requests.by("job", view.subject.route_label).items()
+        if route
+    }
+    busiest = sorted(counted, key=lambda each: -counted[each])[:SHOWN_ROUTES]
+    return list(dict.fromkeys([*named, *busiest]))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def saturation(now: View, before: View) -> Section:
     """How near to its limits the service came."""
     samples = now.readings.saturation
     bounds, rising = buckets(now.readings.lag)
     says, rows, drawn = [], [], []
     figures: dict[str, Any] = {}
-    for service in SERVICES:
+    for service in now.subject.jobs:
         key = frozenset({("job", service)})
         mean, greatest = gauge(now, samples, key)
         if mean is None or greatest is None:
@@ -222,7 +249,7 @@ def saturation(now: View, before: View) -> Section:
             "may have been higher; what was turned away is among the failed requests.",
         ]
     else:
-        says.append(f"Prometheus has no series {SATURATION}, which its rules record.")
+        says.append(f"Prometheus has no series {SATURATION}, which the rules of randsvc record.")
     tables = []
     if rows:
         tables.append(
@@ -237,11 +264,12 @@ def saturation(now: View, before: View) -> Section:
         late_before = quantile(0.99, bounds, before.of(rising).sum(axis=1))
         figures["event_loop_lag_p99"] = {"value": late.value, "before": late_before.value}
         says.append(
-            f"99% of the timers of randsvc's event loop were late by {seconds(late.value)} or less "
-            f"(before: {seconds(late_before.value)})."
+            f"99% of the timers of {now.subject.main_job} were late by {seconds(late.value)} or "
+            f"less (before: {seconds(late_before.value)})."
         )
     else:
-        says.append(f"Prometheus has no series {EVENT_LOOP_LAG.prometheus_name} in this period.")
+        name = f"{EVENT_LOOP_LAG.prometheus_name}_bucket"
+        says.append(f"Prometheus has no series {name} of job {now.subject.main_job}.")
     picture = [
         pictures.lines(
             "Concurrent requests at most, of the limit",
@@ -255,7 +283,14 @@ def saturation(now: View, before: View) -> Section:
         )
     ]
     return Section(
-        "saturation", "Saturation", says, tables, picture if drawn else [], figures, short
+        "saturation",
+        "Saturation",
+        says,
+        tables,
+        picture if drawn else [],
+        figures,
+        short,
+        "" if figures else " ".join(says),
     )
 
 
@@ -263,7 +298,7 @@ def outside(now: View, before: View) -> Section:
     """What probes saw, which ask as users do."""
     samples = now.readings.probes
     rows, figures, drawn = [], {}, {}
-    for service in SERVICES:
+    for service in now.subject.jobs:
         key = frozenset({("service", service)})
         good, _ = gauge(now, samples, key)
         if good is None:
@@ -276,9 +311,9 @@ def outside(now: View, before: View) -> Section:
             ratios = now.of(samples.total[key]) / now.of(samples.samples[key])
         drawn[service] = np.where(now.recorded(), ratios, np.nan)
     if not rows:
-        return Section(
-            "outside", "Seen from outside", ["Prometheus has no probes (probe_success) of it."]
-        )
+        services = " or ".join(now.subject.jobs)
+        reason = f'Prometheus has no series probe_success{{job="blackbox"}} of service {services}.'
+        return Section("outside", "Seen from outside", [reason], unread=reason)
     short = "Probes from outside succeeded: " + ", ".join(
         f"{service} {share(each['succeeded'])}" for service, each in figures.items()
     )

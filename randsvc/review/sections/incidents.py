@@ -61,8 +61,14 @@ def incidents(now: View, before: View) -> Section:
                 words=True,
             )
         )
+    if not found and not now.readings.alerting:
+        reason = (
+            "Incidents are not known: Prometheus has no alerting rules, and recorded no alert in "
+            "this period."
+        )
+        return Section("incidents", "Incidents", [reason], figures={}, short=reason, unread=reason)
     counted = ", ".join(f"{figures[level]['number']} {level}" for level in LEVELS)
-    short = f"Incidents: {counted}." if found else "There was no incident."
+    short = f"Incidents: {counted}." if found else "No alert with a level fired."
     going_on = [
         each for each in now.readings.incidents if each.span.start < now.span.start < each.span.end
     ]
@@ -73,6 +79,12 @@ def incidents(now: View, before: View) -> Section:
         "was switched on that caused it, where one was, or else when the alert's condition first "
         "held (pending); where neither is recorded, the time to detect is not known.",
     ]
+    if now.readings.unclassified:
+        says.append(
+            "Alerts also fired whose labels give no level, neither level nor severity: "
+            + ", ".join(now.readings.unclassified)
+            + "."
+        )
     if going_on:
         says.append(
             f"{len(going_on)} more began before the period and went on into it: "

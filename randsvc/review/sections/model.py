@@ -24,12 +24,15 @@ def fallback(now: View, before: View) -> Section:
     count, last = now.of(total).sum(), before.of(total).sum()
     if not count:
         name = PREDICTIONS.prometheus_name
-        return Section("fallback", "Fallback", [f"Prometheus counted no prediction ({name})."])
+        reason = f"Prometheus has no series {name} of job {now.subject.main_job} that counted any."
+        return Section("fallback", "Fallback", [reason], unread=reason)
     part = now.of(stood_in).sum() / count
     part_before = before.of(stood_in).sum() / last if last else None
     short = f"The fallback gave {share(part)} of the predictions (before: {share(part_before)})."
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratios = np.where(now.in_sight("randsvc"), now.of(stood_in) / now.of(total), np.nan)
+        ratios = np.where(
+            now.in_sight(now.subject.main_job), now.of(stood_in) / now.of(total), np.nan
+        )
     return Section(
         "fallback",
         "Fallback",
@@ -42,7 +45,7 @@ def fallback(now: View, before: View) -> Section:
                 now.windows,
                 {"fallback": ratios},
                 unit="of predictions",
-                holes=now.unseen("randsvc"),
+                holes=now.unseen(now.subject.main_job),
                 percent=True,
             )
         ],
@@ -61,7 +64,8 @@ def drift(now: View, before: View) -> Section:
     this, last = _together(now), _together(before)
     name = VALUE.prometheus_name
     if not this.bins:
-        return Section("drift", "Drift", [f"Prometheus has no {name} in this period."])
+        reason = f"Prometheus has no histogram {name} of job {now.subject.main_job} with values."
+        return Section("drift", "Drift", [reason], unread=reason)
     mean, mean_before = _mean_of(this), _mean_of(last)
     figures: dict[str, Any] = {"mean": mean, "mean_before": mean_before, "distance": None}
     recorded = _recorded(now)
@@ -91,7 +95,7 @@ def drift(now: View, before: View) -> Section:
             for each in now.readings.values[now.part]
         ]
     )
-    by_window = np.where(now.in_sight("randsvc"), by_window, np.nan)
+    by_window = np.where(now.in_sight(now.subject.main_job), by_window, np.nan)
     used = np.nonzero(a + b > 0.0005)[0]
     # The bins at both ends have no width, so they are not drawn.
     low, high = (min(max(int(each), 1), len(inner) - 1) for each in (used[0], used[-1]))
@@ -118,7 +122,7 @@ def drift(now: View, before: View) -> Section:
                 now.windows,
                 {"distance": by_window},
                 unit="D1",
-                holes=now.unseen("randsvc"),
+                holes=now.unseen(now.subject.main_job),
             ),
         ],
         figures,
@@ -135,11 +139,9 @@ def quality(now: View, before: View) -> Section:
     }
     means = {source: each for source, each in means.items() if each[0] is not None}
     if not means:
-        return Section(
-            "quality",
-            "Model quality",
-            [f"Prometheus has no {FEEDBACK_ABSOLUTE_ERROR.prometheus_name} in this period."],
-        )
+        name = FEEDBACK_ABSOLUTE_ERROR.prometheus_name
+        reason = f"Prometheus has no histogram {name} of job {now.subject.main_job} with values."
+        return Section("quality", "Model quality", [reason], unread=reason)
     outcomes = {
         outcome: now.of(values).sum()
         for (outcome,), values in feedback.by("randsvc_outcome").items()
@@ -158,7 +160,7 @@ def quality(now: View, before: View) -> Section:
         source = dict(key).get("randsvc_source", "")
         with np.errstate(invalid="ignore", divide="ignore"):
             each = now.of(total) / now.of(errors.number[key])
-        lines[source] = np.where(now.in_sight("randsvc"), each, np.nan)
+        lines[source] = np.where(now.in_sight(now.subject.main_job), each, np.nan)
     return Section(
         "quality",
         "Model quality",
@@ -180,7 +182,7 @@ def quality(now: View, before: View) -> Section:
                 now.windows,
                 lines,
                 unit="error",
-                holes=now.unseen("randsvc"),
+                holes=now.unseen(now.subject.main_job),
             )
         ],
         {source: {"mean_absolute_error": a, "before": b} for source, (a, b) in means.items()},

@@ -1,14 +1,16 @@
-"""What was promised, and what was kept of it."""
+"""The objectives, and whether they were met."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from randsvc.objectives import SLOS, Slo
+from randsvc.histograms.from_prometheus import parse_bound
 from randsvc.review import pictures
-from randsvc.review.counts import Counts, Values
+from randsvc.review.counts import Values
 from randsvc.review.readings import View
-from randsvc.review.section import NONE, Section, Table, end, holes
+from randsvc.review.section import NONE, Section, Table, end, holes, no_requests
+from randsvc.review.subject import Objective
 from randsvc.review.words import number, share
 
 __all__ = ("objectives",)
@@ -16,7 +18,7 @@ __all__ = ("objectives",)
 
 @dataclass(frozen=True)
 class _Attained:
-    slo: Slo
+    objective: Objective
     total: float
     bad: float
 
@@ -26,46 +28,62 @@ class _Attained:
 
     @property
     def budget_left(self) -> float | None:
-        return 1 - self.bad / self.total / self.slo.budget if self.total else None
+        return 1 - self.bad / self.total / self.objective.budget if self.total else None
 
 
 def objectives(now: View, before: View) -> Section:
     """Attainment of each objective, and what is left of its error budget."""
-    rows, figures, left, missed, judged = [], {}, {}, [], 0
-    for slo in SLOS:
-        total, bad = _events(now.readings.requests, slo)
-        this = _Attained(slo, now.of(total).sum(), now.of(bad).sum())
-        last = _Attained(slo, before.of(total).sum(), before.of(bad).sum())
-        figures[slo.name] = {
-            "objective": slo.objective,
+    stated = now.subject.objectives
+    if not stated:
+        reason = "No objectives were given: name a file of them with --objectives."
+        return Section("objectives", "Objectives", [reason], unread=reason)
+    rows, figures, left, missed, unjudged = [], {}, {}, [], {}
+    for each in stated:
+        problem = _problem(now, each)
+        total, bad = (
+            _events(now, each) if not problem else (np.zeros(len(now.readings.windows)),) * 2
+        )
+        this = _Attained(each, now.of(total).sum(), now.of(bad).sum())
+        last = _Attained(each, before.of(total).sum(), before.of(bad).sum())
+        figures[each.name] = {
+            "objective": each.objective,
             "total": this.total,
             "bad": this.bad,
             "attained": this.attained,
             "budget_left": this.budget_left,
             "attained_before": last.attained,
-            "seen": now.seen(slo.service) / now.span.seconds,
+            "seen": now.seen(each.job) / now.span.seconds,
         }
         if this.attained is None or this.budget_left is None:
-            rows.append([_told(slo), f"{slo.objective:.4g}"] + [NONE] * 5)
+            unjudged[each.name] = problem or "no request was counted in this period"
+            rows.append([_describe(now, each), share(each.objective)] + [NONE] * 5)
             continue
-        judged += 1
-        verdict = "met" if this.bad <= slo.budget * this.total else "missed"
-        missed += [slo.name] if verdict == "missed" else []
+        verdict = "met" if this.bad <= each.budget * this.total else "missed"
+        missed += [each.name] if verdict == "missed" else []
         rows.append(
             [
-                _told(slo),
-                share(slo.objective),
+                _describe(now, each),
+                share(each.objective),
                 f"{share(this.attained)}, {verdict}",
                 share(last.attained),
                 f"{number(this.bad)} of {number(this.total)}",
                 share(this.budget_left, digits=1),
-                share(now.seen(slo.service) / now.span.seconds, digits=1),
+                share(now.seen(each.job) / now.span.seconds, digits=1),
             ]
         )
-        spent = np.cumsum(now.of(bad)) / (this.total * slo.budget)
-        left[slo.name] = np.where(now.in_sight(slo.service), 1 - spent, np.nan)
+        spent = np.cumsum(now.of(bad)) / (this.total * each.budget)
+        left[each.name] = np.where(now.in_sight(each.job), 1 - spent, np.nan)
+    unread = [f"{name} could not be judged: {reason}." for name, reason in unjudged.items()]
+    judged = len(stated) - len(unjudged)
     if not judged:
-        return Section("objectives", "Objectives", ["No request was counted in this period."])
+        return Section(
+            "objectives",
+            "Objectives",
+            unread,
+            figures=figures,
+            short=f"None of {len(stated)} objectives could be judged.",
+            unread=unread[0],
+        )
     short = (
         f"All {judged} objectives were met."
         if not missed
@@ -97,38 +115,69 @@ def objectives(now: View, before: View) -> Section:
         limits={"spent": 0.0},
         percent=True,
     )
+    if unjudged:
+        short += f" {len(unjudged)} could not be judged."
     says = [
         short,
-        "The budget is the share of the period's requests that may be bad; it is spent when "
-        "nothing of it is left, and below zero the objective is missed. Requests are counted, not "
-        "estimated, and those are judged that were seen: a service that is down answers nothing "
-        "that could be counted.",
+        *unread,
+        "The error budget is the share of the period's requests that may be bad. Below zero the "
+        "objective is missed. Requests are counted exactly. A service that is down counts no "
+        "requests, so its outage shows in the probes and not here.",
     ]
     return Section("objectives", "Objectives", says, [table], [picture], figures, short)
 
 
-def _events(requests: Counts, slo: Slo) -> tuple[Values, Values]:
-    """All that an objective is about, and the bad ones, by window."""
+def _problem(view: View, objective: Objective) -> str:
+    """Why an objective cannot be judged; empty if it can."""
+    subject = view.subject
+    labels = [dict(key) for key in view.readings.requests.series]
+    of_job = [each for each in labels if each.get("job") == objective.job]
+    if not of_job:
+        return no_requests(view, objective.job)
+    if not any(subject.status_label in each for each in of_job):
+        return f"no series of {subject.metric}_bucket has the label {subject.status_label}"
+    of_route = [each for each in of_job if _is_about(view, objective, each)]
+    if not of_route:
+        routes = sorted({each.get(subject.route_label, "") for each in of_job} - {""})
+        known = f"routes with requests: {', '.join(routes[:10])}" if routes else "no route has any"
+        return f"no request of {subject.route_label}={objective.route!r} was counted; {known}"
+    bounds = sorted({parse_bound(each["le"]) for each in of_route if "le" in each})
+    if objective.within is not None and objective.within not in bounds:
+        listed = ", ".join(f"{bound:g}" for bound in bounds if bound < np.inf)
+        return f"within {objective.within:g} s is no upper bound of a bucket; these are: {listed}"
+    return ""
+
+
+def _is_about(view: View, objective: Objective, label: Mapping[str, str]) -> bool:
+    return label.get("job") == objective.job and objective.route in (
+        None,
+        label.get(view.subject.route_label),
+    )
+
+
+def _events(view: View, objective: Objective) -> tuple[Values, Values]:
+    """The requests that an objective is about, and the bad ones, by window."""
 
     def of(bound: float, *, failed: bool | None = None) -> Values:
-        return requests.where(
+        return view.readings.requests.where(
             lambda label: (
-                label["job"] == slo.service
-                and label.get("http_route") == slo.route
-                and float(label["le"]) == bound
-                and failed in (None, label.get("http_response_status_code", "").startswith("5"))
+                _is_about(view, objective, label)
+                and parse_bound(label.get("le", "nan")) == bound
+                and failed in (None, view.is_failed(label))
             )
         )
 
-    if slo.within is None:
+    if objective.within is None:
         return of(np.inf), of(np.inf, failed=True)
     total = of(np.inf, failed=False)
-    return total, total - of(slo.within, failed=False)
+    return total, total - of(objective.within, failed=False)
 
 
-def _told(slo: Slo) -> str:
-    what = "without error" if slo.within is None else f"within {slo.within:g} s"
-    return f"{slo.route} {what}"
+def _describe(view: View, objective: Objective) -> str:
+    what = "without error" if objective.within is None else f"within {objective.within:g} s"
+    of = objective.route or "all routes"
+    job = f"{objective.job} " if len(view.subject.jobs) > 1 and not objective.route else ""
+    return f"{job}{of} {what}"
 
 
 def _were(count: int) -> str:
