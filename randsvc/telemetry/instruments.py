@@ -19,12 +19,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from time import time_ns
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from opentelemetry import metrics as api
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
+from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -77,6 +78,7 @@ _SIMPLE = frozenset((str, bool, int, float))
 
 Refusal = Literal["negative", "not_a_number", "not_finite"]
 Fresh = Callable[[], Aggregate]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +99,11 @@ class Reading:
 
     def temporality(self, kind: type) -> AggregationTemporality:
         """The temporality that the reader prefers for a kind of the SDK's instruments."""
-        return self.preferences._instrument_class_temporality[kind]  # type: ignore[index]
+        return _of_kind(self.preferences._instrument_class_temporality, kind)
 
     def aggregation(self, kind: type) -> Aggregation:
         """The aggregation that the reader prefers for a kind of the SDK's instruments."""
-        return self.preferences._instrument_class_aggregation[kind]  # type: ignore[index]
+        return _of_kind(self.preferences._instrument_class_aggregation, kind)
 
 
 @dataclass
@@ -214,20 +216,21 @@ class _Stream:
 class _Instrument:
     """What all synchronous instruments have in common.
 
-    ``name``, ``unit`` and ``description`` are those of the metric. ``kind`` is the class of the
-    SDK's instrument for which readers have their preferences.
+    ``name``, ``unit`` and ``description`` are those of the metric.
     """
 
+    kind: type
+    """The class of the SDK's instrument, for which readers have their preferences."""
     bounds: Sequence[float] = ()
     exponential = False
 
-    def __init__(self, name: str, unit: str, description: str, kind: type, shared: Shared) -> None:
+    def __init__(self, name: str, unit: str, description: str, shared: Shared) -> None:
         self.name, self.unit, self.description = name, unit, description
         self.shared = shared
         self.streams: dict[Reading, _Stream] = {
             reading: stream
             for reading in shared.readings
-            if (stream := self._stream(reading, kind)) is not None
+            if (stream := self._stream(reading)) is not None
         }
         self._series: dict[str, Series] = {}
         # The same by the attributes as they are given: to clean and to sort them takes long.
@@ -315,12 +318,12 @@ class _Instrument:
         """The values in the order that the aggregates need."""
         return values
 
-    def _stream(self, reading: Reading, kind: type) -> _Stream | None:
-        aggregation = reading.aggregation(kind)
+    def _stream(self, reading: Reading) -> _Stream | None:
+        aggregation = reading.aggregation(self.kind)
         if isinstance(aggregation, DropAggregation):
             return None
         name, fresh = self._aggregation(aggregation)
-        is_delta = reading.temporality(kind) is AggregationTemporality.DELTA
+        is_delta = reading.temporality(self.kind) is AggregationTemporality.DELTA
         key = (reading, name) if is_delta else (name,)
         return _Stream(key, fresh, is_delta)
 
@@ -374,6 +377,8 @@ class _Instrument:
 class Counter(_Instrument, api.Counter):
     """Counts up."""
 
+    kind = sdk.Counter
+
     add = _Instrument._record
 
     def _refuses(self, values: Sequence[float]) -> bool:
@@ -386,6 +391,8 @@ class Counter(_Instrument, api.Counter):
 class UpDownCounter(_Instrument, api.UpDownCounter):
     """Counts up and down."""
 
+    kind = sdk.UpDownCounter
+
     add = _Instrument._record
 
     def _data(self, points: list[Any], temporality: AggregationTemporality) -> SumData:
@@ -394,6 +401,8 @@ class UpDownCounter(_Instrument, api.UpDownCounter):
 
 class Gauge(_Instrument, api._Gauge):
     """Holds the last value."""
+
+    kind = sdk._Gauge
 
     set = _Instrument._record
 
@@ -412,6 +421,7 @@ class Histogram(_Instrument, api.Histogram):
     preference. Negative values are recorded.
     """
 
+    kind = sdk.Histogram
     record = _Instrument._record
 
     def __init__(
@@ -419,7 +429,6 @@ class Histogram(_Instrument, api.Histogram):
         name: str,
         unit: str,
         description: str,
-        kind: type,
         shared: Shared,
         *,
         bounds: Sequence[float] | None = None,
@@ -427,7 +436,7 @@ class Histogram(_Instrument, api.Histogram):
     ) -> None:
         self.bounds = tuple(_DEFAULT_BOUNDS if bounds is None else bounds)
         self.exponential = exponential
-        super().__init__(name, unit, description, kind, shared)
+        super().__init__(name, unit, description, shared)
 
     def _ordered(self, values: Sequence[float]) -> Sequence[float]:
         return sorted(values)
@@ -448,6 +457,11 @@ class Histogram(_Instrument, api.Histogram):
     def _data(self, points: list[Any], temporality: AggregationTemporality) -> Any:
         is_explicit = hasattr(points[0], "explicit_bounds")
         return (HistogramData if is_explicit else ExponentialHistogram)(points, temporality)
+
+
+def _of_kind(preferences: Mapping[Any, _T], kind: type) -> _T:
+    """The preference for a kind of instrument, which the SDK has by a class derived from it."""
+    return next(value for of, value in preferences.items() if issubclass(of, kind))
 
 
 def _cleaned(attributes: object) -> Mapping[str, Any]:

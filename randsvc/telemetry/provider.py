@@ -310,7 +310,6 @@ class Meter(api.Meter):
                     getattr(registered, "name", name),
                     unit,
                     description,
-                    type(registered),
                     self._provider.shared,
                     **advice,
                 )

@@ -76,7 +76,7 @@ class Telemetry:
         """
         enabled = not disabled(environ)
         self._service, self._version, self._worker = service, version, worker
-        self._made_by = self._identified = os.getpid()
+        self._pid = os.getpid()
         self._resource = resource(service, version, worker=worker)
         self._tracers = (
             tracer_provider_from_environment(environ, self._resource) if enabled else None
@@ -168,10 +168,9 @@ class Telemetry:
     def start(self) -> None:
         """Begin to export, where nothing did yet; ``running`` does this too."""
         pid = os.getpid()
-        if self._identified != pid:
-            self._identified = pid
-            forked = self._made_by != pid
-            self._resource = resource(self._service, self._version, self._worker, forked=forked)
+        if self._pid != pid:
+            self._pid, self._running = pid, 0
+            self._resource = resource(self._service, self._version, self._worker, forked=True)
             if self._tracers:
                 # The SDK has made an identity of its own after the fork, which metrics do not have.
                 self._tracers._update_resource(self._resource)

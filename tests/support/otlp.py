@@ -20,6 +20,8 @@ class Receiver:
     def __init__(self, url: str) -> None:
         self.url = url
         self.paths: list[str] = []
+        self.sums: dict[str, dict[str, float]] = {}
+        """The last sum of each metric, over its series, by instance and name."""
         self._requests: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -36,8 +38,13 @@ class Receiver:
                 return
             for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
                 attributes = {a.key: a.value.string_value for a in resource.resource.attributes}
+                sums = self.sums.setdefault(attributes["service.instance.id"], {})
                 for scope in resource.scope_metrics:
                     for metric in scope.metrics:
+                        if metric.HasField("sum"):
+                            sums[metric.name] = sum(
+                                point.as_int + point.as_double for point in metric.sum.data_points
+                            )
                         if metric.name == "http.server.request.duration":
                             self._requests[attributes["service.instance.id"]] = sum(
                                 point.count for point in metric.histogram.data_points
