@@ -150,7 +150,7 @@ def _summary() -> tuple[Panel, ...]:
             "Faults on",
             "Faults that are on: somebody broke the service on purpose.",
             "short",
-            Query(expr=f"sum ({FAULT}) or vector(0)"),
+            Query(expr=f"count (max by (job, randsvc_fault) ({FAULT}) > 0) or vector(0)"),
             thresholds=("green", (ANY, "purple")),
         ),
     )
@@ -190,9 +190,10 @@ def _budgets() -> tuple[Panel, ...]:
     return (
         draw_lines(
             "Error budgets left",
-            "Share of the period's budget. A step down is an incident, a slope is a defect.",
+            "Share of the period's budget, drawn down to -100%. A step down is an incident, a "
+            "slope is a defect.",
             "percentunit",
-            Query(expr=f"min by (slo) ({BUDGET_LEFT})", legend="{{slo}}"),
+            Query(expr=f"clamp_min(min by (slo) ({BUDGET_LEFT}), -1)", legend="{{slo}}"),
             ceiling=1,
         ),
         draw_lines(
@@ -211,7 +212,7 @@ def _budgets() -> tuple[Panel, ...]:
                 Column("slo", "Objective"),
                 Column("Left", "Left", "percentunit", width=110),
                 Column("Requests", "Bad requests left", "short", width=160),
-                Column("Time", "Runs out in", "s", width=140),
+                Column("Time", "Runs out in", "s", width=140, missing="not burning"),
             ),
             {
                 "Left": Query(expr=f"min by (slo) ({BUDGET_LEFT})"),

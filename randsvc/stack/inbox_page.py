@@ -95,16 +95,19 @@ def _render(notification: Mapping[str, Any]) -> str:
 
 
 def _render_alert(alert: Mapping[str, Any]) -> str:
-    ended = f", resolved at {_time(alert['ended'])}" if alert["ended"] else ""
-    status = "firing" if alert["status"] == "firing" else "resolved"
+    started = _time(alert["started"])
+    times = (
+        f"fired from {started} to {_time(alert['ended'])}"
+        if alert["ended"]
+        else (f"firing since {started}")
+    )
     links = _link(alert["runbook"], "Runbook") + _link(
         _show_while(alert["dashboard"], alert["started"], alert["ended"]), "Dashboard"
     )
     return (
         f"<p><b>{escape(alert['summary'] or alert['name'])}</b></p>"
         f"<p>{escape(alert['description'])}</p>"
-        f'<p class="dim">{escape(alert["name"])}, {escape(alert["level"])}, {status} since '
-        f"{_time(alert['started'])}{ended}</p>"
+        f'<p class="dim">{escape(alert["name"])}, {escape(alert["level"])}, {times}</p>'
         f'<p class="links">{links}</p>'
     )
 

@@ -16,7 +16,7 @@ PATH = "/runbooks"
 _STYLE = """
 body { font: 16px/1.6 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem;
        color: #222; background: #fff }
-code { background: #f2f2f2; padding: .1em .3em; overflow-wrap: anywhere }
+h1, code { overflow-wrap: anywhere } code { background: #f2f2f2; padding: .1em .3em }
 a { color: #0b57a4 }
 @media (prefers-color-scheme: dark) {
   body { color: #ddd; background: #181b1f } code { background: #2a2d33 } a { color: #7ab8ff }

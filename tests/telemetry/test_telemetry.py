@@ -1,5 +1,7 @@
 import asyncio
 import os
+import re
+import socket
 import time
 from collections.abc import Callable
 
@@ -249,3 +251,11 @@ def test_workers_never_share_an_instance_id(monkeypatch: pytest.MonkeyPatch) -> 
     assert ids() == {"a-0", "a-1"}
     forked = resource("shop", "1", forked=True).attributes["service.instance.id"]
     assert forked == f"a-{os.getpid()}"
+
+
+def test_an_instance_id_is_one_that_a_person_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "web")
+    ids = [str(resource("shop", "1", w).attributes["service.instance.id"]) for w in (None, 3, 3)]
+    assert re.fullmatch(r"web-[0-9a-f]{8}", ids[0])
+    assert re.fullmatch(r"web-3-[0-9a-f]{8}", ids[1])
+    assert ids[1] != ids[2]
