@@ -20,7 +20,7 @@ import gevent
 from locust import FastHttpUser, LoadTestShape, constant_throughput, events
 
 from randsvc.simulation.behaviour import User, draw_features
-from randsvc.simulation.daily_wave import rate_at
+from randsvc.simulation.daily_wave import compute_rate
 
 # The file that each successful request touches. A container of users has no port to probe, so its
 # health check looks at the age of the file.
@@ -62,13 +62,15 @@ class DailyWave(LoadTestShape):
 
     def tick(self) -> tuple[int, float]:
         """Return the number of users now, and how many may start or stop per second."""
-        return max(1, round(_rate_at(self.get_run_time(), self.runner))), 10
+        return max(1, round(_compute_rate(self.get_run_time(), self.runner))), 10
 
 
-def _rate_at(seconds: float, of: Any) -> float:
+def _compute_rate(seconds: float, of: Any) -> float:
     """Return the request rate that the options of a runner or an environment set."""
     options = getattr(of, "environment", of).parsed_options
-    return rate_at(seconds, mean=options.mean, amplitude=options.amplitude, period=options.period)
+    return compute_rate(
+        seconds, mean=options.mean, amplitude=options.amplitude, period=options.period
+    )
 
 
 def _add_options(parser: Any) -> None:
@@ -91,7 +93,7 @@ def _add_options(parser: Any) -> None:
 def _refuse_an_impossible_day(environment: Any, **_: Any) -> None:
     """Exit before the first request if the options make no wave."""
     try:
-        _rate_at(0, environment)
+        _compute_rate(0, environment)
     except ValueError as error:
         sys.exit(f"locust: {error} (from --mean, --amplitude and --period, or USERS_*)")
 

@@ -25,7 +25,7 @@ from randsvc.distributions import Distribution, parse
 from randsvc.metrics import PREDICTIONS
 from randsvc.rules.golden_signals import format_bound
 from randsvc.settings import Settings
-from randsvc.simulation.daily_wave import rate_at
+from randsvc.simulation.daily_wave import compute_rate
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
@@ -110,7 +110,7 @@ def make_healthy_conditions(steps: int, traffic: float, seed: int) -> dict[str, 
     """Return the conditions of a healthy month: shares of requests; ``traffic`` in requests/s."""
     rng = np.random.default_rng(_key(seed, "conditions"))
     at = np.arange(0, steps * SCRAPE, SCRAPE, dtype=np.float64)
-    wave = [rate_at(t, mean=traffic, amplitude=AMPLITUDE * traffic, period=DAY) for t in at]
+    wave = [compute_rate(t, mean=traffic, amplitude=AMPLITUDE * traffic, period=DAY) for t in at]
     found = {
         "requests": np.array(wave),
         "traffic": _flat(steps, 1),

@@ -95,7 +95,7 @@ def _read(folder: Path) -> _Work:
 
 
 @contextmanager
-def _system(work: _Work) -> Iterator[Stack]:
+def _run_system(work: _Work) -> Iterator[Stack]:
     """Run the service with users, as `make run` does, on free ports."""
     book = find_free_addresses()
     # A few are slow, so that the average differs from the quantile.
@@ -171,7 +171,7 @@ def _make_prometheus(work: _Work, book: Mapping[str, str], folder: Path) -> Prog
     return make_prometheus(config, book, folder)
 
 
-def _scraped(observed: _Observations) -> str | None:
+def _check_target(observed: _Observations) -> str | None:
     """The job randsvc scrapes the service."""
     jobs = [job["job_name"] for job in observed.work.config.get("scrape_configs") or ()]
     if JOB not in jobs:
@@ -190,7 +190,7 @@ def _scraped(observed: _Observations) -> str | None:
     return None
 
 
-def _loaded(observed: _Observations) -> str | None:
+def _check_rules(observed: _Observations) -> str | None:
     """Prometheus loads the rules."""
     if not observed.work.rule_files:
         return "rule_files in prometheus.yml matches no file"
@@ -199,7 +199,7 @@ def _loaded(observed: _Observations) -> str | None:
     return None
 
 
-def _uses(observed: _Observations) -> str | None:
+def _check_functions(observed: _Observations) -> str | None:
     """Functions are used on the right types of metrics."""
     for rule in observed.work.rules:
         expr = str(rule["expr"])
@@ -208,7 +208,7 @@ def _uses(observed: _Observations) -> str | None:
     return None
 
 
-def _is_recorded(record: str) -> Callable[[_Observations], str | None]:
+def _check_record(record: str) -> Callable[[_Observations], str | None]:
     def check(observed: _Observations) -> str | None:
         rule = observed.rule("record", record)
         if rule is None:
@@ -233,7 +233,7 @@ def _is_recorded(record: str) -> Callable[[_Observations], str | None]:
     return check
 
 
-def _traffic(observed: _Observations) -> str | None:
+def _check_traffic(observed: _Observations) -> str | None:
     """Traffic is the rate of all requests, per second."""
     for case, expected in (("healthy", 11.0), ("broken", 14.0)):
         (found, *_) = observed.results[case][TRAFFIC] or (0.0,)
@@ -247,7 +247,7 @@ def _traffic(observed: _Observations) -> str | None:
     return None
 
 
-def _quantile(observed: _Observations) -> str | None:
+def _check_latency(observed: _Observations) -> str | None:
     """Latency is a quantile, not an average."""
     rule = observed.rule("record", LATENCY)
     assert rule  # noqa: S101 - checked before
@@ -269,7 +269,7 @@ def _quantile(observed: _Observations) -> str | None:
     return None
 
 
-def _saturation(observed: _Observations) -> str | None:
+def _check_saturation(observed: _Observations) -> str | None:
     """Saturation is a share of the concurrency limit."""
     for case, expected in (("healthy", 0.03), ("full", 0.9)):
         (found, *_) = observed.results[case][SATURATION] or (float("nan"),)
@@ -281,7 +281,7 @@ def _saturation(observed: _Observations) -> str | None:
     return None
 
 
-def _alert(observed: _Observations) -> str | None:
+def _check_alert(observed: _Observations) -> str | None:
     """TooManyErrors exists, with its level and a summary that contains the share."""
     rule = observed.rule("alert", ALERT)
     if rule is None:
@@ -296,7 +296,7 @@ def _alert(observed: _Observations) -> str | None:
     return None
 
 
-def _quiet(observed: _Observations) -> str | None:
+def _check_no_alert_when_healthy(observed: _Observations) -> str | None:
     """TooManyErrors does not fire while the service is healthy."""
     if observed.results["healthy"][AFTER_ERRORS]:
         return (
@@ -314,7 +314,7 @@ def _quiet(observed: _Observations) -> str | None:
     return None
 
 
-def _fires(observed: _Observations) -> str | None:
+def _check_alert_when_failing(observed: _Observations) -> str | None:
     """TooManyErrors fires after 2 minutes of too many errors, and not before."""
     results = observed.results["broken"]
     if results[BEFORE_WAIT]:
@@ -336,20 +336,20 @@ CONFIGURE = Exercise(
     name="2-configure",
     title="Configure Prometheus: scrape, record, alert",
     read=_read,
-    system=_system,
+    run_system=_run_system,
     observe=_observe,
     checks=(
-        _scraped,
-        _loaded,
-        _uses,
-        _is_recorded(TRAFFIC),
-        _traffic,
-        _is_recorded(LATENCY),
-        _quantile,
-        _is_recorded(SATURATION),
-        _saturation,
-        _alert,
-        _quiet,
-        _fires,
+        _check_target,
+        _check_rules,
+        _check_functions,
+        _check_record(TRAFFIC),
+        _check_traffic,
+        _check_record(LATENCY),
+        _check_latency,
+        _check_record(SATURATION),
+        _check_saturation,
+        _check_alert,
+        _check_no_alert_when_healthy,
+        _check_alert_when_failing,
     ),
 )

@@ -114,7 +114,7 @@ def _panel(panel: Mapping[str, Any]) -> _Panel:
 
 
 @contextmanager
-def _system(work: Work) -> Iterator[_System]:
+def _run_system(work: Work) -> Iterator[_System]:
     """Run a service with users, healthy at first, then broken."""
     env = {
         **PULLED,
@@ -168,7 +168,7 @@ def _replace_variables(query: str) -> str:
     return query
 
 
-def _has_query(title: str) -> Callable[[_Observations], str | None]:
+def _check_query(title: str) -> Callable[[_Observations], str | None]:
     def check(observed: _Observations) -> str | None:
         panel = observed.panels.get(title)
         if panel is None:
@@ -205,7 +205,7 @@ def _has_fixed_window(tree: Any) -> bool:
     return isinstance(tree, list) and any(_has_fixed_window(value) for value in tree)
 
 
-def _shows(title: str) -> Callable[[_Observations], str | None]:
+def _check_values(title: str) -> Callable[[_Observations], str | None]:
     def check(observed: _Observations) -> str | None:
         for moment in MOMENTS:
             shown, expected = observed.shown[title, moment], observed.expected[title, moment]
@@ -262,7 +262,7 @@ EXPECTED = {
 }
 
 
-def _units(observed: _Observations) -> str | None:
+def _check_units(observed: _Observations) -> str | None:
     """Every panel has the right unit."""
     for title, signal in SIGNALS.items():
         unit = observed.panels[title].unit
@@ -279,10 +279,10 @@ DASHBOARD = Exercise(
     name="3-dashboard",
     title="Build a dashboard of the golden signals",
     read=_read,
-    system=_system,
+    run_system=_run_system,
     observe=_observe,
     checks=(
-        *(check(title) for title in SIGNALS for check in (_has_query, _shows)),
-        _units,
+        *(check(title) for title in SIGNALS for check in (_check_query, _check_values)),
+        _check_units,
     ),
 )

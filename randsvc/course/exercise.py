@@ -37,7 +37,7 @@ class Grade:
 class Exercise(Generic[Work, System, Seen]):
     """An exercise, and how it is graded.
 
-    ``read`` reads the work in a folder, ``system`` runs the programs that the work needs, and
+    ``read`` reads the work in a folder, ``run_system`` runs the programs that the work needs, and
     ``observe`` tries the work on them; each may raise ``WorkError``. Each of ``checks`` returns a
     hint, or None if it passes; the first line of its docstring is its title. ``play`` runs the
     system that a seed stands for, for the learner to look at, until KeyboardInterrupt; None if the
@@ -48,7 +48,7 @@ class Exercise(Generic[Work, System, Seen]):
     name: str
     title: str
     read: Callable[[Path], Work]
-    system: Callable[[Work], AbstractContextManager[System]]
+    run_system: Callable[[Work], AbstractContextManager[System]]
     observe: Callable[[Work, System], Seen]
     checks: Sequence[Callable[[Seen], str | None]]
     play: Callable[[int, Say], None] | None = None
@@ -67,7 +67,7 @@ class Exercise(Generic[Work, System, Seen]):
         """Run the work in a folder, and grade it."""
         try:
             work = self.read(folder)
-            with self.system(work) as system:
+            with self.run_system(work) as system:
                 return self._judge(self.observe(work, system))
         except WorkError as error:
             return _refuse(error)

@@ -190,7 +190,7 @@ def _play(seed: int, say: Say) -> None:
 
 
 @contextmanager
-def _system(work: _Work) -> Iterator[_System]:
+def _run_system(work: _Work) -> Iterator[_System]:
     """Run the incident of the seed again."""
     with _run_services() as stack:
         time.sleep(SETTLED)
@@ -210,14 +210,14 @@ def _observe(work: _Work, system: _System) -> _Observations:
     )
 
 
-def _uses(observed: _Observations) -> str | None:
+def _check_functions(observed: _Observations) -> str | None:
     """The query uses functions on the right types of metrics."""
     if "randsvc_fault_active" in list_metrics(observed.tree):
         return "randsvc_fault_active names the fault, which no metric does in a real incident"
     return find_misuse(observed.work.query, observed.tree, observed.types)
 
 
-def _quiet(observed: _Observations) -> str | None:
+def _check_no_detection_when_healthy(observed: _Observations) -> str | None:
     """The query returns nothing while the services are healthy."""
     if not observed.healthy:
         return None
@@ -227,7 +227,7 @@ def _quiet(observed: _Observations) -> str | None:
     )
 
 
-def _detects(observed: _Observations) -> str | None:
+def _check_detection(observed: _Observations) -> str | None:
     """The query returns something during the incident."""
     if observed.broken:
         return None
@@ -239,7 +239,7 @@ def _detects(observed: _Observations) -> str | None:
     )
 
 
-def _fault(observed: _Observations) -> str | None:
+def _check_fault(observed: _Observations) -> str | None:
     """The fault is right."""
     if observed.work.fault == choose_fault(observed.work.seed).name:
         return None
@@ -247,7 +247,7 @@ def _fault(observed: _Observations) -> str | None:
     return f"{claimed.name} would appear in {claimed.visible_in}, which have not changed"
 
 
-def _level(observed: _Observations) -> str | None:
+def _check_level(observed: _Observations) -> str | None:
     """The level is right."""
     if observed.work.level == choose_fault(observed.work.seed).level:
         return None
@@ -257,7 +257,7 @@ def _level(observed: _Observations) -> str | None:
     )
 
 
-def _since(observed: _Observations) -> str | None:
+def _check_start_time(observed: _Observations) -> str | None:
     """The start time is right."""
     seed = observed.work.seed
     if not find_record(seed).is_file():
@@ -286,8 +286,15 @@ INCIDENT = Exercise(
     name="5-incident",
     title="Diagnose an incident from Prometheus alone",
     read=_read,
-    system=_system,
+    run_system=_run_system,
     observe=_observe,
-    checks=(_uses, _quiet, _detects, _fault, _level, _since),
+    checks=(
+        _check_functions,
+        _check_no_detection_when_healthy,
+        _check_detection,
+        _check_fault,
+        _check_level,
+        _check_start_time,
+    ),
     play=_play,
 )

@@ -111,7 +111,7 @@ def _read(folder: Path) -> Path:
     return path
 
 
-def _system(path: Path) -> AbstractContextManager[None]:
+def _run_system(path: Path) -> AbstractContextManager[None]:
     return nullcontext()
 
 
@@ -196,12 +196,12 @@ async def _scrape(session: aiohttp.ClientSession, program: Program) -> _Scrape:
     return _Scrape({family.name: family.type for family in families}, samples)
 
 
-def _answers(observed: _Observations) -> str | None:
+def _check_responses(observed: _Observations) -> str | None:
     """The shop responds as before."""
     return observed.differences[0] if observed.differences else None
 
 
-def _counter(observed: _Observations) -> str | None:
+def _check_counter(observed: _Observations) -> str | None:
     """A counter counts the requests."""
     kind = observed.last.type_of(REQUESTS)
     if not kind:
@@ -221,7 +221,7 @@ def _counter(observed: _Observations) -> str | None:
     return None
 
 
-def _labels(name: str, *wanted: str) -> Callable[[_Observations], str | None]:
+def _check_labels(name: str, *wanted: str) -> Callable[[_Observations], str | None]:
     def check(observed: _Observations) -> str | None:
         for labels, _ in observed.last.of(name):
             for label in wanted:
@@ -239,7 +239,7 @@ REASONS = {
 }
 
 
-def _bounded(observed: _Observations) -> str | None:
+def _check_label_values(observed: _Observations) -> str | None:
     """Labels have a bounded number of values, whatever clients request."""
     words = {part for path in observed.paths for part in (path, path.rpartition("/")[2])}
     for name, samples in observed.last.samples.items():
@@ -255,7 +255,7 @@ def _bounded(observed: _Observations) -> str | None:
     return None
 
 
-def _errors(observed: _Observations) -> str | None:
+def _check_errors(observed: _Observations) -> str | None:
     """Every request counts once, with its status, however it ends."""
     counted = Counter[str]()
     for labels, value in observed.last.of(REQUESTS):
@@ -298,7 +298,7 @@ def _explain_loss(status: int, counted: Mapping[str, int], observed: _Observatio
     )
 
 
-def _routes(observed: _Observations) -> str | None:
+def _check_routes(observed: _Observations) -> str | None:
     """Each route has its own series."""
     routes = {labels["route"] for labels, _ in observed.last.of(REQUESTS)}
     if len(routes) >= 3:
@@ -309,7 +309,7 @@ def _routes(observed: _Observations) -> str | None:
     )
 
 
-def _histogram(observed: _Observations) -> str | None:
+def _check_histogram(observed: _Observations) -> str | None:
     """A histogram has the durations."""
     kind = observed.last.type_of(DURATION)
     if kind == "histogram":
@@ -330,7 +330,7 @@ def _histogram(observed: _Observations) -> str | None:
     )
 
 
-def _seconds(observed: _Observations) -> str | None:
+def _check_unit(observed: _Observations) -> str | None:
     """Durations are in seconds, and include the whole handler."""
     total = observed.last.total(f"{DURATION}_sum")
     if total > 20 * observed.seconds:
@@ -347,7 +347,7 @@ def _seconds(observed: _Observations) -> str | None:
     return None
 
 
-def _durations(observed: _Observations) -> str | None:
+def _check_duration_count(observed: _Observations) -> str | None:
     """Every request has its duration recorded, failed ones too."""
     found = observed.last.total(f"{DURATION}_count")
     if observed.sent <= found <= observed.sent + len(observed.scrapes):
@@ -357,7 +357,7 @@ def _durations(observed: _Observations) -> str | None:
     return f"{observed.sent} requests were sent, but {DURATION}_count is {found:g}{hint}"
 
 
-def _buckets(observed: _Observations) -> str | None:
+def _check_buckets(observed: _Observations) -> str | None:
     """The buckets distinguish tea from truffles."""
     bounds = sorted({float(labels["le"]) for labels, _ in observed.last.of(f"{DURATION}_bucket")})
     between = [b for b in bounds if 0.015 <= b <= TRUFFLE_SECONDS]
@@ -371,7 +371,7 @@ def _buckets(observed: _Observations) -> str | None:
     )
 
 
-def _saturation(observed: _Observations) -> str | None:
+def _check_saturation(observed: _Observations) -> str | None:
     """The number of requests in progress rises and falls."""
     kind = observed.last.type_of(IN_PROGRESS)
     if not kind:
@@ -398,20 +398,20 @@ INSTRUMENT = Exercise(
     name="1-instrument",
     title="Instrument a service with the golden signals",
     read=_read,
-    system=_system,
+    run_system=_run_system,
     observe=_observe,
     checks=(
-        _answers,
-        _counter,
-        _labels(REQUESTS, "route", "status"),
-        _bounded,
-        _errors,
-        _routes,
-        _histogram,
-        _labels(f"{DURATION}_count", "route"),
-        _seconds,
-        _durations,
-        _buckets,
-        _saturation,
+        _check_responses,
+        _check_counter,
+        _check_labels(REQUESTS, "route", "status"),
+        _check_label_values,
+        _check_errors,
+        _check_routes,
+        _check_histogram,
+        _check_labels(f"{DURATION}_count", "route"),
+        _check_unit,
+        _check_duration_count,
+        _check_buckets,
+        _check_saturation,
     ),
 )

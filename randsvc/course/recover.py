@@ -105,7 +105,7 @@ def _play(seed: int, say: Say) -> None:
 
 
 @contextmanager
-def _system(work: _Work) -> Iterator[Mapping[str, Binned]]:
+def _run_system(work: _Work) -> Iterator[Mapping[str, Binned]]:
     """Send requests to the service of the seed, and yield the histograms in Prometheus."""
     began = time.time()
     with run_small_stack(partial(make_randsvc, env=_env(work.seed))) as stack:
@@ -145,7 +145,7 @@ def _observe(work: _Work, system: Mapping[str, Binned]) -> _Observations:
     return _Observations({"value": work.value, "delay": work.delay}, system)
 
 
-def _spreads(what: str) -> Callable[[_Observations], str | None]:
+def _check_spread(what: str) -> Callable[[_Observations], str | None]:
     def check(observed: _Observations) -> str | None:
         if observed.answered[what].variance > 0:
             return None
@@ -158,7 +158,7 @@ def _spreads(what: str) -> Callable[[_Observations], str | None]:
     return check
 
 
-def _centred(what: str) -> Callable[[_Observations], str | None]:
+def _check_mean(what: str) -> Callable[[_Observations], str | None]:
     def check(observed: _Observations) -> str | None:
         binned, answered = observed.counted[what], observed.answered[what]
         assert binned.sum is not None  # noqa: S101 - no bound is negative
@@ -181,7 +181,7 @@ def _centred(what: str) -> Callable[[_Observations], str | None]:
     return check
 
 
-def _shaped(what: str) -> Callable[[_Observations], str | None]:
+def _check_shape(what: str) -> Callable[[_Observations], str | None]:
     def check(observed: _Observations) -> str | None:
         binned, answered = observed.counted[what], observed.answered[what]
         edges = sorted({edge for bin_ in binned.bins for edge in bin_[:2] if math.isfinite(edge)})
@@ -218,8 +218,10 @@ RECOVER = Exercise(
     name="4-recover",
     title="Recover the distributions of a seed",
     read=_read,
-    system=_system,
+    run_system=_run_system,
     observe=_observe,
-    checks=tuple(check(what) for what in METRICS for check in (_spreads, _centred, _shaped)),
+    checks=tuple(
+        check(what) for what in METRICS for check in (_check_spread, _check_mean, _check_shape)
+    ),
     play=_play,
 )

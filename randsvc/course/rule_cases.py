@@ -39,17 +39,17 @@ def _series(
         series[f"{ACTIVE_REQUESTS.prometheus_name}{{{where}}}"] = f"{active}x{_steps(MINUTES)}"
         series[f"{CONCURRENCY_LIMIT.prometheus_name}{{{where}}}"] = f"100x{_steps(MINUTES)}"
         kinds: list[tuple[str, Phases, Phases]] = [
-            (f"{where},{_answered(200, '/random')}", _all(fast), _all(slow)),
-            (f"{where},{_answered(404)}", _all(0.5), ()),
+            (f"{where},{_label_response(200, '/random')}", _all(fast), _all(slow)),
+            (f"{where},{_label_response(404)}", _all(0.5), ()),
         ]
         if failing:
-            kinds.append((f"{where},{_answered(500, '/random', 'ValueError')}", failing, ()))
+            kinds.append((f"{where},{_label_response(500, '/random', 'ValueError')}", failing, ()))
         for labels, quick, late in kinds:
             series |= _histogram(labels, quick, late)
     return series
 
 
-def _answered(status: int, route: str = "", error: str = "") -> str:
+def _label_response(status: int, route: str = "", error: str = "") -> str:
     found = {"http_route": route, "http_response_status_code": str(status), "error_type": error}
     return ",".join(f'{label}="{value}"' for label, value in found.items() if value)
 

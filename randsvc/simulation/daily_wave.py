@@ -2,10 +2,10 @@
 
 import math
 
-__all__ = ["rate_at"]
+__all__ = ["compute_rate"]
 
 
-def rate_at(seconds: float, *, mean: float, amplitude: float, period: float) -> float:
+def compute_rate(seconds: float, *, mean: float, amplitude: float, period: float) -> float:
     """Return the request rate at a time, in the unit of ``mean``, usually requests/s.
 
     ``mean - amplitude * cos(2 * pi * seconds / period)``: a day starts at its trough, reaches its

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from randsvc.simulation.behaviour import Feedback, User, draw_features
-from randsvc.simulation.daily_wave import rate_at
+from randsvc.simulation.daily_wave import compute_rate
 
 __all__ = ("Login", "simulate_users")
 
@@ -74,7 +74,9 @@ class _Client:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            rate = rate_at(loop.time(), mean=REQUESTS_PER_SECOND, amplitude=AMPLITUDE, period=DAY)
+            rate = compute_rate(
+                loop.time(), mean=REQUESTS_PER_SECOND, amplitude=AMPLITUDE, period=DAY
+            )
             await asyncio.sleep(random.expovariate(rate))
             # The service counts its failures; a user goes on after one.
             if self.auth and self.user.wants_login:

@@ -1,1 +1,1 @@
-"""Runs the real programs of the chain natively, built from source, and an inbox beside them."""
+"""Runs the real programs of the chain natively, built from source, and an inbox."""

@@ -49,9 +49,9 @@ def find_unused_ports(number: int) -> list[int]:
     Otherwise a client of any program could get the port as its own before it is used.
     """
     ports = random.sample(range(10_000, 32_768), k=number + 1000)
-    return list(islice((port for port in ports if not _answers(port)), number))
+    return list(islice((port for port in ports if not _is_used(port)), number))
 
 
-def _answers(port: int) -> bool:
+def _is_used(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

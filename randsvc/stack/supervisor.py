@@ -62,7 +62,7 @@ class Stack:
             return
         address, path = program.ready
         try:
-            wait_until(lambda: self._answers(name, address, path), within=START_WITHIN)
+            wait_until(lambda: self._responds(name, address, path), within=START_WITHIN)
         except TimeoutError:
             raise StackError(
                 f"{name} is not ready after {START_WITHIN:g} s: {self.url(address, path)}\n"
@@ -121,7 +121,7 @@ class Stack:
             raise ValueError(f"{promql}: {len(found)} series, expected one at most")
         return float(found[0]["value"][1]) if found else None
 
-    def _answers(self, name: str, address: str, path: str) -> bool:
+    def _responds(self, name: str, address: str, path: str) -> bool:
         self.check()
         try:
             self.get(address, path)

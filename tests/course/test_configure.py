@@ -120,7 +120,7 @@ MISTAKES = {
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Stack]:
-    with EXERCISE.system(None) as service:
+    with EXERCISE.run_system(None) as service:
         yield service
 
 

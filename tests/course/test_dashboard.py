@@ -86,7 +86,7 @@ MISTAKES = {
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[Any]:
-    with EXERCISE.system(None) as system:
+    with EXERCISE.run_system(None) as system:
         yield system
 
 

@@ -95,7 +95,7 @@ def took_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[Any]:
-    with EXERCISE.system(EXERCISE.read(EXERCISE.solution)) as system:
+    with EXERCISE.run_system(EXERCISE.read(EXERCISE.solution)) as system:
         yield system
 
 

@@ -52,7 +52,7 @@ MISTAKES = {
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[Any]:
-    with EXERCISE.system(EXERCISE.read(EXERCISE.solution)) as system:
+    with EXERCISE.run_system(EXERCISE.read(EXERCISE.solution)) as system:
         yield system
 
 
