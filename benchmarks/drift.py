@@ -11,6 +11,7 @@ waits for ``drift_wait``.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ from randsvc.rules.feedback import CHANCE
 from randsvc.rules.ml_alerts import EFFECTS, FOUND_AT, MIX_MOVED
 from randsvc.rules.time_scale import DEMO, PRODUCTION, TimeScale
 from randsvc.settings import Settings
+from randsvc.simulation.behaviour import REPORTED_SHARE
+from randsvc.simulation.ground_truth import NOISE
 from randsvc.stack.promtool import RULE_FILE, run_rule_tests
 from randsvc.times import parse_duration
 
@@ -49,10 +52,8 @@ RATES = (1, 5, 15, 30)
 SHIFTS = (0.0, 0.1, 0.25, 0.5, 1.0)
 REPETITIONS = 60
 MONTH = 30 * 86_400
-LABELLED = 0.3
-"""Share of the answers whose truth is reported: randsvc/simulation/behaviour.py."""
-ERROR = 2.0
-"""Standard deviation of the healthy model's errors: randsvc/simulation/ground_truth.py."""
+ERROR = NOISE * math.sqrt(Settings().value.variance)
+"""Standard deviation of the healthy model's errors."""
 CHUNK = 50_000
 """Scrapes that are simulated at once."""
 
@@ -297,7 +298,7 @@ def month(rhythm: Rhythm, length: int, progressed: Progressed) -> list[Quiet]:
         d1 = np.abs(short / n[:, None] - mix).sum(axis=1)
         significant = d1 > d1_floor(n * factor, 1e9, len(mix))
         found[MIX].note(significant, significant & (d1 > MIX_MOVED), needed)
-        labels = rng.poisson(LABELLED * per_step)
+        labels = rng.poisson(REPORTED_SHARE * per_step)
         sums = rng.normal(0, ERROR, number) * np.sqrt(labels)
         squares = ERROR**2 * np.where(labels > 0, rng.chisquare(np.maximum(labels, 1)), 0.0)
         conditions = []

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 from randsvc.model.features import LARGEST_AMOUNT, SEGMENTS
 
-__all__ = ("SIMULATED_OUTCOME", "SIMULATED_USER", "Feedback", "User", "draw_features")
+__all__ = (
+    "REPORTED_SHARE",
+    "SIMULATED_OUTCOME",
+    "SIMULATED_USER",
+    "Feedback",
+    "User",
+    "draw_features",
+)
 
 SIMULATED_USER = "Simulated-User"
 """The request header, of any value, by which a simulated user asks for the ground truth."""

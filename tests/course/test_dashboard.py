@@ -94,7 +94,7 @@ def test_the_solution_passes() -> None:
     expect_passed(EXERCISE.grade(EXERCISE.solution), EXERCISE)
 
 
-def test_the_starter_is_told_how_to_begin(system: Any) -> None:
+def test_the_starter_gets_a_hint_for_its_first_step(system: Any) -> None:
     hint = EXERCISE.grade_on(system, EXERCISE.starter).hint
     assert hint.startswith("the panel Traffic has no query")
 
@@ -112,7 +112,7 @@ def test_a_series_for_each_status_is_traffic_too(system: Any, tmp_path: Path) ->
     expect_passed(EXERCISE.grade_on(system, work), EXERCISE)
 
 
-def test_what_the_api_of_grafana_wraps_is_read_as_well(system: Any, tmp_path: Path) -> None:
+def test_a_dashboard_from_grafanas_api_is_read_too(system: Any, tmp_path: Path) -> None:
     text = (EXERCISE.solution / "dashboard.json").read_text()
     (tmp_path / "dashboard.json").write_text(f'{{"dashboard": {text}, "meta": {{}}}}')
     expect_passed(EXERCISE.grade_on(system, tmp_path), EXERCISE)

@@ -103,7 +103,7 @@ def test_the_solution_passes(system: Any) -> None:
     expect_passed(EXERCISE.grade_on(system, EXERCISE.solution), EXERCISE)
 
 
-def test_the_starter_is_told_how_to_begin() -> None:
+def test_the_starter_gets_a_hint_for_its_first_step() -> None:
     assert EXERCISE.grade(EXERCISE.starter).hint == "answer.yaml: query is empty"
 
 
@@ -135,7 +135,7 @@ def test_every_other_fault_can_be_diagnosed(seed: int, tmp_path: Path) -> None:
     expect_passed(EXERCISE.grade(tmp_path), EXERCISE)
 
 
-def test_an_incident_that_never_took_place_has_no_time(system: Any) -> None:
+def test_an_incident_that_never_ran_has_no_start_time(system: Any) -> None:
     find_record(1).rename(find_record(1).with_suffix(".away"))
     try:
         hint = EXERCISE.grade_on(system, EXERCISE.solution).hint
@@ -144,7 +144,7 @@ def test_an_incident_that_never_took_place_has_no_time(system: Any) -> None:
     assert hint.endswith("randsvc exercise run 5 --seed 1")
 
 
-def test_what_is_run_breaks_after_a_while_and_the_time_is_kept(
+def test_the_incident_starts_after_a_while_and_its_time_is_recorded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     broken: list[dict[str, Any]] = []

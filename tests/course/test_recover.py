@@ -61,7 +61,7 @@ def test_the_solution_passes() -> None:
     expect_passed(EXERCISE.grade(EXERCISE.solution), EXERCISE)
 
 
-def test_the_starter_is_told_how_to_begin() -> None:
+def test_the_starter_gets_a_hint_for_its_first_step() -> None:
     assert EXERCISE.grade(EXERCISE.starter).hint == "answer.yaml: value is empty"
 
 
@@ -74,13 +74,13 @@ def test_a_mistake_gets_its_hint(name: str, system: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.native
-def test_a_fit_that_is_a_little_off_passes(system: Any, tmp_path: Path) -> None:
+def test_a_slightly_inaccurate_fit_passes(system: Any, tmp_path: Path) -> None:
     fit = answer("", (VALUE, "gamma(shape=3.4, scale=10.2)"), (DELAY, "exponential(rate=46)"))
     expect_passed(EXERCISE.grade_on(system, with_mistake(EXERCISE, fit, tmp_path)), EXERCISE)
 
 
 @pytest.mark.native
-def test_ends_that_are_at_the_edges_of_buckets_are_no_trouble(system: Any, tmp_path: Path) -> None:
+def test_endpoints_at_bucket_edges_are_graded(system: Any, tmp_path: Path) -> None:
     flat = Binned(tuple(Bin(low, low + 5, 1000) for low in range(20, 60, 5)), sum=8000 * 40)
     normal = answer("the mean is right, but the shape is not", (VALUE, "normal(mean=40, sd=11.5)"))
     grade = EXERCISE.grade_on({**system, "value": flat}, with_mistake(EXERCISE, normal, tmp_path))
@@ -88,7 +88,7 @@ def test_ends_that_are_at_the_edges_of_buckets_are_no_trouble(system: Any, tmp_p
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_a_seed_hides_two_distributions_that_buckets_can_hold(seed: int) -> None:
+def test_a_seed_has_two_distributions_within_the_buckets(seed: int) -> None:
     value, delay = choose_distributions(seed)
     assert choose_distributions(seed) == (value, delay)
     assert parse(value).cdf(100) > 0.9

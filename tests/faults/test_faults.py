@@ -12,7 +12,7 @@ EVERY: dict[str, Fault] = {fault.name: fault for fault in (*RANDOM_FAULTS, *AUTH
 ERRORS = {"share": 0.5, "duration": 60}
 
 
-def test_nothing_is_on_until_somebody_sets_it() -> None:
+def test_every_fault_is_off_by_default() -> None:
     faults = faults_of()
     assert not faults.on
     assert faults.active() == {}
@@ -40,7 +40,7 @@ def test_a_fault_is_on_until_its_duration_is_over() -> None:
     assert not faults.on
 
 
-def test_a_fault_ends_at_once_where_it_is_cleared_and_only_it() -> None:
+def test_clearing_a_fault_ends_that_fault_alone() -> None:
     faults = faults_of()
     faults.set("model-down", {"duration": 60})
     faults.set("errors", ERRORS)
@@ -62,14 +62,14 @@ def test_setting_a_fault_again_replaces_it() -> None:
 
 
 @pytest.mark.parametrize(("share", "hits"), [(0.0, (0, 0)), (0.3, (270, 330)), (1.0, (1000, 1000))])
-def test_a_share_hits_that_part_of_the_requests(share: float, hits: tuple[int, int]) -> None:
+def test_a_share_affects_that_share_of_the_requests(share: float, hits: tuple[int, int]) -> None:
     faults = faults_of()
     faults.set("errors", {"share": share, "duration": 60})
     hit = sum(faults.get("errors") is not None for _ in range(1000))
     assert hits[0] <= hit <= hits[1]  # 0.3 +- 2 standard deviations
 
 
-def test_a_crash_is_done_at_once_and_never_on() -> None:
+def test_a_crash_happens_at_once_and_is_never_on() -> None:
     ended: list[bool] = []
     faults = Faults(RANDOM_FAULTS, crash=lambda: ended.append(True))
     faults.set("crash", {})
@@ -79,7 +79,7 @@ def test_a_crash_is_done_at_once_and_never_on() -> None:
     assert faults.states() == {}
 
 
-def test_who_passes_faults_on_is_told_of_each_change() -> None:
+def test_each_change_of_a_fault_is_reported() -> None:
     told: list[tuple[str, Mapping[str, float] | None]] = []
     faults = Faults(
         AUTH_FAULTS, crash=lambda: None, changed=lambda *change: told.append(change), clock=Clock()
@@ -102,7 +102,7 @@ def test_who_passes_faults_on_is_told_of_each_change() -> None:
         ({**ERRORS, "shair": 1}, "errors: no parameter 'shair', expected share, duration"),
     ],
 )
-def test_parameters_that_cannot_be_are_named_with_what_was_expected(
+def test_an_invalid_parameter_is_named_with_the_expected_range(
     given: dict[str, object], said: str
 ) -> None:
     faults = faults_of()
@@ -120,7 +120,7 @@ def test_a_fault_of_the_other_service_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_schema_allows_what_is_accepted(name: str) -> None:
+def test_a_schema_allows_exactly_the_accepted_parameters(name: str) -> None:
     schema = json.loads(json.dumps(EVERY[name].schema()))
     assert schema["additionalProperties"] is False
     for bound in ("minimum", "maximum"):

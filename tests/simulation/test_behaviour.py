@@ -6,7 +6,7 @@ from randsvc.model.features import SEGMENTS, features
 from randsvc.simulation.behaviour import draw_features, draw_report_delay
 
 
-def test_customers_send_features_that_can_be_used_in_the_expected_mix() -> None:
+def test_users_send_valid_features_in_the_expected_mix() -> None:
     given = [features({k: [v] for k, v in draw_features().items()}) for _ in range(10_000)]
     segments = [it.segment for it in given]
     assert segments.count(None) / 10_000 == pytest.approx(0.02, abs=0.01)
@@ -15,7 +15,7 @@ def test_customers_send_features_that_can_be_used_in_the_expected_mix() -> None:
     assert [it.amount for it in given].count(None) / 10_000 == pytest.approx(0.02, abs=0.01)
 
 
-def test_customers_report_late_and_of_a_part_of_the_answers() -> None:
+def test_users_report_a_share_of_the_predictions_later() -> None:
     delays = [draw_report_delay() for _ in range(10_000)]
     reported = [delay for delay in delays if delay is not None]
     assert len(reported) / 10_000 == pytest.approx(0.3, abs=0.03)

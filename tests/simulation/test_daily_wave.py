@@ -13,7 +13,7 @@ def test_the_wave_starts_at_its_trough() -> None:
     assert compute_rate(0, mean=15, amplitude=10, period=600) == 5
 
 
-def test_the_crest_comes_after_half_a_period() -> None:
+def test_the_peak_comes_after_half_a_period() -> None:
     assert compute_rate(300, mean=15, amplitude=10, period=600) == 25
 
 
@@ -36,7 +36,7 @@ def test_an_amplitude_of_zero_is_steady() -> None:
     share=st.floats(0, 1),
     period=st.floats(1e-3, 1e6),
 )
-def test_the_rate_stays_between_trough_and_crest(
+def test_the_rate_stays_between_trough_and_peak(
     seconds: float, mean: float, share: float, period: float
 ) -> None:
     amplitude = mean * share
@@ -51,7 +51,7 @@ def test_an_amplitude_that_makes_a_negative_rate_is_refused(amplitude: float) ->
 
 
 @pytest.mark.parametrize("mean", [math.inf, math.nan, -1])
-def test_a_mean_that_is_no_rate_is_refused(mean: float) -> None:
+def test_a_mean_that_is_not_a_rate_is_refused(mean: float) -> None:
     with pytest.raises(ValueError, match="expected a number from 0 to the mean"):
         compute_rate(0, mean=mean, amplitude=0, period=600)
 

@@ -67,7 +67,7 @@ async def let_one_user(services: Services, seconds: float = 0.3) -> None:
         await asyncio.sleep(seconds)
 
 
-async def test_users_ask_until_they_are_sent_home(services: Services) -> None:
+async def test_users_send_requests_until_they_are_stopped(services: Services) -> None:
     async with simulate_users(5, services.url):
         await asyncio.sleep(0.3)
     assert services.asked > 5
@@ -77,7 +77,7 @@ async def test_users_ask_until_they_are_sent_home(services: Services) -> None:
     assert services.logins == 0
 
 
-async def test_users_keep_trying_where_nobody_listens() -> None:
+async def test_users_keep_trying_without_a_service() -> None:
     nobody = "http://127.0.0.1:1"
     async with simulate_users(50, nobody, Login(nobody, "known")):
         await asyncio.sleep(0.2)
@@ -97,7 +97,9 @@ async def test_a_user_gets_another_token_before_the_first_expires(services: Serv
     assert None not in services.tokens
 
 
-async def test_a_user_who_cannot_log_in_goes_on_and_tries_each_time(services: Services) -> None:
+async def test_a_user_whose_login_fails_continues_and_tries_again_each_time(
+    services: Services,
+) -> None:
     services.down = True
     await let_one_user(services)
     assert services.asked > 5
@@ -121,7 +123,7 @@ async def test_a_user_logs_out_after_some_requests(
     assert None not in services.tokens
 
 
-async def test_users_send_features_that_can_be_used(services: Services) -> None:
+async def test_users_send_valid_features(services: Services) -> None:
     await let_one_user(services)
     for given in services.features:
         features({name: [text] for name, text in given.items()})
@@ -129,7 +131,7 @@ async def test_users_send_features_that_can_be_used(services: Services) -> None:
 
 
 @pytest.mark.parametrize("down", [False, True])
-async def test_users_report_the_truth_about_a_part_of_the_answers_later(
+async def test_users_report_the_ground_truth_of_a_share_of_the_predictions_later(
     services: Services, monkeypatch: pytest.MonkeyPatch, *, down: bool
 ) -> None:
     services.down = down
@@ -142,7 +144,7 @@ async def test_users_report_the_truth_about_a_part_of_the_answers_later(
         assert truth["actual"] == number / 4
 
 
-async def test_users_who_are_sent_home_report_nothing_more(
+async def test_stopped_users_send_no_more_feedback(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("randsvc.simulation.behaviour.draw_report_delay", lambda: 60.0)

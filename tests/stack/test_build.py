@@ -36,7 +36,7 @@ def module(tmp_path: Path) -> GoModule:
     return GoModule(folder, {"greet": "."}, "1.2.3", "main.version")
 
 
-def test_the_releases_are_those_that_the_images_have() -> None:
+def test_the_releases_are_those_of_the_images() -> None:
     env = dict(re.findall(r"^(\w+)_VERSION=v?(\S+)$", (ROOT / ".env").read_text(), re.MULTILINE))
     releases = {next(iter(built.packages)): built.release for built in list_modules()}
     assert releases == {
@@ -46,7 +46,7 @@ def test_the_releases_are_those_that_the_images_have() -> None:
     }
 
 
-def test_the_collector_is_built_of_what_its_manifest_names() -> None:
+def test_the_collector_has_the_components_of_its_manifest() -> None:
     manifest = yaml.safe_load((ROOT / "otel/build/manifest.yaml").read_text())
     named = {
         component["gomod"]
@@ -65,14 +65,14 @@ def test_the_generator_of_the_collector_has_the_version_of_its_components() -> N
 
 
 @pytest.mark.usefixtures("go")
-def test_a_program_is_built_and_says_its_release(module: GoModule) -> None:
+def test_a_program_is_built_with_its_release(module: GoModule) -> None:
     program = build_programs([module]) / "greet"
     said = subprocess.run([program], check=True, capture_output=True, text=True)
     assert said.stderr == "1.2.3"
 
 
 @pytest.mark.usefixtures("go")
-def test_what_was_built_is_used_again(module: GoModule) -> None:
+def test_a_build_is_reused(module: GoModule) -> None:
     first = (build_programs([module]) / "greet").stat()
     again = (build_programs([module]) / "greet").stat()
     assert (again.st_ino, again.st_mtime_ns) == (first.st_ino, first.st_mtime_ns)
@@ -80,7 +80,7 @@ def test_what_was_built_is_used_again(module: GoModule) -> None:
 
 @pytest.mark.usefixtures("go")
 @pytest.mark.parametrize("name", ["go.mod", "main.go"])
-def test_a_changed_source_is_built_anew(module: GoModule, name: str) -> None:
+def test_a_changed_source_is_built_again(module: GoModule, name: str) -> None:
     before = build_programs([module])
     with (module.folder / name).open("a") as file:
         file.write("// changed\n")
@@ -88,7 +88,7 @@ def test_a_changed_source_is_built_anew(module: GoModule, name: str) -> None:
 
 
 @pytest.mark.usefixtures("go")
-def test_builds_at_the_same_time_give_one_result(module: GoModule) -> None:
+def test_concurrent_builds_have_one_result(module: GoModule) -> None:
     found: list[Path] = []
     threads = [
         threading.Thread(target=lambda: found.append(build_programs([module]))) for _ in range(3)
@@ -111,7 +111,7 @@ def test_a_build_that_fails_says_why_in_one_line_and_leaves_nothing(module: GoMo
 
 
 @pytest.mark.usefixtures("go")
-def test_flags_set_for_the_machine_do_not_count(
+def test_flags_of_the_machine_are_ignored(
     module: GoModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOFLAGS", "-nonsense")

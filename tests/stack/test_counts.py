@@ -170,7 +170,7 @@ def test_workers_add_up_exactly_and_each_is_an_instance(programs: Path) -> None:
         assert values["histogram"][1]["count"] == str(requests)
 
 
-def test_what_is_counted_at_the_end_is_not_lost(programs: Path) -> None:
+def test_the_last_export_before_the_end_is_not_lost(programs: Path) -> None:
     rare = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_METRIC_EXPORT_INTERVAL": "60000"}
 
     async def ask(url: str) -> None:

@@ -35,7 +35,7 @@ def ask(stack: Stack, **headers: str) -> None:
         assert response.status == 200
 
 
-def test_grpc_delivers_what_http_does(programs: Path) -> None:
+def test_grpc_delivers_the_same_as_http(programs: Path) -> None:
     service = pushing(
         OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
         OTEL_EXPORTER_OTLP_ENDPOINT="http://otel-collector:4317",
@@ -83,7 +83,7 @@ def test_the_trace_of_a_request_is_an_exemplar_of_its_duration(programs: Path) -
         assert set(wait_until(exemplars, within=15)) == {trace_id}
 
 
-def test_a_collector_that_comes_back_gets_all_that_was_counted_meanwhile(programs: Path) -> None:
+def test_a_restarted_collector_gets_the_counts_of_its_downtime(programs: Path) -> None:
     service = pushing(OTEL_EXPORTER_OTLP_TIMEOUT="1")
     with run_stack(services=[service], free_ports=True, interval="500ms") as stack:
         ask(stack)

@@ -47,11 +47,11 @@ def stack(programs: Path) -> Iterator[Stack]:
         yield stack
 
 
-def test_prometheus_counts_each_once_by_outcome(stack: Stack) -> None:
+def test_prometheus_counts_each_feedback_once_by_outcome(stack: Stack) -> None:
     assert counted(stack) == MIX
 
 
-def test_both_workers_had_some_of_every_kind(stack: Stack) -> None:
+def test_both_workers_received_every_kind_of_feedback(stack: Stack) -> None:
     for outcome in feedback_mix.MIX:
         some = f'randsvc_feedback_total{{job="randsvc",randsvc_outcome="{outcome}"}} > 0'
         assert stack.number(f"count(count by (instance) ({some}))") == 2
@@ -61,7 +61,7 @@ def test_both_workers_had_some_of_every_kind(stack: Stack) -> None:
     ("name", "mean"),
     [("error", feedback_mix.ERROR), ("absolute_error", abs(feedback_mix.ERROR))],
 )
-def test_the_errors_are_those_of_what_was_accepted(stack: Stack, name: str, mean: float) -> None:
+def test_the_errors_are_those_of_accepted_feedback(stack: Stack, name: str, mean: float) -> None:
     errors = f'sum(randsvc_feedback_{name}{{job="randsvc"}})'
     assert stack.number(f"histogram_count({errors})") == MIX["accepted"]
     assert stack.number(f"histogram_avg({errors})") == mean
@@ -69,6 +69,6 @@ def test_the_errors_are_those_of_what_was_accepted(stack: Stack, name: str, mean
     assert stack.number(sources) == 2
 
 
-def test_the_delay_of_each_that_was_accepted_is_there(stack: Stack) -> None:
+def test_the_delay_of_all_accepted_feedback_is_recorded(stack: Stack) -> None:
     delays = 'sum(randsvc_feedback_delay_seconds_count{job="randsvc"})'
     assert stack.number(delays) == MIX["accepted"]

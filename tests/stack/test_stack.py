@@ -86,7 +86,7 @@ def book() -> dict[str, str]:
     return {"randsvc:8080": f"127.0.0.1:{port}"}
 
 
-def test_free_ports_are_none_that_the_kernel_gives_a_client() -> None:
+def test_free_ports_are_below_the_ephemeral_ports_of_the_kernel() -> None:
     lowest = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]
     ports = find_unused_ports(20)
     assert max(ports) < int(lowest)
@@ -109,7 +109,7 @@ def test_a_configuration_is_valid(programs: Path, command: list[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_program_says_the_release_that_is_pinned(programs: Path) -> None:
+def test_every_program_has_the_pinned_release(programs: Path) -> None:
     env = dict(re.findall(r"^(\w+)_VERSION=v?(\S+)$", (ROOT / ".env").read_text(), re.MULTILINE))
     names = {
         **dict.fromkeys(("prometheus", "promtool"), "PROMETHEUS"),
@@ -121,7 +121,7 @@ def test_every_program_says_the_release_that_is_pinned(programs: Path) -> None:
         assert env[key] in said.stdout.split(), program
 
 
-def test_every_target_that_runs_is_up_and_the_missing_services_are_down(chain: Stack) -> None:
+def test_running_targets_are_up_and_missing_services_are_down(chain: Stack) -> None:
     def ups() -> dict[str, str]:
         return {series["metric"]["job"]: series["value"][1] for series in chain.query("up")}
 
@@ -197,12 +197,12 @@ def test_an_exemplar_of_a_histogram_arrives(chain: Stack, trace_id: str) -> None
 
 
 @pytest.mark.usefixtures("trace_id")
-def test_what_is_pulled_from_the_management_port_is_dropped(chain: Stack) -> None:
+def test_metrics_pulled_from_the_management_port_are_dropped(chain: Stack) -> None:
     names = {series["metric"]["__name__"] for series in chain.query('{job="randsvc-management"}')}
     assert {name for name in names if name != "up" and not name.startswith("scrape_")} == set()
 
 
-def test_a_killed_collector_is_seen_as_down_until_it_is_started_again(chain: Stack) -> None:
+def test_a_killed_collector_is_down_until_it_is_started_again(chain: Stack) -> None:
     up = 'up{job="otel-collector"}'
     chain.kill("otel-collector")
     wait_until(lambda: chain.number(up) == 0, within=20)
@@ -274,7 +274,7 @@ def test_no_program_outlives_a_killed_parent(book: dict[str, str], tmp_path: Pat
     wait_until(gone, within=10)
 
 
-def test_a_target_without_an_address_here_is_refused(tmp_path: Path) -> None:
+def test_a_target_without_an_address_on_this_machine_is_refused(tmp_path: Path) -> None:
     config = yaml.safe_load("scrape_configs: [{static_configs: [{targets: ['nowhere:1']}]}]")
     source = tmp_path / "prometheus.yml"
     with pytest.raises(StackError) as refused:
@@ -282,7 +282,7 @@ def test_a_target_without_an_address_here_is_refused(tmp_path: Path) -> None:
     assert str(refused.value) == f"{source}: no program of the native stack listens at nowhere:1"
 
 
-def test_addresses_are_replaced_wherever_they_are_named(tmp_path: Path) -> None:
+def test_addresses_are_replaced_everywhere_in_a_configuration(tmp_path: Path) -> None:
     config = yaml.safe_load(
         "{targets: ['http://randsvc:8080/random'], url: 'http://inbox:9095/pager',"
         " replacement: 'blackbox-exporter:9115', other: 'http://localhost:3000', number: 8080}"
@@ -318,7 +318,7 @@ def test_a_missing_blackbox_exporter_is_one_line_that_names_the_package(
         described.make_blackbox_exporter({})
 
 
-def test_the_service_gets_no_setting_that_nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_service_gets_no_setting_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANDSVC_DELAY", "constant(9)")
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     book = {address: f"127.0.0.1:{index}" for index, address in enumerate(ADDRESSES)}

@@ -1,4 +1,4 @@
-// The Prometheus and promtool that observability/native.py builds; v0.316.0 is the module of PROMETHEUS_VERSION
+// The Prometheus and promtool that randsvc/stack/build.py builds; v0.316.0 is the module of PROMETHEUS_VERSION
 // v3.16.0 in .env. The module holds no web pages, so the native Prometheus answers its HTTP API only.
 // Without `go mod tidy`: go.sum has what is linked, not the modules of dependencies' tests.
 module randsvc/observability/prometheus/build
