@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks import overhead, reading
+from benchmarks import overhead, reading, recording
 from benchmarks.report import Section, markdown, table
 from benchmarks.wrk import BenchmarkError, executable
 
@@ -19,6 +19,7 @@ RESULTS = Path(__file__).with_name("results.md")
 PARTS = {
     "overhead": (overhead.steps, overhead.measure),
     "reading": (reading.steps, reading.measure),
+    "recording": (recording.steps, recording.measure),
 }
 
 app = App(
@@ -29,9 +30,12 @@ Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 @app.default
 def bench(
-    *, rounds: Count = 5, seconds: Count = 4, only: Literal["overhead", "reading"] | None = None
+    *,
+    rounds: Count = 5,
+    seconds: Count = 4,
+    only: Literal["overhead", "reading", "recording"] | None = None,
 ) -> None:
-    """Measure what measuring costs, and what being read costs: some six minutes.
+    """Measure what measuring costs, what being read costs, and one measurement: some six minutes.
 
     Parameters
     ----------
@@ -43,7 +47,8 @@ def bench(
         One part, for a quick look; results.md is then left as it is.
 
     """
-    executable()
+    if only != "recording":
+        executable()
     sections = asyncio.run(_measured([only] if only else list(PARTS), rounds, seconds))
     console = Console()
     for section in sections:

@@ -2,6 +2,8 @@ import asyncio
 import os
 import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -259,3 +261,27 @@ def test_an_instance_id_is_one_that_a_person_can_read(monkeypatch: pytest.Monkey
     assert re.fullmatch(r"web-[0-9a-f]{8}", ids[0])
     assert re.fullmatch(r"web-3-[0-9a-f]{8}", ids[1])
     assert ids[1] != ids[2]
+
+
+def test_what_others_instrument_is_exported_once_telemetry_is_global() -> None:
+    """In a process of its own, as the API takes one global provider and no other."""
+    program = """
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from randsvc.telemetry import Telemetry
+
+before = metrics.get_meter("library", "3.1").create_counter("library.calls")
+reader = InMemoryMetricReader()
+telemetry = Telemetry("shop", environ={}, readers=[reader])
+telemetry.set_global()
+after = metrics.get_meter("library", "3.1").create_histogram("library.duration", "s")
+before.add(1)
+after.record(0.5)
+metrics.get_meter("opentelemetry.instrumentation.aiohttp_server").create_counter("twice").add(1)
+(resource,) = reader.get_metrics_data().resource_metrics
+(scope,) = (scope for scope in resource.scope_metrics if scope.scope.name == "library")
+print(scope.scope.version, *(metric.name for metric in scope.metrics))
+print("twice" in str(resource))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "3.1 library.calls library.duration\nFalse\n", done.stderr
