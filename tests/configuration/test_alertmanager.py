@@ -240,7 +240,7 @@ def test_demo_mutes_nothing_of_production() -> None:
     assert not mutes(down, find("RandsvcModelReplaced", "major", "randsvc"))
 
 
-DATA = {
+DATA: dict[str, Any] = {
     "receiver": "ticket",
     "status": "firing",
     "alerts": [
@@ -248,10 +248,10 @@ DATA = {
             "status": "firing",
             "labels": {"alertname": "RandsvcModelReplaced", "level": "major", "service": "randsvc"},
             "annotations": {
-                "summary": "The fallback gives 98% of the predictions",
+                "summary": "/random: 98% of predictions come from the fallback",
                 "description": "The model fails.",
-                "runbook_url": "docs/runbooks/RandsvcModelReplaced.md",
-                "dashboard_url": "http://localhost:3000/d/randsvc-golden-signals",
+                "runbook_url": "http://localhost:9095/runbooks/RandsvcModelReplaced",
+                "dashboard_url": "http://localhost:3000/d/randsvc-ml?var-job=x&from=now-6h&to=now",
             },
             "startsAt": "2026-01-02T03:04:05Z",
             "endsAt": "2026-01-02T03:14:05Z",
@@ -262,26 +262,88 @@ DATA = {
 
 
 def rendered(template: str, data: dict[str, Any], folder: Path) -> str:
+    return render(f'{{{{ template "{template}" . }}}}', data, folder)
+
+
+def render(text: str, data: dict[str, Any], folder: Path) -> str:
     (folder / "data.json").write_text(json.dumps(data))
     done = amtool(
         "template", "render", f"--template.glob={FOLDER}/templates/*.tmpl",
-        f'--template.text={{{{ template "{template}" . }}}}',
+        f"--template.text={text}",
         f"--template.data={folder / 'data.json'}",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     return done.stdout.strip()
 
 
+RESOLVED = DATA | {"status": "resolved", "alerts": [DATA["alerts"][0] | {"status": "resolved"}]}
+
+
 @pytest.mark.native
-def test_a_message_shows_value_level_runbook_and_dashboard(tmp_path: Path) -> None:
+def test_a_mail_shows_who_is_affected_level_times_runbook_and_dashboard(tmp_path: Path) -> None:
     assert rendered("randsvc.text", DATA, tmp_path).splitlines() == [
-        "The fallback gives 98% of the predictions",
+        "/random: 98% of predictions come from the fallback",
         "  level:     major",
-        "  since:     2026-01-02 03:04:05 UTC",
-        "  means:     The model fails.",
-        "  runbook:   docs/runbooks/RandsvcModelReplaced.md",
-        "  dashboard: http://localhost:3000/d/randsvc-golden-signals",
+        "  fired:     since 2026-01-02 03:04:05 UTC",
+        "  meaning:   The model fails.",
+        "  runbook:   http://localhost:9095/runbooks/RandsvcModelReplaced",
+        "  dashboard: http://localhost:3000/d/randsvc-ml?var-job=x&from=1767322445000&to=now",
     ]
+
+
+@pytest.mark.native
+def test_a_resolved_alert_shows_its_end_and_the_dashboard_of_its_time(tmp_path: Path) -> None:
+    lines = rendered("randsvc.text", RESOLVED, tmp_path).splitlines()
+    assert lines[2].endswith("since 2026-01-02 03:04:05 UTC, resolved at 2026-01-02 03:14:05 UTC")
+    assert lines[5].endswith("&from=1767322445000&to=1767324245000")
+
+
+@pytest.mark.native
+def test_a_slack_message_has_links_and_the_colour_of_its_level(tmp_path: Path) -> None:
+    assert rendered("randsvc.slack", DATA, tmp_path).splitlines() == [
+        "*/random: 98% of predictions come from the fallback*",
+        "The model fails.",
+        "_RandsvcModelReplaced, major, fired since 2026-01-02 03:04:05 UTC_",
+        "<http://localhost:9095/runbooks/RandsvcModelReplaced|Runbook> "
+        "<http://localhost:3000/d/randsvc-ml?var-job=x&from=1767322445000&to=now|Dashboard>",
+    ]
+    colours = {
+        level: rendered("randsvc.colour", DATA | {"commonLabels": {"level": level}}, tmp_path)
+        for level in ("critical", "major", "minor")
+    }
+    assert len({*colours.values(), rendered("randsvc.colour", RESOLVED, tmp_path)}) == 4
+
+
+def make_production() -> dict[str, Any]:
+    """Read the configuration with the receivers that are ready to be filled in."""
+    inbox = ("    webhook_configs:", "      - url:", "        send_resolved:")
+    lines = (line for line in CONFIG.read_text().splitlines() if not line.startswith(inbox))
+    found: dict[str, Any] = yaml.safe_load("\n".join(lines).replace("    #| ", "    "))
+    return found
+
+
+@pytest.mark.native
+def test_the_receivers_of_production_are_ready_to_be_filled_in(tmp_path: Path) -> None:
+    config = make_production()
+    kinds = {r["name"]: [key for key in r if key != "name"] for r in config["receivers"]}
+    assert kinds == {
+        "pager": ["pagerduty_configs"],
+        "ticket": ["slack_configs"],
+        "digest": ["email_configs"],
+        "watchdog": ["webhook_configs"],
+    }
+    config["templates"] = [str(FOLDER / "templates/*.tmpl")]
+    (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(config))
+    done = amtool("check-config", tmp_path / "alertmanager.yml")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.native
+def test_every_template_of_a_receiver_renders(tmp_path: Path) -> None:
+    texts = re.findall(r"'(\{\{.*\}\})'", CONFIG.read_text())
+    assert len(texts) >= 8
+    for text in texts:
+        assert render(text, DATA, tmp_path), text
 
 
 @pytest.mark.native
@@ -291,9 +353,9 @@ def test_a_subject_shows_level_service_and_alert(tmp_path: Path) -> None:
 
 
 @pytest.mark.native
-def test_a_subject_says_that_it_is_over(tmp_path: Path) -> None:
+def test_a_subject_says_that_it_is_resolved(tmp_path: Path) -> None:
     subject = rendered("randsvc.subject", DATA | {"status": "resolved"}, tmp_path)
-    assert subject == "[MAJOR, over] randsvc: RandsvcModelReplaced"
+    assert subject == "[MAJOR, resolved] randsvc: RandsvcModelReplaced"
 
 
 def test_every_alert_that_is_named_exists() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from randsvc.dashboards import Query, queries
 from randsvc.rules.feedback import ERROR_NOW, WORTH
+from randsvc.rules.golden_signals import SILENT
+from randsvc.rules.slo import BUDGET_TIME
 from randsvc.stack.programs import make_randsvc
 from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import Stack, wait_until
@@ -19,6 +21,8 @@ SECONDS = 25
 NOT_YET = {
     **dict.fromkeys((WORTH, f"{WORTH}_low", f"{WORTH}_high"), "the fallback has not answered"),
     ERROR_NOW: "there has not been a day before",
+    SILENT: "no instance has died",
+    BUDGET_TIME: "no error budget is being spent",
 }
 """Rules that record nothing on a healthy stack that has just been started, and why."""
 

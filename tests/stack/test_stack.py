@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import yaml
@@ -325,3 +326,22 @@ def test_the_service_gets_no_setting_from_the_environment(monkeypatch: pytest.Mo
     env = make_randsvc(book, env={"RANDSVC_SEED": "1"}).env
     assert {"RANDSVC_DELAY", "OTEL_SDK_DISABLED"} & env.keys() == set()
     assert env["RANDSVC_SEED"] == "1"
+
+
+def test_the_runbook_that_a_notification_links_to_opens(chain: Stack) -> None:
+    def first() -> Any:
+        return json.loads(chain.get("inbox:9095", "/notifications"))
+
+    (alert, *_) = wait_until(first, within=30)[0]["alerts"]
+    assert alert["name"] == "RandsvcWatchdog"
+    with urlopen(alert["runbook"]) as page:
+        assert "<h1>RandsvcWatchdog</h1>" in page.read().decode()
+    # The stack runs no Grafana, so there is no dashboard to link to.
+    assert alert["dashboard"] == os.environ.get("GRAFANA_URL", "")
+
+
+def test_where_links_lead_is_no_label_of_an_alert(chain: Stack) -> None:
+    alerts = wait_until(
+        lambda: json.loads(chain.get("alertmanager:9093", "/api/v2/alerts")), within=30
+    )
+    assert not {"runbooks_url", "grafana_url"} & {name for a in alerts for name in a["labels"]}

@@ -1,0 +1,114 @@
+"""An objective at a whole number of seconds, whose bound Prometheus 3 stores in another way."""
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+import yaml
+
+from randsvc.rules import DEMO, Slo, make_slo_file
+from randsvc.rules.slo import BURN_RATE
+from randsvc.stack.addresses import find_unused_ports
+from randsvc.stack.supervisor import wait_until
+
+SLO = Slo(
+    name="orders-latency",
+    alert="ShopOrdersSlow",
+    service="shop",
+    route="/orders",
+    objective=0.9,
+    within=1,
+)
+
+
+class Shop(BaseHTTPRequestHandler):
+    """Exposes 10 requests per second as other libraries do, with le="1"; half take longer."""
+
+    begun = time.monotonic()
+
+    def do_GET(self) -> None:
+        n = round(10 * (time.monotonic() - self.begun))
+        labels = 'http_route="/orders",http_response_status_code="200"'
+        name = "http_server_request_duration_seconds"
+        lines = [
+            f"# TYPE {name} histogram",
+            f'{name}_bucket{{{labels},le="1"}} {n // 2}',
+            f'{name}_bucket{{{labels},le="+Inf"}} {n}',
+            f"{name}_count{{{labels}}} {n}",
+            f"{name}_sum{{{labels}}} {n}",
+            "",
+        ]
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write("\n".join(lines).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def prometheus(programs: Path, tmp_path: Path) -> Iterator[str]:
+    """Run Prometheus with the shop as its target and the objective as its rules."""
+    shop = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
+    threading.Thread(target=shop.serve_forever, daemon=True).start()
+    (port,) = find_unused_ports(1)
+    (tmp_path / "slo.yml").write_text(make_slo_file([SLO], DEMO, head="Of a test."))
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["slo.yml"],
+        "scrape_configs": [
+            {
+                "job_name": "shop",
+                "static_configs": [{"targets": [f"127.0.0.1:{shop.server_port}"]}],
+            }
+        ],
+    }
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+    process = subprocess.Popen(
+        [
+            programs / "prometheus",
+            f"--config.file={tmp_path}/prometheus.yml",
+            f"--storage.tsdb.path={tmp_path}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+        shop.shutdown()
+        shop.server_close()
+
+
+def ask(url: str, promql: str) -> list[dict[str, Any]]:
+    try:
+        with urlopen(f"{url}/api/v1/query?{urlencode({'query': promql})}") as answer:
+            found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+            return found
+    except OSError:
+        return []
+
+
+def test_an_objective_of_one_second_burns_when_half_of_all_requests_take_longer(
+    prometheus: str,
+) -> None:
+    window = DEMO.burns[0].short
+    burning = f'{BURN_RATE}{{slo="orders-latency",window="{window}"}} > 0'
+    (found,) = wait_until(lambda: ask(prometheus, burning), within=30)
+    # Half are bad, where a tenth may be.
+    assert float(found["value"][1]) == pytest.approx(5, abs=0.5)
+    bounds = ask(prometheus, "count by (le) (http_server_request_duration_seconds_bucket)")
+    assert {series["metric"]["le"] for series in bounds} == {"1.0", "+Inf"}
+    firing = 'ALERTS{alertname="ShopOrdersSlow",alertstate="firing"}'
+    assert wait_until(lambda: ask(prometheus, firing), within=60)
