@@ -72,6 +72,8 @@ COPY randsvc/ randsvc/
 RUN install -d -o 10001 -g 10001 /var/lib/randsvc
 COPY docs/runbooks/ docs/runbooks/
 USER 10001:10001
+# In a container, loopback is the container alone.
+ENV RANDSVC_HOST=0.0.0.0 RANDSVC_AUTH_HOST=0.0.0.0
 # 8080 is the public port, 9464 the management port.
 EXPOSE 8080 9464
 # A slim image has no curl. The health check asks for readiness, because an unready container should get no traffic.

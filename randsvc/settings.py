@@ -9,6 +9,7 @@ setting that both services need, such as the secret of the tokens, has one name.
 
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,7 +20,7 @@ from cyclopts.validators import Number
 from yarl import URL
 
 from randsvc.distributions import Distribution, parse, parse_delay
-from randsvc.prometheus_api import AsyncPrometheus, parse_headers
+from randsvc.prometheus_api import AsyncPrometheus, parse_headers, redact_url
 
 __all__ = ("AuthSettings", "ServerSettings", "Settings", "unknown_variable")
 
@@ -49,10 +50,21 @@ def _links(_type: type, tokens: Sequence[Token]) -> Mapping[str, str]:
     links = {}
     for part in filter(None, map(str.strip, tokens[0].value.split(","))):
         name, _, url = part.partition("=")
+        shown = redact_url(part)
         if not (name.strip() and _is_http(url)):
-            raise ValueError(f"{part!r}: expected NAME=URL, such as Grafana=http://localhost:3000")
+            raise ValueError(f"{shown!r}: expected NAME=URL, such as Grafana=http://localhost:3000")
+        if URL(url).raw_user or URL(url).raw_password:
+            raise ValueError(f"{shown!r}: expected no credentials, as the console shows the link")
         links[name.strip()] = url
     return links
+
+
+def _host_names(_type: type, tokens: Sequence[Token]) -> frozenset[str]:
+    names = frozenset(filter(None, (name.strip().lower() for name in tokens[0].value.split(","))))
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9._-]+", name):
+            raise ValueError(f"{name!r}: expected host names without ports, such as a,b.example")
+    return names
 
 
 def _headers(_type: type, tokens: Sequence[Token]) -> Mapping[str, str]:
@@ -75,6 +87,9 @@ NotNegative = Annotated[int, Parameter(validator=Number(gte=0))]
 Seconds = Annotated[float, Parameter(validator=Number(gt=0, lt=math.inf))]
 
 
+HostNames = Annotated[frozenset[str], Parameter(converter=_host_names, **_ONE)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
     """The settings that both services have."""
@@ -84,8 +99,8 @@ class ServerSettings:
     prefix: ClassVar[str]
     """The prefix of the names of its variables."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - the public port is for the public
-    """Address of the public port."""
+    host: str = "127.0.0.1"
+    """Address of the public port. With 0.0.0.0 other machines reach it: choose a password first."""
 
     port: Port
     """Public port; 0 selects a free port."""
@@ -95,6 +110,13 @@ class ServerSettings:
 
     management_port: Port
     """Port of the console, /metrics, /livez, /readyz and /faults; 0 selects a free port."""
+
+    management_allowed_hosts: Annotated[
+        frozenset[str], Parameter(converter=_host_names, **_ONE)
+    ] = frozenset()
+    """Host names, separated by commas, that clients may use for the management port. IP addresses
+    and localhost are always allowed. Other names are refused, because the page of any site can
+    point its own name at this machine."""
 
     management_token: str | None = None
     """Bearer token that a client needs to set a fault. Required if the management port is not on
@@ -253,5 +275,6 @@ def unknown_variable(environ: Mapping[str, str]) -> str | None:
         if name.startswith(Settings.prefix) and name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-            return f'{name}="{environ[name]}": no such setting; {hint}'
+            # Not its value, which may be a secret.
+            return f"{name}: no such setting; {hint}"
     return None

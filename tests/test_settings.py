@@ -4,7 +4,7 @@ from dataclasses import fields
 import pytest
 from cyclopts import Token
 
-from randsvc.settings import AuthSettings, Settings, _links, unknown_variable
+from randsvc.settings import AuthSettings, Settings, _host_names, _links, unknown_variable
 
 
 def parsed_links(text: str) -> Mapping[str, str]:
@@ -27,19 +27,21 @@ def test_both_services_know_the_secret_and_the_password_by_one_name() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("RANDSVC_PROT", 'RANDSVC_PROT="1": no such setting; did you mean RANDSVC_PORT?'),
+        ("RANDSVC_PROT", "RANDSVC_PROT: no such setting; did you mean RANDSVC_PORT?"),
         (
             "RANDSVC_AUTH_PROT",
-            'RANDSVC_AUTH_PROT="1": no such setting; did you mean RANDSVC_AUTH_P',
+            "RANDSVC_AUTH_PROT: no such setting; did you mean RANDSVC_AUTH_P",
         ),
         (
             "RANDSVC_QQQ",
-            'RANDSVC_QQQ="1": no such setting; known: RANDSVC_AUTH_GRACE, RANDSVC_AUTH',
+            "RANDSVC_QQQ: no such setting; known: RANDSVC_AUTH_CLIENT_TIMEOUT, ",
         ),
     ],
 )
 def test_an_unknown_variable_is_named_with_what_it_may_have_been(name: str, said: str) -> None:
-    assert (unknown_variable({name: "1"}) or "").startswith(said)
+    problem = unknown_variable({name: "hunter2"}) or ""
+    assert problem.startswith(said)
+    assert "hunter2" not in problem
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,21 @@ def test_a_link_that_is_none_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="expected NAME=URL") as error:
         parsed_links(f"B=http://b,{text}")
     assert repr(text) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["Grafana=http://me:hunter2@localhost:3000", "Grafana=me:hunter2@localhost"]
+)
+def test_a_link_with_a_password_is_refused_without_showing_it(text: str) -> None:
+    with pytest.raises(ValueError, match="expected") as error:
+        parsed_links(text)
+    assert "hunter2" not in str(error.value)
+
+
+def test_allowed_hosts_are_names_in_lower_case() -> None:
+    assert _host_names(str, [Token(value="randsvc, Metrics.example,")]) == {
+        "randsvc",
+        "metrics.example",
+    }
+    with pytest.raises(ValueError, match="'a:80': expected host names without ports"):
+        _host_names(str, [Token(value="a:80")])

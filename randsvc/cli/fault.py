@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 
 from randsvc.errors import ConfigurationError
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS
+from randsvc.prometheus_api import redact_url
 
 __all__ = ("fault_app",)
 
@@ -30,6 +31,16 @@ Token = Annotated[
         help="Token of the management port, if it requires one.", env_var="RANDSVC_MANAGEMENT_TOKEN"
     ),
 ]
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """Follow none: the token is for the management port alone."""
+
+
+# No proxy either, whatever HTTP_PROXY says: the token would be sent to it.
+_http = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
+
 # Only the token has a variable: a command or script that sets a fault should say so.
 fault_app = App(
     name="fault",
@@ -80,13 +91,13 @@ def set_(
     body = json.dumps(parameters).encode()
     _send("PUT", management, f"/faults/{name}", token, body, fault=name)
     if name in ENDLESS:
-        print(f"{name}: done at {management}")  # noqa: T201
+        print(f"{name}: done at {redact_url(management)}")  # noqa: T201
         return
     until = datetime.now(UTC) + timedelta(seconds=duration)
     print(  # noqa: T201
-        f"{name} is on at {management} until {until:%H:%M:%S} UTC ({duration:g} s); to end it now: "
+        f"{name} is on at {redact_url(management)} until {until:%H:%M:%S} UTC ({duration:g} s); to end it now: "
         f"randsvc fault clear {name}"
-        + (f" --management {management}" if management != MANAGEMENT_URL else "")
+        + (f" --management {redact_url(management)}" if management != MANAGEMENT_URL else "")
     )
 
 
@@ -109,21 +120,19 @@ def _send(
     fault: str | None = None,
 ) -> bytes:
     """Return the body of the response; raises ``ConfigurationError`` for a problem or none."""
-    url = management.rstrip("/") + path
+    url, shown = management.rstrip("/") + path, redact_url(management)
     if not url.startswith(("http://", "https://")):
-        raise ConfigurationError(
-            f'--management="{management}": expected a URL such as {MANAGEMENT_URL}'
-        )
+        raise ConfigurationError(f'--management="{shown}": expected a URL such as {MANAGEMENT_URL}')
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310 - see above
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
+        with _http.open(request, timeout=TIMEOUT) as response:
             content: bytes = response.read()
     except HTTPError as error:
         raise ConfigurationError(_read_detail(error) + _hint_at_service(error, fault)) from error
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, URLError) else error
-        raise ConfigurationError(f"cannot reach --management {management}: {reason}") from error
+        raise ConfigurationError(f"cannot reach --management {shown}: {reason}") from error
     return content
 
 

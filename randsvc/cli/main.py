@@ -10,6 +10,7 @@ from cyclopts.config import Env
 
 from randsvc import __version__, logs
 from randsvc.errors import ConfigurationError
+from randsvc.prometheus_api import redact_url
 from randsvc.settings import AuthSettings, Settings, unknown_variable
 from randsvc.web.descriptors import raise_limit
 
@@ -110,9 +111,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise ConfigurationError(problem)
         app(arguments, exit_on_error=False, print_error=False)
     except* (ConfigurationError, cyclopts.CycloptsError) as group:
-        sys.exit(f"randsvc: {_first(group)}")
+        sys.exit(f"randsvc: {_redact(str(_first(group)))}")
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _redact(message: str) -> str:
+    """Hide the credentials of every URL that was given, wherever the message repeats it."""
+    options = (text.partition("=")[2] if text.startswith("--") else text for text in sys.argv[1:])
+    for given in (*os.environ.values(), *options):
+        if "@" in given:
+            message = message.replace(given, redact_url(given))
+    return message

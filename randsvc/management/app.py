@@ -1,10 +1,11 @@
 """The management application: console, metrics, health, faults, and the runbooks of alerts."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import web
 
 from randsvc.faults.faults import Faults
+from randsvc.management.access import protect
 from randsvc.management.console import Console, add_console
 from randsvc.management.fault_api import add_faults
 from randsvc.telemetry.exposition import CONTENT_TYPE
@@ -27,12 +28,14 @@ def make_management_app(
     console: Console,
     token: str | None = None,
     local: bool = True,
+    allowed_hosts: Collection[str] = (),
 ) -> web.Application:
     """Make the application for orchestrators, Prometheus and operators.
 
     ``ready`` tells whether the service accepts requests. ``metrics`` renders the text format, or
     gives None if the metrics are only pushed. Setting ``faults`` requires ``token``; without a
     token it requires that the port is ``local`` to the machine. ``console`` is the page at ``/``.
+    Requests to another name than localhost, an IP address or one of ``allowed_hosts`` are refused.
     """
 
     async def get_metrics(request: web.Request) -> web.Response:
@@ -48,7 +51,7 @@ def make_management_app(
             return web.Response(text="ok\n")
         return problem(503, "starting or stopping")
 
-    app = web.Application()
+    app = web.Application(middlewares=[protect(allowed_hosts)])
     app.router.add_get("/metrics", get_metrics)
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)

@@ -7,15 +7,13 @@ DELETE /faults/NAME    clear one
 DELETE /faults         clear all
 """
 
-import hmac
 import json
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS, FaultError, Faults
-from randsvc.web.bearer_auth import bearer_token, unauthorized
-from randsvc.web.cross_origin import refuse_cross_origin, refuse_foreign_host
-from randsvc.web.problems import guarded
+from randsvc.web.bearer_auth import has_token, unauthorized
 from randsvc.web.request_body import read_first, read_object
 
 __all__ = ("add_faults",)
@@ -30,23 +28,24 @@ def add_faults(
     """Add the routes that list, set and clear ``faults``.
 
     Setting and clearing require ``token`` as a bearer token. Without a token they are allowed if
-    the port is ``local`` to the machine. Pages of other origins are always refused.
+    the port is ``local`` to the machine.
     """
 
-    def authorize(request: web.Request) -> None:
-        refuse_cross_origin(request)
-        if token is None:
-            if local:
-                refuse_foreign_host(request)
-            else:
-                raise web.HTTPForbidden(
-                    text="setting faults on a port beyond loopback requires a token: set "
-                    "RANDSVC_MANAGEMENT_TOKEN (RANDSVC_AUTH_MANAGEMENT_TOKEN for auth)"
-                )
-            return
-        given = bearer_token(request)
-        if given is None or not hmac.compare_digest(given.encode(), token.encode()):
-            raise unauthorized("expected the management token as Authorization: Bearer TOKEN")
+    def authorized(handler: Handler) -> Handler:
+        """Raise 403 or 401 before ``handler`` reads anything of what is sent."""
+
+        async def authorize(request: web.Request) -> web.StreamResponse:
+            if token is None:
+                if not local:
+                    raise web.HTTPForbidden(
+                        text="setting faults on a port beyond loopback requires a token: set "
+                        "RANDSVC_MANAGEMENT_TOKEN (RANDSVC_AUTH_MANAGEMENT_TOKEN for auth)"
+                    )
+            elif not has_token(request, token):
+                raise unauthorized("expected the management token as Authorization: Bearer TOKEN")
+            return await handler(request)
+
+        return authorize
 
     def named(request: web.Request) -> str:
         name = request.match_info["name"]
@@ -64,7 +63,6 @@ def add_faults(
         return web.Response(text=text + "\n", content_type="application/json")
 
     async def put(request: web.Request) -> web.Response:
-        authorize(request)
         name = named(request)
         try:
             faults.set(name, await read_object(request))
@@ -73,11 +71,10 @@ def add_faults(
         return web.Response(status=204)
 
     async def delete(request: web.Request) -> web.Response:
-        authorize(request)
         faults.clear(named(request) if "name" in request.match_info else None)
         return web.Response(status=204)
 
-    router.add_get("/faults", guarded(show))
-    router.add_delete("/faults", guarded(delete))
-    router.add_put("/faults/{name}", guarded(read_first(put, BODY_TIMEOUT)))
-    router.add_delete("/faults/{name}", guarded(delete))
+    router.add_get("/faults", show)
+    router.add_delete("/faults", authorized(delete))
+    router.add_put("/faults/{name}", authorized(read_first(put, BODY_TIMEOUT)))
+    router.add_delete("/faults/{name}", authorized(delete))

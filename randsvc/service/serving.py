@@ -224,6 +224,7 @@ async def management_site(
         console=console,
         token=settings.management_token,
         local=host.is_loopback,
+        allowed_hosts=settings.management_allowed_hosts | {settings.management_host.lower()},
     )
     runner = _runner(app, settings)
     await runner.setup()

@@ -1,5 +1,8 @@
+import contextlib
 import re
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.request import urlopen
 
 import pytest
@@ -134,3 +137,58 @@ def test_beyond_the_machine_a_token_is_needed() -> None:
     with running_service("--management-host", "0.0.0.0") as service:
         _, complaint = fault_at(service, "set", "model-down")
         assert "RANDSVC_MANAGEMENT_TOKEN" in complaint
+
+
+@contextlib.contextmanager
+def recorder(status: int = 200, **headers: str) -> Iterator[tuple[str, list[str]]]:
+    """A server that answers each request so, and the request lines that it has got."""
+    requests: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            requests.append(f"{self.requestline} {self.headers.get('Authorization')}")
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_PUT = do_DELETE = answer  # noqa: N815
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", requests
+        server.shutdown()
+
+
+SET = ("set", "model-down", "--token", "hunter2", "--management")
+
+
+def test_the_token_is_sent_to_no_proxy(service: Service) -> None:
+    with recorder() as (proxy, seen):
+        variables = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "https_proxy"), proxy)
+        said, complaint = fault(*SET, service.management, **variables)
+        assert (said.startswith("model-down is on"), complaint) == (True, "")
+    assert seen == []
+    fault_at(service, "clear")
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_the_token_follows_no_redirect(status: int) -> None:
+    with (
+        recorder() as (elsewhere, seen),
+        recorder(status, Location=f"{elsewhere}/faults") as (management, _),
+    ):
+        for command in (SET, ("list", "--management"), ("clear", "--management")):
+            assert f"responded with {status}" in fault(*command, management)[1]
+    assert seen == []
+
+
+def test_a_password_in_the_url_is_not_shown() -> None:
+    for url in ("http://me:hunter2@127.0.0.1:1", "me:hunter2@127.0.0.1:1"):
+        _, complaint = fault("list", "--management", url)
+        assert "hunter2" not in complaint
+        assert "***@127.0.0.1:1" in complaint

@@ -1,4 +1,6 @@
+import asyncio
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import pytest
 from aiohttp import request
@@ -11,7 +13,7 @@ from tests.support.serving import serving
 
 
 def app_of(
-    *, ready: bool = True, metrics: bytes | None = b"a 1\n"
+    *, ready: bool = True, metrics: bytes | None = b"a 1\n", **options: Any
 ) -> AbstractAsyncContextManager[URL]:
     async def render() -> bytes | None:
         return metrics
@@ -22,6 +24,7 @@ def app_of(
             metrics=render,
             faults=faults_of(),
             console=Console(service="randsvc"),
+            **options,
         )
     )
 
@@ -71,3 +74,44 @@ async def test_the_console_is_the_first_page() -> None:
 async def test_an_unknown_page_is_a_problem() -> None:
     async with app_of() as url:
         assert (await get(url, "secrets"))[0] == 404
+
+
+PATHS = ("", "metrics", "livez", "readyz", "faults", "console/live", "runbooks/x", "nothing")
+
+
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize("path", PATHS)
+async def test_no_path_is_for_pages_of_other_sites_whatever_the_port_listens_on(
+    path: str, *, local: bool
+) -> None:
+    async with app_of(local=local) as url:
+        for headers, status in (
+            ({"Host": "evil.example:9464"}, 421),
+            ({"Host": "\udcff"}, 421),
+            ({"Sec-Fetch-Site": "cross-site"}, 403),
+            ({"Origin": "http://["}, 403),
+            ({"Origin": "\udcff"}, 403),
+        ):
+            async with request("GET", url.joinpath(path), headers=headers) as response:
+                assert response.status == status, headers
+                assert response.content_type == "application/problem+json"
+                assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+async def test_an_allowed_name_is_served() -> None:
+    async with (
+        app_of(local=False, allowed_hosts={"randsvc"}) as url,
+        request("GET", url.joinpath("metrics"), headers={"Host": "randsvc:9464"}) as response,
+    ):
+        assert response.status == 200
+
+
+@pytest.mark.parametrize("name", ["Host", "Origin", "Sec-Fetch-Site", "Authorization"])
+async def test_bytes_that_are_no_text_are_refused_and_no_failure(name: str) -> None:
+    async with app_of(token="secret") as url:  # noqa: S106
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        value = b"Bearer \xff" if name == "Authorization" else b"\xff"
+        host = b"" if name == "Host" else b"Host: localhost\r\n"
+        writer.write(b"DELETE /faults HTTP/1.1\r\n%s%s: %s\r\n\r\n" % (host, name.encode(), value))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 4")
+        writer.close()

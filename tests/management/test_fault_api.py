@@ -6,7 +6,8 @@ from aiohttp import request, web
 from yarl import URL
 
 from randsvc.faults.faults import Faults
-from randsvc.management.fault_api import add_faults
+from randsvc.management.app import make_management_app
+from randsvc.management.console import Console
 from tests.support.breaking import faults_of
 from tests.support.serving import serving
 
@@ -25,9 +26,17 @@ async def url(faults: Faults) -> AsyncIterator[URL]:
 
 
 def app_of(faults: Faults, token: str | None = None, *, local: bool = True) -> web.Application:
-    app = web.Application()
-    add_faults(app.router, faults, token=token, local=local)
-    return app
+    async def no_metrics() -> None:
+        return None
+
+    return make_management_app(
+        ready=lambda: True,
+        metrics=no_metrics,
+        faults=faults,
+        console=Console(service="randsvc"),
+        token=token,
+        local=local,
+    )
 
 
 async def ask(method: str, url: URL, path: str, **options: Any) -> tuple[int, Any]:
@@ -96,7 +105,12 @@ async def test_beyond_the_machine_nothing_is_switched_without_a_token(faults: Fa
 async def test_where_there_is_a_token_it_is_wanted(*, local: bool) -> None:
     faults = faults_of()
     async with serving(app_of(faults, "secret", local=local)) as url:
-        for wrong in ({}, {"Authorization": "Bearer guess"}, {"Authorization": "Basic secret"}):
+        for wrong in (
+            {},
+            {"Authorization": "Bearer guess"},
+            {"Authorization": "Basic secret"},
+            {"Authorization": "Bearer \udcff"},
+        ):
             for method, path in (("PUT", "faults/errors"), ("DELETE", "faults")):
                 async with request(method, url / path, headers=wrong, json=ERRORS) as response:
                     assert response.status == 401

@@ -280,6 +280,14 @@ async def test_a_token_that_shows_nothing_is_401(
             assert said in (await response.json())["detail"]
 
 
+async def test_a_token_that_is_no_text_is_401(telemetry: Telemetry) -> None:
+    async with app_of(telemetry) as url:
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(b"GET /random HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+        writer.close()
+
+
 def by(measured: Measured, name: str) -> dict[object, int]:
     """The values of a counter by its one attribute."""
     return {value: point.value for ((_, value),), point in measured[name].items()}

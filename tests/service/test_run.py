@@ -8,6 +8,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from randsvc.service.tokens import Tokens
+from randsvc.settings import AuthSettings, Settings
 from tests.support.service import Service, local, running_service
 
 SECRET = "s" * 32
@@ -127,3 +128,45 @@ def test_what_cannot_be_started_is_said_in_one_line(
     assert "guess" not in result.stderr
     for part in said:
         assert part in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("RANDSVC_PROMETHEUS_URL", "http://me:hunter2@host:x"),
+        ("RANDSVC_PROMETHEUS_URL", "me:hunter2@host"),
+        ("RANDSVC_AUTH_URL", "ftp://me:hunter2@host"),
+        ("RANDSVC_LINKS", "Grafana=http://me:hunter2@host"),
+        ("RANDSVC_AUTH_SECRTE", "hunter2"),
+        ("RANDSVC_FEEDBACK_SECRET", "hunter2"),
+        ("RANDSVC_PROMETHEUS_HEADERS", "Authorization hunter2"),
+    ],
+)
+@pytest.mark.parametrize("by_option", [False, True], ids=["variable", "option"])
+def test_a_secret_that_cannot_be_used_is_not_shown(
+    variable: str, value: str, *, by_option: bool
+) -> None:
+    option = "--" + variable.removeprefix("RANDSVC_").lower().replace("_", "-")
+    arguments = [f"{option}={value}"] if by_option else []
+    result = subprocess.run(
+        [sys.executable, "-m", "randsvc", "serve", *arguments],
+        env={
+            "RANDSVC_PORT": "0",
+            "RANDSVC_MANAGEMENT_PORT": "0",
+            "OTEL_METRICS_EXPORTER": "none",
+            **({} if by_option else {variable: value}),
+        },
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert (option if by_option else variable) in result.stderr or variable in result.stderr
+    assert "hunter2" not in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize("command", ["serve", "auth"])
+def test_unless_asked_to_it_listens_on_loopback_only(command: str) -> None:
+    settings = Settings() if command == "serve" else AuthSettings()
+    assert settings.host == settings.management_host == "127.0.0.1"

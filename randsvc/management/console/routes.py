@@ -16,8 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from aiohttp import web
 
 from randsvc import __version__
 from randsvc.distributions import Distribution
@@ -29,8 +28,6 @@ from randsvc.management.console.incidents import described_faults, described_sce
 from randsvc.prometheus_api import AsyncPrometheus, PrometheusError
 from randsvc.telemetry.catalogue import Metric
 from randsvc.telemetry.snapshot import Snapshot
-from randsvc.web.cross_origin import refuse_foreign_host
-from randsvc.web.problems import guarded
 
 __all__ = ("Console", "add_console")
 
@@ -45,20 +42,6 @@ _TYPES = {
     ".js": "text/javascript",
     ".css": "text/css",
     ".svg": "image/svg+xml",
-}
-
-# Nothing but the page's own files, no script or style in the page, no frame around it.
-# https://developer.mozilla.org/docs/Web/HTTP/Guides/CSP
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    hdrs.CACHE_CONTROL: "no-store",
 }
 
 ALERTS_FRESH = 2.0
@@ -87,26 +70,11 @@ def add_console(
 ) -> None:
     """Add the page, with buttons for ``faults``.
 
-    ``token`` tells whether they take one, ``local`` whether the port is on the loopback: then names
-    that are not of the loopback are refused.
+    ``token`` tells whether they take one, ``local`` whether the port is on loopback, where they
+    work without one.
     """
     history = History(console.view, console.truths)
     alerts = _alerts(console.prometheus)
-
-    def page(handler: Handler) -> Handler:
-        async def answered(request: web.Request) -> web.StreamResponse:
-            if local:
-                refuse_foreign_host(request)
-            return await handler(request)
-
-        guard = guarded(answered)
-
-        async def with_headers(request: web.Request) -> web.StreamResponse:
-            response = await guard(request)
-            response.headers.update(_HEADERS)
-            return response
-
-        return with_headers
 
     async def index(request: web.Request) -> web.Response:
         return await _file(_FOLDER / "page.html")
@@ -166,11 +134,11 @@ def add_console(
             await keeping
 
     app.cleanup_ctx.append(keep)
-    app.router.add_get("/", page(index))
-    app.router.add_get("/console/about", page(about))
-    app.router.add_get("/console/live", page(live))
-    app.router.add_get("/console/alerts", page(firing))
-    app.router.add_get("/console/{name}", page(file))
+    app.router.add_get("/", index)
+    app.router.add_get("/console/about", about)
+    app.router.add_get("/console/live", live)
+    app.router.add_get("/console/alerts", firing)
+    app.router.add_get("/console/{name}", file)
 
 
 async def _file(path: Path) -> web.Response:
