@@ -90,14 +90,15 @@ def set_(
     parameters = {key: value for key, value in given.items() if value is not None}
     body = json.dumps(parameters).encode()
     _send("PUT", management, f"/faults/{name}", token, body, fault=name)
+    shown = redact_url(management)
     if name in ENDLESS:
-        print(f"{name}: done at {redact_url(management)}")  # noqa: T201
+        print(f"{name}: done at {shown}")  # noqa: T201
         return
     until = datetime.now(UTC) + timedelta(seconds=duration)
     print(  # noqa: T201
-        f"{name} is on at {redact_url(management)} until {until:%H:%M:%S} UTC ({duration:g} s); to end it now: "
+        f"{name} is on at {shown} until {until:%H:%M:%S} UTC ({duration:g} s); to end it now: "
         f"randsvc fault clear {name}"
-        + (f" --management {redact_url(management)}" if management != MANAGEMENT_URL else "")
+        + (f" --management {shown}" if management != MANAGEMENT_URL else "")
     )
 
 
