@@ -32,10 +32,7 @@ def test_both_services_know_the_secret_and_the_password_by_one_name() -> None:
             "RANDSVC_AUTH_PROT",
             "RANDSVC_AUTH_PROT: no such setting; did you mean RANDSVC_AUTH_P",
         ),
-        (
-            "RANDSVC_QQQ",
-            "RANDSVC_QQQ: no such setting; known: RANDSVC_AUTH_CLIENT_TIMEOUT, ",
-        ),
+        ("RANDSVC_QQQ", "RANDSVC_QQQ: no such setting; known: RANDSVC_AUTH_"),
     ],
 )
 def test_an_unknown_variable_is_named_with_what_it_may_have_been(name: str, said: str) -> None:

@@ -96,8 +96,11 @@ async def slow_body() -> AsyncIterator[bytes]:
     await asyncio.sleep(4 * CLIENT_TIMEOUT)
 
 
-def of_an_answer(age: float = -60) -> dict[str, object]:
-    """A feedback for an answer of so many seconds ago; by default after the service's start."""
+def of_an_answer(age: float = -3600) -> dict[str, object]:
+    """A feedback for an answer of so many seconds ago.
+
+    By default it is of an hour from now, as services that start later take none of before.
+    """
     ids = AnswerIds(SECRET, lifetime=60, clock=lambda: time.time() - age)
     return {"id": ids.issue(50.0, "model"), "actual": 49}
 
@@ -199,10 +202,12 @@ def test_each_status_of_the_document_can_be_provoked(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", DOCUMENTS)
-def test_the_document_has_the_routes_of_the_application_and_no_others(
+async def test_the_document_has_the_routes_of_the_application_and_no_others(
     service: str, telemetry: Telemetry
 ) -> None:
     app = app_of(service, telemetry, faults_of(), limit=5)
+    app.freeze()
+    await app.cleanup()
     routes = {
         (route.resource.canonical, route.method.lower())
         for route in app.router.routes()
