@@ -11,6 +11,7 @@ from randsvc.dashboards.panels import (
     Variable,
     draw_heatmap,
     draw_lines,
+    drop_nan,
     or_named,
     show_number,
     tabulate,
@@ -173,7 +174,7 @@ def _latency() -> tuple[Panel, ...]:
             "s",
             Query(
                 expr=_name_missing(
-                    f"histogram_quantile(0.99, {_buckets('http_route', 'le')})",
+                    drop_nan(f"histogram_quantile(0.99, {_buckets('http_route', 'le')})"),
                     "http_route",
                     "no route",
                 ),
@@ -376,7 +377,7 @@ def _quantile(q: float, *matchers: str) -> str:
         window="$__rate_interval",
         job=JOB,
     )
-    return f"histogram_quantile({q:g}, {buckets})"
+    return drop_nan(f"histogram_quantile({q:g}, {buckets})")
 
 
 def _lag() -> str:

@@ -11,6 +11,7 @@ from randsvc.dashboards.panels import (
     Row,
     draw_bars,
     draw_lines,
+    drop_nan,
     show_number,
 )
 from randsvc.metrics import (
@@ -181,8 +182,10 @@ def _outputs() -> tuple[Panel, ...]:
             "short",
             *(
                 Query(
-                    expr=f"histogram_quantile({q:g}, "
-                    f"{rate(value, by=('randsvc_source',), window=RECENT)})",
+                    expr=drop_nan(
+                        f"histogram_quantile({q:g}, "
+                        f"{rate(value, by=('randsvc_source',), window=RECENT)})"
+                    ),
                     legend=f"{{{{randsvc_source}}}} p{100 * q:g}",
                 )
                 for q in (0.95, 0.5, 0.05)
@@ -383,7 +386,7 @@ def _ground_truth() -> tuple[Panel, ...]:
             "Time from an answer to the feedback about it.",
             "s",
             *(
-                Query(expr=f"histogram_quantile({q:g}, {late})", legend=f"p{100 * q:g}")
+                Query(expr=drop_nan(f"histogram_quantile({q:g}, {late})"), legend=f"p{100 * q:g}")
                 for q in (0.9, 0.5)
             ),
             colours=PERCENTILES,
@@ -451,7 +454,7 @@ def _worth() -> tuple[Panel, ...]:
             "none.",
             "s",
             *(
-                Query(expr=f"histogram_quantile({q:g}, {took})", legend=f"p{100 * q:g}")
+                Query(expr=drop_nan(f"histogram_quantile({q:g}, {took})"), legend=f"p{100 * q:g}")
                 for q in (0.99, 0.5)
             ),
             width=7,

@@ -59,6 +59,7 @@ __all__ = (
     "draw_heatmap",
     "draw_lines",
     "draw_timeline",
+    "drop_nan",
     "or_named",
     "show_number",
     "tabulate",
@@ -222,6 +223,15 @@ class Dashboard:
     def _list_timelines(self) -> list[int]:
         built = (panel.builder.build() for panel in self.list_panels())
         return [panel.id_val for panel in built if panel.type_val == "state-timeline"]
+
+
+def drop_nan(expr: str) -> str:
+    """Leave out the quantile of no observation, which a legend would give as NaN.
+
+    >>> drop_nan("histogram_quantile(0.5, x)")
+    'histogram_quantile(0.5, x) > -Inf'
+    """
+    return f"{expr} > -Inf"
 
 
 def or_named(expr: str, label: str, name: str) -> str:
