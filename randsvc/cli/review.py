@@ -110,7 +110,7 @@ def _write(
 ) -> None:
     try:
         from randsvc.review import readings, report
-        from randsvc.review.spans import Span
+        from randsvc.times import Span
     except ModuleNotFoundError as error:
         raise missing_package(error, "review") from None
     period = Span(begin, end)

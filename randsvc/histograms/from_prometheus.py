@@ -1,20 +1,16 @@
-"""What a histogram in Prometheus counted in a window, exactly.
-
-``rate`` and ``increase`` extrapolate to the ends of the window, so that their counts are no counts.
-Here the last sample in the window is taken, and the last one before the window taken off it, series
-by series. Where a series began anew in between (a restart), its samples are gone through one by
-one. A series without a sample in the hour before the window began in the window: all counts.
-"""
+"""What a histogram in Prometheus counted in a window, exactly: see ``increases``."""
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Protocol
+from typing import Self
 
 from randsvc.errors import RecoveryError
 from randsvc.histograms.binned import EMPTY, Bin, Binned
+from randsvc.histograms.increases import LOOKBACK, ByWindow, Cumulative, count_increases
+from randsvc.histograms.windows import Labels, WindowReader
 from randsvc.prometheus_api import (
     NativeHistogram,
     Prometheus,
@@ -24,18 +20,11 @@ from randsvc.prometheus_api import (
     format_matcher,
     format_selector,
 )
-from randsvc.times import format_time
+from randsvc.times import Span, format_time
 
 __all__ = ("parse_bound", "read", "to_binned")
 
-LOOKBACK = 3600.0
-"""Seconds before the window in which the last sample before it is looked for."""
-PIECE = 600.0
-"""Seconds of samples that are asked for at once, where all of them are needed."""
-
 _ZERO = 1e-30
-
-Labels = frozenset[tuple[str, str]]
 
 
 def read(
@@ -48,11 +37,11 @@ def read(
     of a classic histogram, and adds up all series. Raises ``RecoveryError`` where there is no
     series, ``PrometheusError`` where there is no answer.
     """
-    for source in (_Native(server, metric, matchers), _Classic(server, metric, matchers)):
-        latest = source.last(end, window)
-        if latest:
-            grown = _increases(source, latest, end - window, end)
-            return reduce(Binned.__add__, grown, EMPTY)
+    reader = WindowReader(server)
+    for kind in (_Native, _Classic):
+        increases = count_increases(kind(reader, metric, matchers), [Span(end - window, end)])
+        if increases:
+            return reduce(Binned.__add__, (each[0] for each in increases.values()), EMPTY)
     raise RecoveryError(
         f"Prometheus at {server.shown_url} has no histogram "
         f"{format_selector(metric, matchers)} with a sample in the {window:g} s before "
@@ -67,119 +56,103 @@ def to_binned(histogram: NativeHistogram) -> Binned:
     return Binned(filled, histogram.sum)
 
 
-class _Source(Protocol):
-    """A kind of histogram; times in Unix seconds, ``within`` in seconds before."""
-
-    def last(self, at: float, within: float) -> dict[Labels, Binned]:
-        """The last sample of each series."""
-
-    def restarted(self, at: float, within: float) -> set[Labels]:
-        """The series that began anew."""
-
-    def samples(self, labels: Labels, at: float, within: float) -> Iterator[Binned]:
-        """All samples of a series, in time order."""
-
-
-def _increases(
-    source: _Source, latest: Mapping[Labels, Binned], start: float, end: float
-) -> Iterator[Binned]:
-    before = source.last(start, LOOKBACK)
-    restarted = source.restarted(end, end - start + LOOKBACK)
-    for labels, sample in latest.items():
-        earlier = before.get(labels, EMPTY)
-        grown = None if labels in restarted else sample.since(earlier)
-        yield _step_by_step(source, labels, earlier, start, end) if grown is None else grown
-
-
-def _step_by_step(
-    source: _Source, labels: Labels, earlier: Binned, start: float, end: float
-) -> Binned:
-    total = EMPTY
-    pieces = math.ceil((end - start) / PIECE)
-    for number in range(1, pieces + 1):
-        at = min(start + number * PIECE, end)
-        for sample in source.samples(labels, at, at - start - (number - 1) * PIECE):
-            grown = sample.since(earlier)
-            total += sample if grown is None else grown
-            earlier = sample
-    return total
-
-
 @dataclass(frozen=True)
-class _Native:
-    server: Prometheus
+class _Histograms(Cumulative[Binned]):
+    """The histograms of a metric, as cumulative series."""
+
+    reader: WindowReader
     metric: str
     matchers: Sequence[str]
+    zero: Binned = EMPTY
 
-    def last(self, at: float, within: float) -> dict[Labels, Binned]:
+    def before(self, at: float) -> dict[Labels, Binned]:
+        found = self.last([Span(at - LOOKBACK, at)])
+        return {labels: samples[0] for labels, samples in found.items()}
+
+    def first(self, windows: Sequence[Span]) -> ByWindow[Binned]:
+        # PromQL has no first sample: ``restarted`` looks before each window instead.
+        return {}
+
+    def difference(self, later: Binned, earlier: Binned) -> Binned | None:
+        return later.since(earlier)
+
+    def total(self, parts: Sequence[Binned]) -> Binned:
+        return reduce(Binned.__add__, parts, EMPTY)
+
+    def quiet(self) -> Self:
+        return replace(self, reader=WindowReader(self.reader.server))
+
+    def _restarted(self, name: str, windows: Sequence[Span]) -> set[tuple[Labels, int]]:
+        """The series of ``name`` that began anew in a window or in the ``LOOKBACK`` before it."""
+        selector = format_selector(name, self.matchers)
+        return {
+            (_labels(series), index)
+            for index, window in enumerate(windows)
+            for series in self.reader.server.query(
+                f"resets({selector}[{format_duration(window.seconds + LOOKBACK)}]) > 0", window.end
+            )
+        }
+
+
+class _Native(_Histograms):
+    def last(self, windows: Sequence[Span]) -> ByWindow[Binned]:
         selector = format_selector(self.metric, self.matchers)
-        promql = f"last_over_time({selector}[{format_duration(within)}])"
+        found: ByWindow[Binned] = {}
+        for series, index in self.reader.each_series(
+            lambda window: f"last_over_time({selector}[{window}])", windows
+        ):
+            for time, histogram in series.histograms:
+                found.setdefault(_labels(series), {})[index(time)] = to_binned(histogram)
+        return found
+
+    def restarted(self, windows: Sequence[Span]) -> set[tuple[Labels, int]]:
+        return self._restarted(self.metric, windows)
+
+    def samples(self, window: Span) -> dict[Labels, list[Binned]]:
+        selector = format_selector(self.metric, self.matchers)
+        promql = f"{selector}[{format_duration(window.seconds)}]"
         return {
-            _labels(series): to_binned(series.histograms[-1][1])
-            for series in self.server.query(promql, at)
-            if series.histograms
+            _labels(series): [to_binned(each) for _, each in series.histograms]
+            for series in self.reader.server.query(promql, window.end)
         }
 
-    def restarted(self, at: float, within: float) -> set[Labels]:
-        return _restarted(self.server, self.metric, self.matchers, at, within)
 
-    def samples(self, labels: Labels, at: float, within: float) -> Iterator[Binned]:
-        selector = format_selector(self.metric, _exactly(labels))
-        promql = f"{selector}[{format_duration(within)}]"
-        for series in self.server.query(promql, at):
-            if _labels(series) == labels:
-                yield from (to_binned(each) for _, each in series.histograms)
-
-
-@dataclass(frozen=True)
-class _Classic:
-    server: Prometheus
-    metric: str
-    matchers: Sequence[str]
-
-    def last(self, at: float, within: float) -> dict[Labels, Binned]:
-        # Buckets and sum in one query, so that they are of one moment.
-        # last_over_time keeps the name, by which a sum is told from a bucket.
-        selector = self._selector(self.matchers)
-        found = self.server.query(f"last_over_time({selector}[{format_duration(within)}])", at)
-        return {
-            labels: _explicit({le: s.values[-1][1] for le, s in parts.items()})
-            for labels, parts in self._parts(found).items()
-        }
-
-    def restarted(self, at: float, within: float) -> set[Labels]:
-        return _restarted(self.server, f"{self.metric}_count", self.matchers, at, within)
-
-    def samples(self, labels: Labels, at: float, within: float) -> Iterator[Binned]:
-        selector = self._selector(_exactly(labels))
-        found = self.server.query(f"{selector}[{format_duration(within)}]", at)
-        moments: dict[float, dict[str, float]] = {}
-        for le, series in self._parts(found).get(labels, {}).items():
+class _Classic(_Histograms):
+    def last(self, windows: Sequence[Span]) -> ByWindow[Binned]:
+        # Buckets and sum in one query, so that they are of one moment. last_over_time keeps the
+        # name, by which a sum differs from a bucket.
+        parts: dict[tuple[Labels, int], dict[str, float]] = {}
+        for series, index in self.reader.each_series(
+            lambda window: f"last_over_time({self._selector}[{window}])", windows
+        ):
             for time, value in series.values:
-                moments.setdefault(time, {})[le] = value
-        for _, parts in sorted(moments.items()):
-            yield _explicit(parts)
+                le = series.labels.get("le", "")
+                parts.setdefault((_labels(series), index(time)), {})[le] = value
+        found: ByWindow[Binned] = {}
+        for (labels, number), cumulative in parts.items():
+            if set(cumulative) - {""}:
+                found.setdefault(labels, {})[number] = _explicit(cumulative)
+        return found
 
-    def _selector(self, matchers: Sequence[str]) -> str:
+    def restarted(self, windows: Sequence[Span]) -> set[tuple[Labels, int]]:
+        return self._restarted(f"{self.metric}_count", windows)
+
+    def samples(self, window: Span) -> dict[Labels, list[Binned]]:
+        promql = f"{self._selector}[{format_duration(window.seconds)}]"
+        moments: dict[Labels, dict[float, dict[str, float]]] = {}
+        for series in self.reader.server.query(promql, window.end):
+            for time, value in series.values:
+                at = moments.setdefault(_labels(series), {}).setdefault(time, {})
+                at[series.labels.get("le", "")] = value
+        return {
+            labels: [_explicit(parts) for _, parts in sorted(each.items()) if set(parts) - {""}]
+            for labels, each in moments.items()
+        }
+
+    @property
+    def _selector(self) -> str:
         name = format_matcher("__name__", f"{re.escape(self.metric)}_(bucket|sum)", "=~")
-        return f"{{{', '.join((name, *matchers))}}}"
-
-    def _parts(self, found: Sequence[Series]) -> dict[Labels, dict[str, Series]]:
-        """Series by the labels of their histogram, then by ``le``, which is empty for the sum."""
-        parts: dict[Labels, dict[str, Series]] = {}
-        for series in found:
-            if series.values:
-                parts.setdefault(_labels(series), {})[series.labels.get("le", "")] = series
-        return {labels: each for labels, each in parts.items() if set(each) - {""}}
-
-
-def _restarted(
-    server: Prometheus, name: str, matchers: Sequence[str], at: float, within: float
-) -> set[Labels]:
-    """The series of ``name`` whose counts went back."""
-    selector = format_selector(name, matchers)
-    found = server.query(f"resets({selector}[{format_duration(within)}]) > 0", at)
-    return {_labels(series) for series in found}
+        return f"{{{', '.join((name, *self.matchers))}}}"
 
 
 def _explicit(parts: Mapping[str, float]) -> Binned:
@@ -217,7 +190,3 @@ def _labels(series: Series) -> Labels:
     return frozenset(
         (name, value) for name, value in series.labels.items() if name not in ("__name__", "le")
     )
-
-
-def _exactly(labels: Labels) -> list[str]:
-    return [format_matcher(name, value) for name, value in sorted(labels)]

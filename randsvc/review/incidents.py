@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
+from randsvc.histograms.windows import Labels, WindowReader
 from randsvc.incidents.stack_api import WATCHDOG_SUFFIX
 from randsvc.levels import LEVELS
 from randsvc.metrics import FAULT_ACTIVE
 from randsvc.review.runs import runs
-from randsvc.review.source import Labels, Source
-from randsvc.review.spans import Span, cut, overlap
+from randsvc.review.spans import overlap
 from randsvc.review.subject import Subject
+from randsvc.times import Span, cut
 
 __all__ = ("QUERIES", "Found", "Incident", "read")
 
@@ -66,7 +67,9 @@ class Found:
     unclassified: Sequence[str]
 
 
-def read(source: Source, subject: Subject, span: Span, bin_: float, holes: Sequence[Span]) -> Found:
+def read(
+    source: WindowReader, subject: Subject, span: Span, bin_: float, holes: Sequence[Span]
+) -> Found:
     """Read all that fired in a span. ``holes`` are times without any data.
 
     The level of an alert is its label ``level``, or what ``SEVERITIES`` makes of ``severity``.
@@ -100,7 +103,9 @@ class _Alert(NamedTuple):
     service: str
 
 
-def _read_alerts(source: Source, state: str, span: Span, bin_: float) -> dict[_Alert, list[Span]]:
+def _read_alerts(
+    source: WindowReader, state: str, span: Span, bin_: float
+) -> dict[_Alert, list[Span]]:
     levels = "|".join(LEVELS)
     found: dict[_Alert, list[Span]] = {}
     own = f'ALERTS{{alertstate="{state}",level=~"{levels}"}}'
@@ -122,7 +127,7 @@ def _is_about(subject: Subject, alert: _Alert) -> bool:
     return not subject.only_jobs or not alert.service or alert.service in subject.jobs
 
 
-def _is_alerting(source: Source, span: Span) -> bool:
+def _is_alerting(source: WindowReader, span: Span) -> bool:
     """Whether any alert was recorded, or there are alerting rules now.
 
     The alert that always fires shows that rules are evaluated.

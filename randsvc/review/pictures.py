@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from randsvc.review.counts import Values
-from randsvc.review.spans import Span
+from randsvc.times import Span
 
 __all__ = ("Picture", "bands", "lines", "shares", "spark")
 

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from randsvc.histograms.binned import EMPTY, Bin, Binned
-from randsvc.histograms.from_prometheus import to_binned
+from randsvc.histograms.from_prometheus import parse_bound, to_binned
+from randsvc.histograms.windows import Labels, WindowReader
 from randsvc.metrics import FEEDBACK, FEEDBACK_ABSOLUTE_ERROR, PREDICTIONS, VALUE
 from randsvc.prometheus_api import Prometheus, format_matcher, format_selector
 from randsvc.review import counts, incidents
 from randsvc.review.counts import Counts, Values
 from randsvc.review.incidents import Incident
 from randsvc.review.runs import default_resolution, resolution, runs
-from randsvc.review.source import Labels, Source
-from randsvc.review.spans import Span, cut, overlap, window_length, without
+from randsvc.review.spans import overlap, window_length, without
 from randsvc.review.subject import Subject
 from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, EVENT_LOOP_LAG
+from randsvc.times import Span, cut
 
 __all__ = ("Gauge", "Mean", "Readings", "View", "count_queries", "read")
 
@@ -163,7 +164,7 @@ def read(
 
     Raises ``PrometheusError``.
     """
-    source = Source(server, seen)
+    source = WindowReader(server, seen)
     before = period.before()
     both = Span(before.start, period.end)
     begin("when something was recorded")
@@ -234,7 +235,7 @@ class _Presence:
     bin_: float
 
 
-def _presence(source: Source, subject: Subject, job: str, period: Span) -> _Presence:
+def _presence(source: WindowReader, subject: Subject, job: str, period: Span) -> _Presence:
     """The first of three series that Prometheus has of a service.
 
     Its limit of concurrent requests is there before the first request. A service that is not ours
@@ -246,7 +247,7 @@ def _presence(source: Source, subject: Subject, job: str, period: Span) -> _Pres
         (format_selector("up", matchers), 1.0),
         (format_selector(f"{subject.metric}_count", matchers), -np.inf),
     )
-    quiet = Source(source.server)
+    quiet = WindowReader(source.server)
     for selector, least in candidates:
         bin_ = resolution(quiet, selector, period)
         if bin_ is not None:
@@ -258,7 +259,7 @@ def _presence(source: Source, subject: Subject, job: str, period: Span) -> _Pres
 
 
 def _holes(
-    source: Source, selector: str, span: Span, bin_: float, least: float = -np.inf
+    source: WindowReader, selector: str, span: Span, bin_: float, least: float = -np.inf
 ) -> list[Span]:
     there = runs(source, selector, span, bin_, least=least).get(frozenset(), [])
     return without(span, there, longer=bin_)
@@ -269,7 +270,9 @@ def _within(holes: Sequence[Span], span: Span) -> list[Span]:
     return [each for each in clipped if each.start < each.end]
 
 
-def _gauge(source: Source, selectors: Sequence[str], by: str, windows: Sequence[Span]) -> Gauge:
+def _gauge(
+    source: WindowReader, selectors: Sequence[str], by: str, windows: Sequence[Span]
+) -> Gauge:
     """Of each series by the first of the selectors that has it."""
 
     def of(aggregate: str, function: str) -> Mapping[Labels, Values]:
@@ -282,7 +285,9 @@ def _gauge(source: Source, selectors: Sequence[str], by: str, windows: Sequence[
     return Gauge(of("sum", "sum"), of("sum", "count"), of("max", "max"))
 
 
-def _mean(source: Source, metric: str, matcher: str, by: str, windows: Sequence[Span]) -> Mean:
+def _mean(
+    source: WindowReader, metric: str, matcher: str, by: str, windows: Sequence[Span]
+) -> Mean:
     """Of a native histogram, else of a classic one; both extrapolate alike, so means are right."""
 
     def of(what: str) -> Mapping[Labels, Values]:
@@ -299,7 +304,7 @@ def _mean(source: Source, metric: str, matcher: str, by: str, windows: Sequence[
 
 
 def _by_window(
-    source: Source, promql: Callable[[str], str], windows: Sequence[Span]
+    source: WindowReader, promql: Callable[[str], str], windows: Sequence[Span]
 ) -> dict[Labels, Values]:
     found: dict[Labels, Values] = {}
     for answer in source.each(promql, windows):
@@ -308,22 +313,23 @@ def _by_window(
     return found
 
 
-def _values(source: Source, matcher: str, windows: Sequence[Span]) -> list[Binned]:
+def _values(source: WindowReader, matcher: str, windows: Sequence[Span]) -> list[Binned]:
     """How the values lie by window: native histograms, or else explicit buckets."""
     name = VALUE.prometheus_name
     found = [EMPTY] * len(windows)
-    increases = source.each_histogram(
+    increases = source.each_series(
         lambda window: f"sum (increase({name}{{{matcher}}}[{window}]))", windows
     )
-    for index, histogram in increases:
-        found[index] = to_binned(histogram)
+    for series, index_of in increases:
+        for time, histogram in series.histograms:
+            found[index_of(time)] = to_binned(histogram)
     if any(each.bins for each in found):
         source.read(sum(window.seconds for window in windows))
         return found
     below = _by_window(
         source, lambda w: f"sum by (le) (increase({name}_bucket{{{matcher}}}[{w}]))", windows
     )
-    edges = sorted((float(dict(key)["le"]), key) for key in below)
+    edges = sorted((parse_bound(dict(key)["le"]), key) for key in below)
     lower, upto = -np.inf, np.zeros(len(windows))
     for upper, key in edges:
         rising = np.nan_to_num(below[key])

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, inf
 
+from randsvc.histograms.windows import Labels, WindowReader
 from randsvc.prometheus_api import format_duration
-from randsvc.review.source import Labels, Source
-from randsvc.review.spans import Span, cut
+from randsvc.times import Span, cut
 
 __all__ = ("default_resolution", "resolution", "runs")
 
@@ -23,7 +23,7 @@ SAMPLES = 2.5
 """A bin must hold two samples, even where one of them is late."""
 
 
-def resolution(source: Source, selector: str, span: Span) -> float | None:
+def resolution(source: WindowReader, selector: str, span: Span) -> float | None:
     """The seconds of a bin, shorter than which no gap is found; None where there are no samples."""
     # A dozen, of which at least one is without a gap, and each holds many samples.
     pieces = cut(span, span.seconds / 12)
@@ -45,7 +45,7 @@ def default_resolution(span: Span) -> float:
 
 
 def runs(
-    source: Source,
+    source: WindowReader,
     selector: str,
     span: Span,
     bin_: float,
@@ -84,7 +84,7 @@ def runs(
 class _Edges:
     """The first or last moment at which something was there in a bin."""
 
-    source: Source
+    source: WindowReader
     selector: str
     bins: list[Span]
     by: tuple[str, ...]

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from randsvc.histograms.windows import Labels
 from randsvc.review.counts import Values
 from randsvc.review.pictures import Picture
 from randsvc.review.readings import Gauge, View
-from randsvc.review.source import Labels
-from randsvc.review.spans import Span
 from randsvc.review.words import points
+from randsvc.times import Span
 
 __all__ = ("NONE", "Section", "Table", "end", "gauge", "holes", "no_requests", "ranges")
 

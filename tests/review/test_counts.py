@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from randsvc.histograms.windows import WindowReader
 from randsvc.review import counts
-from randsvc.review.source import Source
-from randsvc.review.spans import Span, cut
+from randsvc.times import Span, cut
 from tests.support.recorded import Recorded, Samples
 
 LABELS = {"__name__": "x_total", "job": "a"}
@@ -15,7 +15,7 @@ LABELS = {"__name__": "x_total", "job": "a"}
 
 def counted(samples: Samples, windows: tuple[Span, ...]) -> list[float]:
     server = Recorded(series=[(LABELS, samples)])
-    read = counts.read(Source(server), "x_total", windows)
+    read = counts.read(WindowReader(server), "x_total", windows)
     return list(read.where(lambda _: True))
 
 
@@ -70,7 +70,7 @@ def test_sums_are_by_labels() -> None:
         ({"__name__": "x_total", "source": source, "instance": instance}, [(50.0, value)])
         for source, instance, value in (("m", "1", 2.0), ("m", "2", 3.0), ("f", "1", 4.0))
     ]
-    read = counts.read(Source(Recorded(series=series)), "x_total", windows)
+    read = counts.read(WindowReader(Recorded(series=series)), "x_total", windows)
     assert {key: list(each) for key, each in read.by("source").items()} == {
         ("m",): [5],
         ("f",): [4],
@@ -78,5 +78,5 @@ def test_sums_are_by_labels() -> None:
 
 
 def test_no_series_is_no_count() -> None:
-    read = counts.read(Source(Recorded()), "x_total", (Span(0, 100),))
+    read = counts.read(WindowReader(Recorded()), "x_total", (Span(0, 100),))
     assert read.where(lambda _: True) == pytest.approx(np.zeros(1))

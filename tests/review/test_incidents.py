@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from randsvc.histograms.windows import WindowReader
 from randsvc.prometheus_api import Series
 from randsvc.review import incidents
 from randsvc.review.incidents import Found, Incident
-from randsvc.review.source import Source
-from randsvc.review.spans import Span
 from randsvc.review.subject import load_subject
+from randsvc.times import Span
 from tests.support.recorded import Samples
 
 SPAN, BIN = Span(0, 36_000), 60.0
@@ -52,7 +52,7 @@ class Alerts:
                     promql = promql.replace(f"ALERTS{others}", f"OTHERS_{state}")
                 return super().query(promql, at)
 
-        source = Source(ByState(series=self.series))
+        source = WindowReader(ByState(series=self.series))
         return incidents.read(source, load_subject(None, jobs), SPAN, BIN, holes)
 
 

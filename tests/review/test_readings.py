@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from randsvc.histograms.windows import WindowReader
 from randsvc.prometheus_api import NativeHistogram, Prometheus, Series
 from randsvc.review import readings
-from randsvc.review.source import Source
-from randsvc.review.spans import Span, cut
+from randsvc.times import Span, cut
 
 WINDOWS = cut(Span(0, 200), 100)
 
@@ -32,14 +32,16 @@ class Classic(Prometheus):
 
 
 def test_native_histograms_are_read_by_window() -> None:
-    first, second = readings._values(Source(Native("")), 'job="randsvc"', WINDOWS)
+    first, second = readings._values(WindowReader(Native("")), 'job="randsvc"', WINDOWS)
     assert (first.bins, first.sum) == (((10, 20, 5),), 60)
     assert second.bins == ()
 
 
 def test_without_them_explicit_buckets_are() -> None:
     seen: list[float] = []
-    first, second = readings._values(Source(Classic(""), seen.append), 'job="randsvc"', WINDOWS)
+    first, second = readings._values(
+        WindowReader(Classic(""), seen.append), 'job="randsvc"', WINDOWS
+    )
     assert first.bins == ()
     assert [(bin_.upper, bin_.count) for bin_ in second.bins] == [(10, 2), (20, 3)]
     assert sum(seen) == pytest.approx(2 * 200)

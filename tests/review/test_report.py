@@ -21,7 +21,7 @@ from randsvc.review import pictures, report
 from randsvc.review.counts import Values
 from randsvc.review.pictures import Picture
 from randsvc.review.section import Section
-from randsvc.review.spans import Span
+from randsvc.times import Span
 from tests.support.review_readings import GAP, nothing, readings
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}

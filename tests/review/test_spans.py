@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from randsvc.review.spans import Span, cut, overlap, window_length, without
+from randsvc.review.spans import overlap, window_length, without
+from randsvc.times import Span, cut
 
 times = st.integers(0, 10_000).map(float)
 

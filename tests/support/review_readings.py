@@ -3,12 +3,12 @@
 import numpy as np
 
 from randsvc.histograms.binned import Bin, Binned
+from randsvc.histograms.windows import Labels
 from randsvc.review.counts import Counts, Values
 from randsvc.review.incidents import Incident
 from randsvc.review.readings import Gauge, Mean, Readings
-from randsvc.review.source import Labels
-from randsvc.review.spans import Span, cut
 from randsvc.review.subject import load_subject
+from randsvc.times import Span, cut
 
 __all__ = ("GAP", "PERIOD", "nothing", "readings")
 

@@ -5,9 +5,8 @@ from typing import Any
 
 from randsvc.review.readings import View
 from randsvc.review.section import Section, Table
-from randsvc.review.spans import Span
 from randsvc.review.words import lasting, share
-from randsvc.times import format_time
+from randsvc.times import Span, format_time
 
 __all__ = ("coverage",)
 
