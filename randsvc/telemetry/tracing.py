@@ -3,25 +3,47 @@
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from opentelemetry import trace
+from opentelemetry.context import attach
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.aiohttp_server import (
     AioHttpServerInstrumentor,
     create_aiohttp_middleware,
+    getter,
 )
+from opentelemetry.propagate import extract, get_global_textmap
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
-from opentelemetry.trace import SpanContext
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    Decision,
+    ParentBased,
+    Sampler,
+    TraceIdRatioBased,
+)
+from opentelemetry.trace import SpanContext, SpanKind
 
 from .environment import choices, otlp_endpoint, otlp_protocol
+from .errors import ConfigurationError
 from .outage import AnnouncedSpanExporter
 
-__all__ = ("ServerTracing", "tracer_provider_from_environment")
+__all__ = ("ServerTracing", "sampler_from_environment", "tracer_provider_from_environment")
+
+_STATIC_SAMPLERS: Mapping[str, Sampler] = {
+    "always_on": ALWAYS_ON,
+    "always_off": ALWAYS_OFF,
+    "parentbased_always_on": ParentBased(ALWAYS_ON),
+    "parentbased_always_off": ParentBased(ALWAYS_OFF),
+}
+_RATIO_SAMPLERS = ("traceidratio", "parentbased_traceidratio")
 
 KeepSpan = Callable[[web.Request, SpanContext], None]
 
@@ -31,7 +53,7 @@ def tracer_provider_from_environment(
 ) -> TracerProvider | None:
     """The provider with the exporters that are asked for; None where there are none.
 
-    The sampler is the one that ``OTEL_TRACES_SAMPLER`` and ``OTEL_TRACES_SAMPLER_ARG`` name.
+    Raises ``ConfigurationError`` where a variable cannot be followed.
     """
     known: dict[str, Callable[[], SpanExporter]] = {
         "otlp": lambda: AnnouncedSpanExporter(
@@ -42,20 +64,83 @@ def tracer_provider_from_environment(
     names = choices(environ, "OTEL_TRACES_EXPORTER", "none", known)
     if not names:
         return None
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider = TracerProvider(
+        sampler_from_environment(environ), resource, shutdown_on_exit=False, id_generator=_ids
+    )
     for name in names:
         provider.add_span_processor(BatchSpanProcessor(known[name]()))
     return provider
 
 
+def sampler_from_environment(environ: Mapping[str, str]) -> Sampler:
+    """The sampler that ``OTEL_TRACES_SAMPLER`` and ``OTEL_TRACES_SAMPLER_ARG`` name.
+
+    Where the first is unset, the ratio of the second (1 where that is unset too) decides for each
+    request, also for one whose client says that its trace is sampled: clients are not to be trusted
+    with what tracing costs. Spans inside a request follow the request. With a name set, all is as
+    the specification says, and ``parentbased_traceidratio`` does follow the client.
+    https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
+    """
+    text = environ.get("OTEL_TRACES_SAMPLER", "").strip()
+    name = text.lower()
+    if name not in ("", *_RATIO_SAMPLERS, *_STATIC_SAMPLERS):
+        expected = ", ".join((*_STATIC_SAMPLERS, *_RATIO_SAMPLERS))
+        raise ConfigurationError(f'OTEL_TRACES_SAMPLER="{text}": expected one of {expected}')
+    if name in _STATIC_SAMPLERS:
+        return _STATIC_SAMPLERS[name]
+    given = environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip()
+    try:
+        by_ratio = TraceIdRatioBased(float(given or 1))
+    except ValueError:
+        raise ConfigurationError(
+            f'OTEL_TRACES_SAMPLER_ARG="{given}": expected a ratio from 0 to 1'
+        ) from None
+    if name == "traceidratio":
+        return by_ratio
+    if name == "parentbased_traceidratio":
+        return ParentBased(by_ratio)
+    return ParentBased(by_ratio, remote_parent_sampled=by_ratio, remote_parent_not_sampled=by_ratio)
+
+
 class ServerTracing:
-    """Makes a span of each request, with contrib's middleware."""
+    """Makes a span of each request that is sampled, with contrib's middleware.
+
+    The sampler is asked before anything is done for a span: that middleware doubles what a small
+    request costs, whether its span is sampled or not.
+    """
 
     def __init__(self, provider: TracerProvider) -> None:
+        self._sampler = provider.sampler
+        self._root_bound = _root_bound(provider.sampler)
         self._middleware = _contrib_middleware(provider)
 
-    def around(self, app: web.Application, handle: Handler, keep: KeepSpan) -> Handler:
+    def around(
+        self, app: web.Application, handle: Handler, keep: KeepSpan
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """What handles the requests of ``app``, in a span; ``keep`` gets each that is sampled."""
+        fields = tuple(get_global_textmap().fields)
+
+        def handle_request(request: web.Request) -> Awaitable[web.StreamResponse]:
+            headers = request.headers
+            parent = None
+            for field in fields:
+                if field in headers:
+                    parent = extract(request, getter=getter)
+                    break
+            trace_id = trace.get_current_span(parent).get_span_context().trace_id if parent else 0
+            if trace_id:
+                result = self._sampler.should_sample(parent, trace_id, "", SpanKind.SERVER)
+                is_sampled = result.decision is Decision.RECORD_AND_SAMPLE
+            else:
+                trace_id = _generate_trace_id()
+                is_sampled = trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._root_bound
+                if is_sampled:
+                    _next_trace_id.set(trace_id)
+            if is_sampled:
+                return handle_sampled(request)
+            # Not detached, as the task of the request ends with it.
+            attach(trace.set_span_in_context(_NotSampled(trace_id)))
+            return handle(request)
 
         async def handle_in_span(request: web.Request) -> web.StreamResponse:
             span = trace.get_current_span().get_span_context()
@@ -63,12 +148,75 @@ class ServerTracing:
                 keep(request, span)
             return await handle(request)
 
-        async def handle_traced(request: web.Request) -> web.StreamResponse:
+        async def handle_sampled(request: web.Request) -> web.StreamResponse:
             # The span is named after the route, which the application itself resolves too late.
             request._match_info = await app.router.resolve(request)
-            return await self._middleware(request, handle_in_span)
+            return await self._middleware(_presentable(request), lambda _: handle_in_span(request))
 
-        return handle_traced
+        return handle_request
+
+
+class _Ids(RandomIdGenerator):
+    """Gives the trace id for which the sampler has decided already, once."""
+
+    def generate_trace_id(self) -> int:
+        trace_id = _next_trace_id.get()
+        if trace_id:
+            _next_trace_id.set(0)
+        return trace_id or super().generate_trace_id()
+
+
+class _NotSampled(trace.NonRecordingSpan):
+    """The parent of what is done in a request that is not sampled, so that none of it is."""
+
+    def __init__(self, trace_id: int) -> None:
+        self._trace_id = trace_id
+
+    def get_span_context(self) -> SpanContext:
+        """Its context, made when somebody asks: a client that passes it on, a span inside."""
+        if "_made" not in self.__dict__:
+            self._made = SpanContext(self._trace_id, _ids.generate_span_id(), is_remote=False)
+        return self._made
+
+
+_next_trace_id: ContextVar[int] = ContextVar("next_trace_id", default=0)
+_ids = _Ids()
+_generate_trace_id = RandomIdGenerator().generate_trace_id
+
+
+def _root_bound(sampler: Sampler) -> int:
+    """Traces without a parent are sampled whose id is below it, in the bits that samplers use."""
+    if isinstance(sampler, ParentBased):
+        sampler = sampler._root
+    if isinstance(sampler, TraceIdRatioBased):
+        return sampler.bound
+    return TraceIdRatioBased.TRACE_ID_LIMIT + 1 if sampler is ALWAYS_ON else 0
+
+
+def _presentable(request: web.Request) -> web.Request:
+    """The request, or a copy of it that can be made into attributes of a span.
+
+    Contrib reads the URL, which a malformed ``Host`` has none of; and text that is not UTF-8 would
+    make the export fail for all spans that are exported together.
+    """
+    headers = request.headers
+    try:
+        "".join(headers.values()).encode()
+        request.path_qs.encode()
+        host = request.url.host or ""
+        host.encode()
+    except UnicodeEncodeError:
+        pass
+    except ValueError:
+        return request.clone(host="invalid")
+    else:
+        return request
+    cleaned = [(name, _utf8(value)) for name, value in headers.items()]
+    return request.clone(headers=cleaned, rel_url=_utf8(request.path_qs), host="invalid")
+
+
+def _utf8(text: str) -> str:
+    return text.encode(errors="replace").decode()
 
 
 def _contrib_middleware(provider: TracerProvider) -> Middleware:
