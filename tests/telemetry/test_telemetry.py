@@ -285,3 +285,15 @@ print("twice" in str(resource))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "3.1 library.calls library.duration\nFalse\n", done.stderr
+
+
+def test_an_application_that_is_run_is_measured(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[web.Application, dict[str, object]]] = []
+    monkeypatch.setattr(web, "run_app", lambda app, **options: ran.append((app, options)))
+    app = web.Application()
+    telemetry.run_app(app, port=8080)
+    assert ran == [(app, {"port": 8080, "access_log_class": telemetry.access_log_class})]
+    with pytest.raises(RuntimeError, match="installed in this application already"):
+        telemetry.install(app)
