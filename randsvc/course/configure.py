@@ -22,9 +22,10 @@ from randsvc.course.promql import (
     query_types,
 )
 from randsvc.course.rule_cases import Queries, Results, evaluate
-from randsvc.course.small_stack import PULLED, make_prometheus
+from randsvc.course.small_stack import PULLED, QUICK_DISCOVERY
 from randsvc.stack.addresses import find_free_addresses
-from randsvc.stack.programs import Program, make_randsvc
+from randsvc.stack.build import build_programs
+from randsvc.stack.programs import Program, make_prometheus_of, make_randsvc
 from randsvc.stack.promtool import run_promtool
 from randsvc.stack.supervisor import Stack, run_programs, wait_until
 
@@ -168,7 +169,7 @@ def _make_prometheus(work: _Work, book: Mapping[str, str], folder: Path) -> Prog
     config["global"] = {**(config.get("global") or {}), **faster, "evaluation_interval": INTERVAL}
     for job in config.get("scrape_configs") or ():
         job.update({key: value for key, value in faster.items() if key in job})
-    return make_prometheus(config, book, folder)
+    return make_prometheus_of(config, build_programs(), book, folder, QUICK_DISCOVERY)
 
 
 def _check_target(observed: _Observations) -> str | None:

@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
-
 from randsvc.project import ROOT
 from randsvc.stack.addresses import AddressBook, find_free_addresses
 from randsvc.stack.build import build_programs
-from randsvc.stack.programs import Program, Service
+from randsvc.stack.programs import Service, make_prometheus_of
 from randsvc.stack.supervisor import Stack, run_programs
 
-__all__ = ("PULLED", "make_prometheus", "run_small_stack", "set_fault", "wait_for_interrupt")
+__all__ = ("PULLED", "QUICK_DISCOVERY", "run_small_stack", "set_fault", "wait_for_interrupt")
 
 PULLED = {"OTEL_METRICS_EXPORTER": "prometheus"}
 """The environment of a service that Prometheus scrapes."""
+QUICK_DISCOVERY = "--scrape.discovery-reload-interval=100ms"
+"""A flag of Prometheus, which by default looks for targets 5 s after its start."""
 RULES = f"{ROOT}/observability/prometheus/rules/*.yml"
 
 
@@ -45,28 +45,11 @@ def run_small_stack(
                 if len(program.listens) == 2
             ],
         }
-        prometheus = make_prometheus(config, book, Path(folder))
+        prometheus = make_prometheus_of(
+            config, build_programs(), book, Path(folder), QUICK_DISCOVERY
+        )
         with run_programs([*programs, prometheus], book, Path(folder)) as stack:
             yield stack
-
-
-def make_prometheus(config: object, book: AddressBook, folder: Path) -> Program:
-    """Make a Prometheus with a configuration; its files are in ``folder``."""
-    target = folder / "prometheus.yml"
-    target.write_text(yaml.safe_dump(config))
-    return Program(
-        name="prometheus",
-        command=[
-            f"{build_programs()}/prometheus",
-            f"--config.file={target}",
-            f"--storage.tsdb.path={folder}/data",
-            f"--web.listen-address={book['prometheus:9090']}",
-            # By default it looks for targets 5 s after its start.
-            "--scrape.discovery-reload-interval=100ms",
-        ],
-        listens=["prometheus:9090"],
-        ready=("prometheus:9090", "/-/ready"),
-    )
 
 
 def wait_for_interrupt(stack: Stack) -> None:

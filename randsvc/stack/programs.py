@@ -10,7 +10,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +201,19 @@ def make_prometheus(
         # So that rules and panels query pulled distributions like pushed ones.
         job["convert_classic_histograms_to_nhcb"] = True
         job["always_scrape_classic_histograms"] = True
+    external_url = f"--web.external-url=http://{book['prometheus:9090']}"
+    program = make_prometheus_of(
+        config, programs, book, folder, external_url, *_flags("prometheus")
+    )
+    # No Grafana is started here: alerts link to dashboards only where GRAFANA_URL says where.
+    env = {"RUNBOOKS_URL": f"http://{book['inbox:9095']}/runbooks"} | os.environ
+    return replace(program, env=env)
+
+
+def make_prometheus_of(
+    config: object, programs: Path, book: AddressBook, folder: Path, *flags: str
+) -> Program:
+    """Make a Prometheus of a configuration, with further flags; its data is in ``folder``/data."""
     target = folder / "prometheus.yml"
     target.write_text(yaml.safe_dump(config, sort_keys=False))
     return Program(
@@ -208,15 +221,12 @@ def make_prometheus(
         command=[
             f"{programs}/prometheus",
             f"--config.file={target}",
-            f"--storage.tsdb.path={folder}/prometheus",
+            f"--storage.tsdb.path={folder}/data",
             f"--web.listen-address={book['prometheus:9090']}",
-            f"--web.external-url=http://{book['prometheus:9090']}",
-            *_flags("prometheus"),
+            *flags,
         ],
         listens=["prometheus:9090"],
         ready=("prometheus:9090", "/-/ready"),
-        # No Grafana is started here: alerts link to dashboards only where GRAFANA_URL says where.
-        env={"RUNBOOKS_URL": f"http://{book['inbox:9095']}/runbooks"} | os.environ,
     )
 
 

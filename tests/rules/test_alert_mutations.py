@@ -18,12 +18,12 @@ from randsvc.objectives import SLOS
 from randsvc.rules import make_alerts
 from randsvc.rules.slo import make_burn_alerts
 from randsvc.rules.time_scale import PRODUCTION
-from tests.support.alert_cases import all_cases, rules_of, run
-from tests.support.ml_alert_cases import ml_cases
+from tests.support.alert_cases import list_cases, list_rules, run_cases
+from tests.support.ml_alert_cases import list_ml_cases
 
 pytestmark = pytest.mark.native
 
-CASES = [*all_cases(), *ml_cases()]
+CASES = [*list_cases(), *list_ml_cases()]
 NAMES = list(dict.fromkeys(alert.name for alert in make_alerts(PRODUCTION)))
 
 SAME = {slo.alert for slo in SLOS}
@@ -117,7 +117,7 @@ def _split(expr: str) -> list[str]:
 
 def mutants(name: str) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
     """Give each mutation of an alert that changes it: its level, what it does, and the rules."""
-    rules = rules_of(name)
+    rules = list_rules(name)
     for rule in rules:
         level = rule["labels"].get("level", "critical")
         if "alert" not in rule:
@@ -143,7 +143,7 @@ def test_every_mutation_of_an_alert_fails_a_case(name: str) -> None:
         cases = [case for case in CASES if case.alert == name and case.level == level]
         # One case that notices is enough; who noticed most is asked first.
         for case in sorted(cases, key=lambda case: -noticed[case.name]):
-            if run(rules, [case]).returncode:
+            if run_cases(rules, [case]).returncode:
                 noticed[case.name] += 1
                 return None
         return does

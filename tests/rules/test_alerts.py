@@ -19,19 +19,19 @@ from tests.support.alert_cases import (
     UP,
     Case,
     Phases,
-    all_cases,
     counter,
     gauge,
+    list_cases,
+    list_rules,
+    make_series,
     predictions,
     requests,
-    rules_of,
-    run,
-    world,
+    run_cases,
 )
-from tests.support.ml_alert_cases import ml_cases
+from tests.support.ml_alert_cases import list_ml_cases
 from tests.support.promtool import promtool
 
-CASES = [*all_cases(), *ml_cases()]
+CASES = [*list_cases(), *list_ml_cases()]
 NAMES = list(dict.fromkeys(alert.name for alert in make_alerts(PRODUCTION)))
 every_scale = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys())
 
@@ -39,7 +39,7 @@ every_scale = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys(
 @pytest.mark.native
 @pytest.mark.parametrize("name", NAMES)
 def test_an_alert_fires_when_it_should_and_only_then(name: str) -> None:
-    done = run(rules_of(name), [case for case in CASES if case.alert == name])
+    done = run_cases(list_rules(name), [case for case in CASES if case.alert == name])
     assert done.returncode == 0, done.stdout
 
 
@@ -101,10 +101,10 @@ def test_a_full_outage_is_critical_within_2_minutes(name: str) -> None:
         level="critical",
         step=15,
         steps=40,
-        series=world(40, changes),
+        series=make_series(40, changes),
         on={19: [], 20 + 120 // 15: [service]},
     )
-    done = run(rules_of(alert), [case])
+    done = run_cases(list_rules(alert), [case])
     assert done.returncode == 0, done.stdout
 
 
@@ -147,7 +147,7 @@ def test_a_summary_says_the_number(tmp_path: Path) -> None:
             }
         ],
     }
-    rules = {"groups": [{"name": "checked", "rules": rules_of(name)}]}
+    rules = {"groups": [{"name": "checked", "rules": list_rules(name)}]}
     (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
     (tmp_path / "test.yml").write_text(
         yaml.safe_dump({"rule_files": ["rules.yml"], "tests": [test]}, width=2**16)

@@ -39,7 +39,7 @@ from tests.support.drift_reference import (
     shares,
     wasserstein,
 )
-from tests.support.rule_worlds import GAINS, STEP, World, broken, run_world
+from tests.support.rule_cases import GAINS, STEP, RuleCase, list_untested_rules, run_rule_case
 
 BASELINES = baselines(Settings())
 DAY = 600
@@ -142,7 +142,7 @@ PULLED = classic(values(200, mean=80, sd=15), VALUE.buckets)
 DELAYS = exponential(np.exp(values(300, mean=-2.8, sd=0.6)), SCHEMA)
 
 
-def world_of(buckets: Buckets, it: Described | None = None) -> World:
+def make_rule_case(buckets: Buckets, it: Described | None = None) -> RuleCase:
     it = it or BASELINES["value"]
     # Beside it what is not to count: another job, and the answers of the fallback.
     decoys = {
@@ -150,7 +150,7 @@ def world_of(buckets: Buckets, it: Described | None = None) -> World:
         model("a", source="fallback"): counted((40, NARROW)),
     }
     both = {model(instance): counted((40, buckets)) for instance in "ab"}
-    return World(both | decoys | dict(exported("value", it)), expected_of(buckets, it), 180)
+    return RuleCase(both | decoys | dict(exported("value", it)), expected_of(buckets, it), 180)
 
 
 def seven_bins() -> Described:
@@ -167,18 +167,18 @@ def seven_bins() -> Described:
     )
 
 
-def delays() -> World:
+def delays() -> RuleCase:
     series = {
         f'randsvc_delay_seconds{{job="{job}",instance="a"}}': counted((40, buckets))
         for job, buckets in (("randsvc", DELAYS), ("another", NARROW))
     }
     it = BASELINES["delay"]
-    return World(
+    return RuleCase(
         {**series, **dict(exported("delay", it))}, expected_of(DELAYS, it, "delay", replicas=1), 180
     )
 
 
-def against_the_past() -> World:
+def against_the_past() -> RuleCase:
     """Normal a week ago, shifted a day ago, narrow now; without a baseline there are no bins."""
     week = parse_duration(DEMO.week)
     now, day_ago = week + 780, week + 780 - DAY
@@ -202,10 +202,10 @@ def against_the_past() -> World:
         expected |= {selector(floor(d), **label): x for d, x in high.items()}
         expected[selector(PER_SD, **label)] = far["wasserstein"] / it.statistics["stddev"]
         expected[selector(KS_PER_FLOOR, **label)] = far["ks"] / high["ks"]
-    return World({model("a"): counted(*phases), **stretched}, expected, int(now))
+    return RuleCase({model("a"): counted(*phases), **stretched}, expected, int(now))
 
 
-def mix() -> World:
+def mix() -> RuleCase:
     """60 new, 120 regular, 20 premium ones in each step, and more that do not say."""
     each = {"new": 60, "regular": 120, "premium": 20, "missing": 50}
     series = {
@@ -248,34 +248,34 @@ def mix() -> World:
     }
     # Segments have no order: nothing is below another.
     absent = tuple(selector(distance(d), "segment", **label) for d in ("ks", "wasserstein"))
-    return World({**series, **dict(exported("segment", it))}, expected, 180, absent)
+    return RuleCase({**series, **dict(exported("segment", it))}, expected, 180, absent)
 
 
-def silent() -> World:
+def silent() -> RuleCase:
     """A service that answers nothing any more: only what it exports is there."""
     still = {model("a"): f"{gains(NORMAL)}x60"}
     absent = tuple(
         f'{record}{{window="60s"}}' for record in (COUNT, SHARE, OUT_OF_RANGE, KS_PER_FLOOR)
     )
-    return World(still | dict(exported("value", BASELINES["value"])), {}, 180, absent)
+    return RuleCase(still | dict(exported("value", BASELINES["value"])), {}, 180, absent)
 
 
-def unknown() -> World:
+def unknown() -> RuleCase:
     """Values that are not the default ones, and no file: there is no baseline."""
     expected = {selector(COUNT): NORMAL.total * GAINS}
     absent = tuple(
         f'{record}{{window="60s"}}'
         for record in (SHARE, OUT_OF_RANGE, SPREAD, LARGEST_SHARE, PER_SD, KS_PER_FLOOR)
     )
-    return World({model("a"): counted((40, NORMAL))}, expected, 180, absent)
+    return RuleCase({model("a"): counted((40, NORMAL))}, expected, 180, absent)
 
 
-WORLDS = {
-    "as the baseline": world_of(NORMAL),
-    "shifted": world_of(SHIFTED),
-    "narrow, with empty bins": world_of(NARROW),
-    "pulled, partly out of range": world_of(PULLED),
-    "a baseline of seven bins": world_of(SHIFTED, seven_bins()),
+CASES = {
+    "as the baseline": make_rule_case(NORMAL),
+    "shifted": make_rule_case(SHIFTED),
+    "narrow, with empty bins": make_rule_case(NARROW),
+    "pulled, partly out of range": make_rule_case(PULLED),
+    "a baseline of seven bins": make_rule_case(SHIFTED, seven_bins()),
     "delays": delays(),
     "against the past": against_the_past(),
     "the mix of the segments": mix(),
@@ -285,14 +285,14 @@ WORLDS = {
 
 
 @pytest.mark.native
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", CASES)
 def test_rules_give_what_numpy_gives_from_the_same_buckets(name: str) -> None:
-    assert not run_world(WORLDS[name])
+    assert not run_rule_case(CASES[name])
 
 
 @pytest.mark.native
 def test_each_number_has_a_test_that_fails_where_its_rule_is_broken() -> None:
-    assert not broken(WORLDS.values())
+    assert not list_untested_rules(CASES.values())
 
 
 def test_both_time_scales_have_the_same_rules_but_for_times() -> None:

@@ -23,7 +23,7 @@ from randsvc.rules.feedback import (
     PREDICTIONS_COUNT,
     WORTH,
 )
-from tests.support.rule_worlds import GAINS, World, broken, run_world
+from tests.support.rule_cases import GAINS, RuleCase, list_untested_rules, run_rule_case
 
 R = sqrt(2)
 # In each step and replica: an error of -sqrt(2) and three of sqrt(2).
@@ -77,7 +77,7 @@ ANSWERS = {
 }
 HOUR = 4 * 720 * 2
 
-STEADY = World(
+STEADY = RuleCase(
     {
         **ANSWERS,
         **SD,
@@ -110,7 +110,7 @@ STEADY = World(
     3720,
 )
 # Up to 720 s, and after it.
-CHANGED = World(
+CHANGED = RuleCase(
     {
         **ANSWERS,
         **outcomes("24+24x144 12+12x11"),
@@ -129,24 +129,24 @@ CHANGED = World(
     },
     780,
 )
-NO_TRUTH = World(
+NO_TRUTH = RuleCase(
     {**ANSWERS, **outcomes("0x900")},
     {in_window(COVERAGE): 0},
     180,
     absent=(f"{ERROR}:avg", BIAS_PER_SD, ERROR_NOW, WORTH, COVERAGE_NOW + " >= 0"),
 )
-WORLDS = {"steady": STEADY, "changed": CHANGED, "no truth": NO_TRUTH}
+CASES = {"steady": STEADY, "changed": CHANGED, "no truth": NO_TRUTH}
 
 
 @pytest.mark.native
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", CASES)
 def test_rules_give_what_was_worked_out_by_hand(name: str) -> None:
-    assert not run_world(WORLDS[name])
+    assert not run_rule_case(CASES[name])
 
 
 @pytest.mark.native
 def test_each_number_has_a_test_that_fails_where_its_rule_is_broken() -> None:
-    assert not broken(WORLDS.values())
+    assert not list_untested_rules(CASES.values())
 
 
 def test_chance_is_that_of_the_level_of_the_other_floors() -> None:

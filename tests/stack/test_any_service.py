@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import ClientSession
 
-from randsvc.stack.programs import Program
+from randsvc.stack.programs import Program, make_prometheus_of
 from randsvc.stack.supervisor import run_programs, wait_until
 
 GOOD, SLOW, BAD, OTHER = 300, 20, 10, 40
@@ -57,28 +57,15 @@ def media(
     book = {
         name: f"127.0.0.1:{unused_tcp_port_factory()}" for name in ("media:8000", "prometheus:9090")
     }
-    (folder / "prometheus.yml").write_text(
-        "global: {scrape_interval: 500ms}\n"
-        "scrape_configs:\n"
-        f"- {{job_name: media, static_configs: [{{targets: ['{book['media:8000']}']}}]}}\n"
-    )
+    job = {"job_name": "media", "static_configs": [{"targets": [book["media:8000"]]}]}
+    config = {"global": {"scrape_interval": "500ms"}, "scrape_configs": [job]}
     application = Program(
         name="media",
         command=[sys.executable, str(APP), book["media:8000"].split(":")[1]],
         listens=["media:8000"],
         ready=("media:8000", "/metrics"),
     )
-    prometheus = Program(
-        name="prometheus",
-        command=[
-            f"{programs}/prometheus",
-            f"--config.file={folder}/prometheus.yml",
-            f"--storage.tsdb.path={folder}/data",
-            f"--web.listen-address={book['prometheus:9090']}",
-        ],
-        listens=["prometheus:9090"],
-        ready=("prometheus:9090", "/-/ready"),
-    )
+    prometheus = make_prometheus_of(config, programs, book, folder)
     with run_programs([application, prometheus], book, folder) as stack:
         begun = time.time()
         asyncio.run(send(stack.url("media:8000")))

@@ -1,7 +1,6 @@
 """An objective at a whole number of seconds, whose bound Prometheus 3 stores in another way."""
 
 import json
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -12,12 +11,12 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
-import yaml
 
 from randsvc.rules import DEMO, Slo, make_slo_file
 from randsvc.rules.slo import BURN_RATE
-from randsvc.stack.addresses import find_unused_ports
-from randsvc.stack.supervisor import wait_until
+from randsvc.stack.addresses import find_free_addresses
+from randsvc.stack.programs import make_prometheus_of
+from randsvc.stack.supervisor import run_programs, wait_until
 
 SLO = Slo(
     name="orders-latency",
@@ -60,7 +59,6 @@ def prometheus(programs: Path, tmp_path: Path) -> Iterator[str]:
     """Run Prometheus with the shop as its target and the objective as its rules."""
     shop = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
     threading.Thread(target=shop.serve_forever, daemon=True).start()
-    (port,) = find_unused_ports(1)
     (tmp_path / "slo.yml").write_text(make_slo_file([SLO], DEMO, head="Of a test."))
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
@@ -72,21 +70,12 @@ def prometheus(programs: Path, tmp_path: Path) -> Iterator[str]:
             }
         ],
     }
-    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
-    process = subprocess.Popen(
-        [
-            programs / "prometheus",
-            f"--config.file={tmp_path}/prometheus.yml",
-            f"--storage.tsdb.path={tmp_path}/data",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        stderr=subprocess.DEVNULL,
-    )
+    book = find_free_addresses()
+    program = make_prometheus_of(config, programs, book, tmp_path)
     try:
-        yield f"http://127.0.0.1:{port}"
+        with run_programs([program], book, tmp_path) as stack:
+            yield stack.url("prometheus:9090")
     finally:
-        process.terminate()
-        process.wait(30)
         shop.shutdown()
         shop.server_close()
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from randsvc.metrics import VALUE
-from randsvc.stack.programs import Program
+from randsvc.stack.programs import make_prometheus_of
 from randsvc.stack.supervisor import Stack
 from tests.support.quarter import (
     AUTH_DOWN,
@@ -56,21 +56,9 @@ def prometheus(
         check=True,
     )
     (folder / "openmetrics").unlink()
-    (folder / "prometheus.yml").write_text("global: {}")
-    address = f"127.0.0.1:{unused_tcp_port_factory()}"
-    program = Program(
-        name="prometheus",
-        command=[
-            f"{programs}/prometheus",
-            f"--config.file={folder}/prometheus.yml",
-            f"--storage.tsdb.path={folder}/data",
-            "--storage.tsdb.retention.time=100y",
-            f"--web.listen-address={address}",
-        ],
-        listens=["prometheus:9090"],
-        ready=("prometheus:9090", "/-/ready"),
-    )
-    stack = Stack([program], {"prometheus:9090": address}, folder)
+    book = {"prometheus:9090": f"127.0.0.1:{unused_tcp_port_factory()}"}
+    flag = "--storage.tsdb.retention.time=100y"
+    stack = Stack([make_prometheus_of({"global": {}}, programs, book, folder, flag)], book, folder)
     stack.start("prometheus")
     try:
         yield stack.url("prometheus:9090")

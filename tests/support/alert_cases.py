@@ -1,8 +1,8 @@
-"""What happens to the services, as series for promtool, and which alert must be on when.
+"""Series of failing services for promtool, and when which alert must fire.
 
-Each case is about one alert in production windows: that it fires, that it does not just below each
-of its terms, that it clears. The world around it is healthy, but for decoys: other jobs and other
-routes of the services, in which everything is as bad as can be. Who forgets a matcher sees them.
+Each case tests one alert with the windows of production: it fires, it does not fire just below each
+of its thresholds, and it clears. All other series are healthy, except decoys: other jobs and routes
+with extreme values. A rule that lacks a matcher selects them.
 """
 
 import subprocess
@@ -22,7 +22,7 @@ from randsvc.times import parse_duration
 from tests.support import native_programs
 
 Phases = Sequence[tuple[int, float]]
-"""How many steps, and the gauge's value then, or what the counter gains in each."""
+"""Number of steps, with the value of the gauge or the increase of the counter per step."""
 
 COUNT = "http_server_request_duration_seconds_count"
 NONE = float("nan")
@@ -39,19 +39,19 @@ BOUNDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One story: ``series``, and at which step the alert is on for which services."""
+    """One case: ``series``, and by step the services for which the alert fires."""
 
     name: str
     alert: str
     level: str
     step: int
-    """Seconds."""
+    """Seconds per step."""
     steps: int
     series: Mapping[str, str]
     on: Mapping[int, Sequence[str]]
 
     def test(self) -> dict[str, Any]:
-        """Give the test as promtool reads it."""
+        """Return the test in the format of promtool."""
         where = f'alertname="{self.alert}",level="{self.level}",alertstate="firing"'
         return {
             "name": self.name,
@@ -71,7 +71,7 @@ class Case:
 
 
 def gauge(phases: Phases) -> str:
-    """Give the values of a gauge; NONE ends the series, as a scrape does that no longer finds it.
+    """Return the values of a gauge; NONE is a gap, which starts with a staleness marker.
 
     >>> gauge([(3, 1), (4, NONE)])
     '1x2 stale _x3'
@@ -82,10 +82,10 @@ def gauge(phases: Phases) -> str:
 
 
 def counter(phases: Phases) -> str:
-    """Give the values of a counter from 0.
+    """Return the values of a counter from 0.
 
-    A gain is rounded to what is exact in binary, or the sums would differ from those of promtool by
-    so little as to look like a counter that begins again.
+    Increases are rounded to exact binary numbers. Otherwise rounding errors of promtool would look
+    like counter resets.
 
     >>> counter([(3, 10), (2, 0)])
     '0 10.0+10.0x2 30.0+0.0x1'
@@ -102,9 +102,9 @@ def counter(phases: Phases) -> str:
 def requests(
     job: str, route: str, phases: Mapping[str, Phases], status: int = 500
 ) -> dict[str, str]:
-    """Give requests by kind: ``fast`` (up to 0.1 s), ``dull`` (0.25 to 0.5), ``slow`` (0.5 to 1).
+    """Return requests by kind: ``fast`` (up to 0.1 s), ``dull`` (0.25 to 0.5), ``slow`` (0.5 to 1).
 
-    ``error``, as long as ``slow``, and ``refused``, as long as ``fast``, are answered ``status``.
+    ``error`` (as long as ``slow``) and ``refused`` (as long as ``fast``) have ``status``.
     """
     labels = f'job="{job}",http_route="{route}"'
     found = {}
@@ -123,7 +123,7 @@ def requests(
 
 
 def _sum(parts: Iterable[Phases]) -> Phases:
-    """Add phases step by step, as runs."""
+    """Add phases step by step, and merge equal steps."""
     steps = [[gain for n, gain in phases for _ in range(n)] for phases in parts]
     if not steps:
         return []
@@ -173,19 +173,19 @@ FAILURES = {
 
 
 def failures(metric: str) -> str:
-    """Give the series of a metric that counts failures."""
+    """Return the series of a metric that counts failures."""
     return f'{metric}{{job="{FAILURES[metric]}"}}'
 
 
 def predictions(source: str, job: str = "randsvc") -> str:
-    """Give the series of the predictions of a source."""
+    """Return the series of the predictions of a source."""
     return f'randsvc_predictions_total{{job="{job}",randsvc_source="{source}"}}'
 
 
 def ticks(
     phases: Mapping[str, Phases], job: str = "randsvc", instance: str = "a"
 ) -> dict[str, str]:
-    """Give the event loop's lag: as ``requests``, of the kinds fast, dull and so on."""
+    """Return the lag of the event loop by kind, like ``requests``."""
     name = "asyncio_event_loop_lag_seconds_bucket"
     found, below = {}, []
     bounds = {"0.001": "fast", "0.1": "", "0.25": "late", "0.5": "blocked", "+Inf": ""}
@@ -196,8 +196,8 @@ def ticks(
     return found
 
 
-def world(steps: int, changes: Mapping[str, str]) -> dict[str, str]:
-    """Give a healthy system with decoys for so many steps, with ``changes``."""
+def make_series(steps: int, changes: Mapping[str, str]) -> dict[str, str]:
+    """Return healthy series and decoys for a number of steps, with ``changes``."""
     alive = gauge([(steps + 1, 1)])
     healthy = {
         **dict.fromkeys((*UP.values(), *PROBE.values(), *LIMIT.values()), alive),
@@ -222,7 +222,7 @@ def world(steps: int, changes: Mapping[str, str]) -> dict[str, str]:
 
 
 def bad_requests(steps: int) -> dict[str, str]:
-    """Give those of other routes and another job: most fail, the others are slow."""
+    """Return requests of other routes and another job: most fail, the others are slow."""
     bad = {kind: [(steps, 40_000)] for kind in ("fast", "dull", "slow")}
     bad["error"] = [(steps, 1_000_000)]
     return {
@@ -234,10 +234,10 @@ def bad_requests(steps: int) -> dict[str, str]:
 
 
 def burn_cases(slo: Slo, burn: Burn) -> list[Case]:
-    """Give the cases of a burn: a sixtieth of its long window is a step.
+    """Return the cases of a burn rate; a step is a sixtieth of its long window.
 
-    Twice the long window before, there was ten times the traffic, and errors long ago: so longer
-    windows see less of what happens now.
+    Until two long windows ago the traffic was ten times as high, with errors at the start. A rule
+    with a longer window would therefore see a lower error rate.
     """
     long, short = 60, round(60 * parse_duration(burn.short) / parse_duration(burn.long))
     threshold = burn.factor * slo.budget
@@ -249,7 +249,7 @@ def burn_cases(slo: Slo, burn: Burn) -> list[Case]:
     lasting = long + 3
 
     def case(name: str, share: float, late_share: float, late: int, bad: float) -> Case:
-        """Let a share be bad, in the ``late`` last steps another; in the long window ``bad``."""
+        """Make a share of the requests bad, another share in the ``late`` last steps."""
         total = bad / (share * (long - late) + late_share * late)
         shares = [(20, 0.01), (2 * long - 20, 0.0), (lasting - late, share), (late, late_share)]
         shares.append((short + hold + 2, 0.0))
@@ -287,7 +287,7 @@ def burn_cases(slo: Slo, burn: Burn) -> list[Case]:
     ]
 
 
-def story(
+def make_case(
     name: str,
     alert: str,
     level: str,
@@ -296,7 +296,7 @@ def story(
     *,
     step: int = 15,
 ) -> Case:
-    """Give a case that ends with the last step that is looked at."""
+    """Return a case that ends with the last checked step."""
     steps = max(on)
     return Case(
         name=f"{alert} {name}",
@@ -304,7 +304,7 @@ def story(
         level=level,
         step=step,
         steps=steps,
-        series=world(steps, changes),
+        series=make_series(steps, changes),
         on=on,
     )
 
@@ -320,50 +320,50 @@ def _unseen_cases(service: str) -> list[Case]:
     on = [service]
     return [
         # Down from 300 s to 660 s; it takes 1 min, and holds for 5.
-        story(
+        make_case(
             f"{service} fires after a minute and clears",
             down,
             "critical",
             {19: [], 23: [], 24: on, 62: on, 65: []},
             {UP[service]: _outage(20, 24, 40)},
         ),
-        story(f"{service} is no target", down, "critical", {24: on}, {UP[service]: gone}),
-        story(
+        make_case(f"{service} is no target", down, "critical", {24: on}, {UP[service]: gone}),
+        make_case(
             f"{service} has another process", down, "critical", {40: []},
             {UP[service]: _outage(20, 40, 0), second: gauge([(60, 1)])},
         ),
-        story(
+        make_case(
             f"{service} is pulled", down, "critical", {40: []},
             {UP[service]: gauge([(60, NONE)]), f'up{{job="{service}"}}': gauge([(60, 1)])},
         ),
-        story(
+        make_case(
             f"{service} fires after 75 s and clears",
             silent,
             "critical",
             {19: [], 24: [], 25: on, 62: on, 65: []},
             {PROBE[service]: _outage(20, 24, 40)},
         ),
-        story(
+        make_case(
             f"{service} answers a probe now and then", silent, "critical", {48: []},
             {PROBE[service]: " ".join("0 0 0 1" for _ in range(20))},
         ),
-        story(
+        make_case(
             f"{service} fires after 2 min and clears",
             mute,
             "critical",
             {19: [], 27: [], 28: on, 62: on, 65: []},
             {LIMIT[service]: gauge([(20, 1), (24, NONE), (40, 1)])},
         ),
-        story(
+        make_case(
             f"{service} is silent, while the Collector shows its last values", mute, "critical",
             {19: [], 27: [], 28: on},
             {f"{SILENT}{{{LIMIT[service].partition('{')[2]}": gauge([(20, NONE), (24, 1)])},
         ),
-        story(
+        make_case(
             f"{service} as the Collector is down", mute, "critical", {60: []},
             {LIMIT[service]: "stale", UP["otel-collector"]: gauge([(80, 0)])},
         ),
-        story(
+        make_case(
             f"{service} as it is down", mute, "critical", {60: []},
             {LIMIT[service]: "stale", UP[service]: gauge([(80, 0)])},
         ),
@@ -378,19 +378,19 @@ def _login_cases() -> list[Case]:
 
     # In 15 s; 2.5 of them are 10 a minute.
     return [
-        story(
+        make_case(
             "fires and clears", name, level, {19: [], 24: on, 40: on, 63: []},
             logins([(20, 3), (20, 0), (30, 3)], [(20, 0), (20, 3), (30, 0)]),
         ),
-        story(
+        make_case(
             "too few try", name, level, {40: []},
             logins([(20, 3), (20, 0)], [(20, 0), (20, 2.2)]),
         ),
-        story(
+        make_case(
             "somebody can", name, level, {40: []},
             logins([(20, 3), (20, 0.3)], [(20, 0), (20, 30)]),
         ),
-        story(
+        make_case(
             "all passwords are wrong", name, level, {40: []},
             logins([(20, 3), (20, 0)], [(20, 0), (20, 30)], status=401),
         ),
@@ -398,16 +398,16 @@ def _login_cases() -> list[Case]:
 
 
 def _share_cases(alert: str, bad: str, share: float, changes: Any) -> list[Case]:
-    """Give the cases of a share over 5 min that must hold for 5: 100 events, ``share`` of them.
+    """Return the cases of a share over 5 min that must hold for 5 min, of 100 events.
 
-    ``changes`` makes series of the good and the bad.
+    ``changes`` makes the series from good and bad events.
     """
 
     def case(name: str, shown: float, each: float, on: Mapping[int, Sequence[str]]) -> Case:
         before, during, after = 20, 20, 40
         gains = [(before, 0.0), (during, shown * each), (after, 0.0)]
         good = [(before, each), (during, (1 - shown) * each), (after, each)]
-        return story(f"{bad} {name}", alert, "major", on, changes(good, gains), step=60)
+        return make_case(f"{bad} {name}", alert, "major", on, changes(good, gains), step=60)
 
     on = ["randsvc"]
     return [
@@ -436,7 +436,7 @@ def _service_cases() -> list[Case]:
         return ticks({"fast": [(80, 588)], kind: late})
 
     def tailed(kind: str, each: float) -> dict[str, str]:
-        """Let 1% of a kind be among the answered ones, beside failures that are slow, and more."""
+        """Make 1% of the successful requests of a kind, next to slow failures and other traffic."""
         rare = [(70, 0.0), (60, 0.01 * each), (90, 0.0)]
         fast = [(220, 0.99 * each)]
         return requests(
@@ -446,23 +446,23 @@ def _service_cases() -> list[Case]:
     return [
         *_share_cases("RandsvcModelReplaced", "predictions", 0.05, model),
         *_share_cases("RandsvcSheddingLoad", "requests", 0.01, shed),
-        story(
+        make_case(
             "fires and clears", "RandsvcNearItsLimit", "major", {20: [], 28: [], 36: on, 52: []},
             full(0.9), step=60,
         ),
-        story("just below", "RandsvcNearItsLimit", "major", {40: []}, full(0.75), step=60),
-        story(
+        make_case("just below", "RandsvcNearItsLimit", "major", {40: []}, full(0.75), step=60),
+        make_case(
             "fires and clears", "RandsvcEventLoopBlocked", "major", {20: [], 32: on, 52: []},
             lag("blocked"), step=60,
         ),
-        story("just below", "RandsvcEventLoopBlocked", "major", {40: []}, lag("late"), step=60),
+        make_case("just below", "RandsvcEventLoopBlocked", "major", {40: []}, lag("late"), step=60),
         # 25 a minute are 1500 an hour.
-        story(
+        make_case(
             "fires and clears", tail, "minor", {70: [], 128: on, 200: []},
             tailed("slow", 25), step=60,
         ),
-        story("just below", tail, "minor", {128: []}, tailed("dull", 25), step=60),
-        story("too few", tail, "minor", {128: []}, tailed("slow", 14), step=60),
+        make_case("just below", tail, "minor", {128: []}, tailed("dull", 25), step=60),
+        make_case("too few", tail, "minor", {128: []}, tailed("slow", 14), step=60),
     ]  # fmt: skip
 
 
@@ -473,32 +473,32 @@ def _monitoring_cases() -> list[Case]:
 
     def failing(alert: str, metric: str, at: Mapping[int, Sequence[str]], n: int) -> Case:
         values = counter([(20, 0), (n, 1), (40, 0)])
-        return story(f"{metric} fires", alert, "major", at, {failures(metric): values}, step=60)
+        return make_case(f"{metric} fires", alert, "major", at, {failures(metric): values}, step=60)
 
     waiting: dict[int, Sequence[str]] = {20: [], 25: [], 27: on, 34: on, 46: []}
     cases = [
         *(
-            story(
+            make_case(
                 f"{who} fires after 5 min and clears", collector, "major",
                 {20: [], 24: [], 25: on, 34: on, 36: []}, {UP[who]: outage}, step=60,
             )
             for who in ("otel-collector", "telemetry")
         ),
-        story(
+        make_case(
             "is no target", collector, "major", {40: on},
             {UP["otel-collector"]: "stale"}, step=60,
         ),
-        story(
+        make_case(
             "as another target is down", collector, "major", {28: []},
             {UP["alertmanager"]: outage}, step=60,
         ),
-        story(
+        make_case(
             "one of two fires after 5 min and clears", lost, "major",
             {20: [], 24: [], 25: on, 34: on, 36: []}, {UP["login probe"]: outage}, step=60,
         ),
-        story("all fires", lost, "major", {28: on}, {UP["alertmanager"]: outage}, step=60),
+        make_case("all fires", lost, "major", {28: on}, {UP["alertmanager"]: outage}, step=60),
         *(
-            story(f"not as {who} is down", lost, "major", {28: []}, {UP[who]: outage}, step=60)
+            make_case(f"not as {who} is down", lost, "major", {28: []}, {UP[who]: outage}, step=60)
             for who in ("otel-collector", "randsvc", "auth")
         ),
         failing(
@@ -516,19 +516,19 @@ def _monitoring_cases() -> list[Case]:
             if "notifications" in metric
         ),
     ]  # fmt: skip
-    watchdog = story("always fires", "RandsvcWatchdog", "none", {0: on, 20: on}, {})
+    watchdog = make_case("always fires", "RandsvcWatchdog", "none", {0: on, 20: on}, {})
     return [*cases, watchdog]
 
 
-def all_cases() -> list[Case]:
-    """Give every case."""
+def list_cases() -> list[Case]:
+    """Return every case."""
     burns = [c for slo in SLOS for burn in PRODUCTION.burns for c in burn_cases(slo, burn)]
     unseen = [c for service in ("randsvc", "auth") for c in _unseen_cases(service)]
     return [*burns, *unseen, *_login_cases(), *_service_cases(), *_monitoring_cases()]
 
 
-def rules_of(name: str) -> list[dict[str, Any]]:
-    """Give the rules of an alert in production, and the recordings that it reads."""
+def list_rules(name: str) -> list[dict[str, Any]]:
+    """Return the production rules of an alert, with the recording rules that it reads."""
     found: list[dict[str, Any]] = [
         rule
         for text in alert_files(PRODUCTION).values()
@@ -539,7 +539,9 @@ def rules_of(name: str) -> list[dict[str, Any]]:
     return [rule for rule in found if rule.get("labels", {}).get("slo") in slos] + own
 
 
-def run(rules: list[dict[str, Any]], cases: Sequence[Case]) -> "subprocess.CompletedProcess[str]":
+def run_cases(
+    rules: list[dict[str, Any]], cases: Sequence[Case]
+) -> "subprocess.CompletedProcess[str]":
     """Run the cases of one alert in promtool, which evaluates at the times of the samples.
 
     A case is about one level, so it is run with the rules of that level and the rules that these

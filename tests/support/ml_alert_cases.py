@@ -30,7 +30,7 @@ from randsvc.rules.feedback import (
 from randsvc.rules.ml_alerts import EFFECTS
 from tests.support.alert_cases import Case, gauge
 
-__all__ = ("ml_cases",)
+__all__ = ("list_ml_cases",)
 
 STEP = 60
 OTHER: Mapping[str, Mapping[str, str]] = {
@@ -121,7 +121,7 @@ def _biased() -> list[Case]:
     return found
 
 
-def ml_cases() -> list[Case]:
+def list_ml_cases() -> list[Case]:
     """Give every case."""
     job = {"job": "randsvc"}
     short, long = ({**job, "window": window} for window in ("5m", "1h"))
