@@ -332,10 +332,10 @@ def test_the_runbook_that_a_notification_links_to_opens(chain: Stack) -> None:
     def first() -> Any:
         return json.loads(chain.get("inbox:9095", "/notifications"))
 
+    # Whichever comes first: the Watchdog, or the alert on a service, none of which runs here.
     (alert, *_) = wait_until(first, within=30)[0]["alerts"]
-    assert alert["name"] == "RandsvcWatchdog"
     with urlopen(alert["runbook"]) as page:
-        assert "<h1>RandsvcWatchdog</h1>" in page.read().decode()
+        assert f"<h1>{alert['name']}</h1>" in page.read().decode()
     # The stack runs no Grafana, so there is no dashboard to link to.
     assert alert["dashboard"] == os.environ.get("GRAFANA_URL", "")
 
