@@ -10,6 +10,7 @@ from typing import Literal
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 Behaviour = Literal["up", "refusing", "hanging"]
 
@@ -20,6 +21,8 @@ class Receiver:
     def __init__(self, url: str) -> None:
         self.url = url
         self.paths: list[str] = []
+        self.traced: set[str] = set()
+        """The instances that sent spans."""
         self.sums: dict[str, dict[str, float]] = {}
         """The last sum of each metric, over its series, by instance and name."""
         self._requests: dict[str, int] = {}
@@ -34,6 +37,10 @@ class Receiver:
     def take(self, path: str, body: bytes) -> None:
         with self._lock:
             self.paths.append(path)
+            if path == "/v1/traces":
+                for spans in ExportTraceServiceRequest.FromString(body).resource_spans:
+                    attributes = {a.key: a.value.string_value for a in spans.resource.attributes}
+                    self.traced.add(attributes["service.instance.id"])
             if path != "/v1/metrics":
                 return
             for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:

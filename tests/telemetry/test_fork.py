@@ -78,10 +78,42 @@ asyncio.run(main())
 """
 
 
+TRACED_BEFORE_A_FORK = """
+import asyncio, os
+from aiohttp import web
+from opentelemetry import trace
+from randsvc.telemetry import Telemetry
+
+telemetry = Telemetry("shop", environ=os.environ)
+telemetry.set_global()
+orders = telemetry.meter.create_counter("shop.orders", "{order}")
+tracer = trace.get_tracer("shop")
+app = web.Application()
+telemetry.install(app)
+
+
+async def serve(number: int) -> None:
+    runner = web.AppRunner(app)
+    await runner.setup()
+    with tracer.start_as_current_span("order"):
+        orders.add(number)
+    await runner.cleanup()
+
+
+for number in (1, 2):
+    if os.fork() == 0:
+        asyncio.run(serve(number))
+        os._exit(0)
+for _ in range(2):
+    _, status = os.wait()
+    assert status == 0
+"""
+
+
 def run(program: str, tmp_path: Path, **environ: str) -> dict[str, float]:
-    """The orders that each instance exported last."""
+    """The orders that each instance exported last; of instances with spans, where there are any."""
     script = tmp_path / "shop.py"
-    script.write_text(MADE_AT_IMPORT + program)
+    script.write_text(program)
     with otlp_receiver("up") as receiver:
         done = subprocess.run(
             [sys.executable, "-W", "error", script],
@@ -96,6 +128,8 @@ def run(program: str, tmp_path: Path, **environ: str) -> dict[str, float]:
             timeout=60,
         )
         assert done.returncode == 0, done.stderr
+        if "OTEL_TRACES_EXPORTER" in environ:
+            assert receiver.traced == receiver.sums.keys()
         return {instance: sums["shop.orders"] for instance, sums in receiver.sums.items()}
 
 
@@ -103,16 +137,25 @@ def run(program: str, tmp_path: Path, **environ: str) -> dict[str, float]:
 def test_each_worker_exports_its_own_numbers_as_an_instance_of_its_own(
     program: str, tmp_path: Path
 ) -> None:
-    orders = run(program, tmp_path)
+    orders = run(MADE_AT_IMPORT + program, tmp_path)
     assert sorted(orders.values()) == [1, 2]
 
 
 def test_workers_that_were_given_one_identity_together_get_one_each(tmp_path: Path) -> None:
-    orders = run(PREFORK, tmp_path, OTEL_RESOURCE_ATTRIBUTES="service.instance.id=shop")
+    orders = run(
+        MADE_AT_IMPORT + PREFORK, tmp_path, OTEL_RESOURCE_ATTRIBUTES="service.instance.id=shop"
+    )
     assert sorted(orders.values()) == [1, 2]
     assert all(instance.startswith("shop-") for instance in orders)
 
 
 def test_what_the_parent_measured_is_exported_by_the_parent_only(tmp_path: Path) -> None:
-    orders = run(WHILE_IT_RUNS, tmp_path)
+    orders = run(MADE_AT_IMPORT + WHILE_IT_RUNS, tmp_path)
     assert sorted(orders.values()) == [9, 11]
+
+
+def test_spans_of_a_worker_come_from_the_instance_that_its_metrics_come_from(
+    tmp_path: Path,
+) -> None:
+    orders = run(TRACED_BEFORE_A_FORK, tmp_path, OTEL_TRACES_EXPORTER="otlp")
+    assert sorted(orders.values()) == [1, 2]
