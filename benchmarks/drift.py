@@ -27,9 +27,9 @@ from rich.progress import Progress
 from rich.table import Table
 from scipy import stats
 
-from randsvc.generate import alert_files
+from randsvc.generate import make_alert_files
 from randsvc.model.baselines import Described, baselines
-from randsvc.rules.drift import ALPHA, KS_PER_FLOOR, MIX, PER_SD, d1_floor, ks_floor
+from randsvc.rules.drift import ALPHA, KS_PER_FLOOR, MIX, PER_SD, compute_d1_floor, compute_ks_floor
 from randsvc.rules.feedback import CHANCE
 from randsvc.rules.ml_alerts import EFFECTS, FOUND_AT, MIX_MOVED
 from randsvc.rules.time_scale import DEMO, PRODUCTION, TimeScale
@@ -127,7 +127,7 @@ class Judge:
         """Whether chance is ruled out, and whether a minor and a major alert's condition holds."""
         n, ks, per_sd = self.judge(samples, extrapolated)
         m = self.described.statistics["count"]
-        real = np.array(ks > ks_floor(n, m)) & (n >= least)
+        real = np.array(ks > compute_ks_floor(n, m)) & (n >= least)
         minor, major = (real & (per_sd > FOUND_AT * EFFECTS[e]) for e in ("minor", "major"))
         return real, minor, major
 
@@ -296,7 +296,7 @@ def month(rhythm: Rhythm, length: int, progressed: Progressed) -> list[Quiet]:
         short, factor = next(samples(MIX, counts))
         n = short.sum(axis=1)
         d1 = np.abs(short / n[:, None] - mix).sum(axis=1)
-        significant = d1 > d1_floor(n * factor, 1e9, len(mix))
+        significant = d1 > compute_d1_floor(n * factor, 1e9, len(mix))
         found[MIX].note(significant, significant & (d1 > MIX_MOVED), needed)
         labels = rng.poisson(REPORTED_SHARE * per_step)
         sums = rng.normal(0, ERROR, number) * np.sqrt(labels)
@@ -329,7 +329,7 @@ def compared(shifts: Sequence[float], rate: int = 40) -> list[Compared]:
     """Let promtool run the rules of the time scale demo on values that are judged here too."""
     rng = np.random.default_rng(len(shifts))
     rhythm = RHYTHMS[1]
-    (text,) = (t for path, t in alert_files(DEMO).items() if path.endswith("/ml.yml"))
+    (text,) = (t for path, t in make_alert_files(DEMO).items() if path.endswith("/ml.yml"))
     rules = yaml.safe_load(text)
     results = []
     for shift in shifts:
@@ -345,7 +345,9 @@ def compared(shifts: Sequence[float], rate: int = 40) -> list[Compared]:
             n, ks, per_sd = (float(x[0]) for x in VALUE.judge(sample, factor))
             of = f'{{randsvc_distribution="value",against="baseline",window="{name}"}}'
             numbers[PER_SD + of] = per_sd
-            numbers[KS_PER_FLOOR + of] = ks / ks_floor(n, VALUE.described.statistics["count"])
+            numbers[KS_PER_FLOOR + of] = ks / compute_ks_floor(
+                n, VALUE.described.statistics["count"]
+            )
             _, minor, major = VALUE.found(sample, factor, rhythm.scale.min_values)
             holds["minor"] |= bool(minor[0])
             holds["major"] |= bool(major[0])

@@ -32,13 +32,13 @@ RULES = "observability/prometheus/rules"
 COMMAND = "python -m randsvc.generate"
 
 
-def generated() -> dict[str, str]:
+def generate_files() -> dict[str, str]:
     """Give the text of every generated file by its path in the project."""
-    files = rule_files() | dashboard_files() | reference() | default_baseline_files()
-    return files | alert_files(PRODUCTION) | alert_files(DEMO)
+    files = make_rule_files() | make_dashboard_files() | make_reference() | default_baseline_files()
+    return files | make_alert_files(PRODUCTION) | make_alert_files(DEMO)
 
 
-def rule_files() -> dict[str, str]:
+def make_rule_files() -> dict[str, str]:
     """Give Prometheus's rules that are those of every time scale, a file for each group."""
     head = _head("golden_signals")
     return {
@@ -46,7 +46,7 @@ def rule_files() -> dict[str, str]:
     }
 
 
-def alert_files(scale: TimeScale) -> dict[str, str]:
+def make_alert_files(scale: TimeScale) -> dict[str, str]:
     """Give the alerts of a time scale, and what they are made from, in a folder of its name."""
     others = tuple(make_service_alerts(scale))
     recorded = (
@@ -70,7 +70,7 @@ def alert_files(scale: TimeScale) -> dict[str, str]:
     }
 
 
-def dashboard_files() -> dict[str, str]:
+def make_dashboard_files() -> dict[str, str]:
     """Give Grafana's dashboards. JSON has no comments: their description can't say the command."""
     return {
         f"observability/grafana/dashboards/{name}.json": to_json(dashboard)
@@ -78,7 +78,7 @@ def dashboard_files() -> dict[str, str]:
     }
 
 
-def reference() -> dict[str, str]:
+def make_reference() -> dict[str, str]:
     """Give the tables of all metrics, alerts and endpoints, and all the command line takes."""
     return {
         "docs/metrics.md": _reference(METRICS),
@@ -88,7 +88,7 @@ def reference() -> dict[str, str]:
     }
 
 
-def changed(files: Mapping[str, str], root: Path) -> list[str]:
+def find_changed(files: Mapping[str, str], root: Path) -> list[str]:
     """Give the paths whose text below ``root`` is another one, or that are not there."""
     return [
         path
@@ -104,8 +104,8 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         "--check", action="store_true", help="write nothing; exit 1 if a file would change"
     )
     check: bool = parser.parse_args(arguments).check
-    files = generated()
-    paths = changed(files, root)
+    files = generate_files()
+    paths = find_changed(files, root)
     for path in paths:
         if not check:
             (root / path).parent.mkdir(parents=True, exist_ok=True)

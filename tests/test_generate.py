@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from randsvc.generate import COMMAND, changed, generated, main
+from randsvc.generate import COMMAND, find_changed, generate_files, main
 from randsvc.metrics import METRICS
 from randsvc.project import ROOT
 from randsvc.service.openapi import DOCUMENTS
@@ -17,11 +17,11 @@ from randsvc.settings import AuthSettings, Settings
 
 
 def test_generating_again_changes_no_committed_file() -> None:
-    assert changed(generated(), ROOT) == []
+    assert find_changed(generate_files(), ROOT) == []
 
 
 def test_generating_twice_gives_the_same_even_in_another_process() -> None:
-    code = "from randsvc.generate import generated; print(hash(str(generated())))"
+    code = "from randsvc.generate import generate_files; print(hash(str(generate_files())))"
     said = {
         subprocess.run(
             [sys.executable, "-c", code],
@@ -41,8 +41,8 @@ def test_it_writes_every_file_and_names_it(
 ) -> None:
     assert main([], tmp_path) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said == [f"{path}: written" for path in sorted(generated())]
-    for path, text in generated().items():
+    assert said == [f"{path}: written" for path in sorted(generate_files())]
+    for path, text in generate_files().items():
         assert (tmp_path / path).read_text() == text
 
 
@@ -77,24 +77,28 @@ def test_check_passes_where_nothing_would_change(
     main([], tmp_path)
     capsys.readouterr()
     assert main(["--check"], tmp_path) == 0
-    assert capsys.readouterr().out == f"all {len(generated())} generated files are up to date\n"
+    assert (
+        capsys.readouterr().out == f"all {len(generate_files())} generated files are up to date\n"
+    )
 
 
 def test_a_generated_file_says_so_at_its_top() -> None:
-    for path, text in generated().items():
+    for path, text in generate_files().items():
         if not path.endswith(".json"):  # which has no comments
             assert COMMAND in "\n".join(text.splitlines()[:2])
 
 
 def test_rules_are_yaml_with_one_group_a_file() -> None:
-    for path, text in generated().items():
+    for path, text in generate_files().items():
         if path.endswith(".yml"):
             (group,) = yaml.safe_load(text)["groups"]
             assert Path(path).stem == group["name"]
 
 
 def test_every_metric_is_in_the_reference() -> None:
-    rows = [line for line in generated()["docs/metrics.md"].splitlines() if line.startswith("| `")]
+    rows = [
+        line for line in generate_files()["docs/metrics.md"].splitlines() if line.startswith("| `")
+    ]
     assert len(rows) == len(METRICS)
     for metric, row in zip(METRICS, rows, strict=True):
         cells = [cell.strip() for cell in row.strip("|").split("|")]
@@ -106,7 +110,7 @@ def test_every_metric_is_in_the_reference() -> None:
 
 
 def test_every_setting_and_command_is_in_the_reference_by_its_variable_and_name() -> None:
-    text = generated()["docs/command-line.md"]
+    text = generate_files()["docs/command-line.md"]
     for settings in (Settings, AuthSettings):
         for field in fields(settings):
             assert f"*[env: {settings.prefix}{field.name.upper()}]*" in text
@@ -117,7 +121,7 @@ def test_every_setting_and_command_is_in_the_reference_by_its_variable_and_name(
 
 
 def test_every_operation_is_in_the_reference_with_its_parameters_and_statuses() -> None:
-    sections = generated()["docs/endpoints.md"].split("\n## ")[1:]
+    sections = generate_files()["docs/endpoints.md"].split("\n## ")[1:]
     operations = [
         (f"{method.upper()} {path}", service, operation)
         for service, document in DOCUMENTS.items()

@@ -10,7 +10,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from randsvc.dashboards import distributions, golden_signals, incidents, ml, pipeline
 from randsvc.dashboards.panels import ANNOTATION_TITLES, Dashboard
 
-__all__ = ("DASHBOARDS", "Query", "queries", "to_json")
+__all__ = ("DASHBOARDS", "Query", "list_queries", "to_json")
 
 DASHBOARDS: Mapping[str, Dashboard] = {
     "golden-signals": golden_signals.make_dashboard(),
@@ -32,7 +32,7 @@ class Query:
     empty: str = ""
 
 
-def queries(rate_interval: str = "8s", service: str = "randsvc") -> list[Query]:
+def list_queries(rate_interval: str = "8s", service: str = "randsvc") -> list[Query]:
     """Give every query of every panel, for a service with all its routes and instances chosen.
 
     ``rate_interval`` is what Grafana makes of ``$__rate_interval``; 8s is its value at the
@@ -42,7 +42,7 @@ def queries(rate_interval: str = "8s", service: str = "randsvc") -> list[Query]:
     return [
         Query(name, panel, _chosen(query.expr, rate_interval, service), query.empty)
         for name, dashboard in DASHBOARDS.items()
-        for panel, query in dashboard.queries()
+        for panel, query in dashboard.list_queries()
     ]
 
 

@@ -32,8 +32,8 @@ from randsvc.rules.drift import (
     PER_SD,
     SHARE,
     SPREAD,
-    distance,
-    floor,
+    name_distance,
+    name_floor,
 )
 from randsvc.rules.feedback import ABSOLUTE_ERROR, COVERAGE, ERROR, FALLBACK_SHARE, WORTH
 from randsvc.rules.golden_signals import JOB, rate
@@ -252,8 +252,8 @@ def _drift() -> tuple[Panel, ...]:
             title,
             f"{description} The dashed floor is what chance alone hardly ever exceeds.",
             "short",
-            Query(expr=_short(distance(name), *baseline), legend="distance"),
-            Query(expr=_short(floor(name), *baseline), legend="floor"),
+            Query(expr=_short(name_distance(name), *baseline), legend="distance"),
+            Query(expr=_short(name_floor(name), *baseline), legend="floor"),
             dashed=("floor",),
             colours=DISTANCE,
             width=width,
@@ -302,8 +302,10 @@ def _inputs() -> tuple[Panel, ...]:
             f"D1 distance from the baseline's mix. More than {MIX_MOVED:g} is an alert if it is "
             "also above its floor.",
             "short",
-            Query(expr=_short(distance("d1"), _of(MIX), 'against="baseline"'), legend="distance"),
-            Query(expr=_short(floor("d1"), _of(MIX), 'against="baseline"'), legend="floor"),
+            Query(
+                expr=_short(name_distance("d1"), _of(MIX), 'against="baseline"'), legend="distance"
+            ),
+            Query(expr=_short(name_floor("d1"), _of(MIX), 'against="baseline"'), legend="floor"),
             dashed=("floor",),
             thresholds=("green", (MIX_MOVED, "yellow")),
             width=6,

@@ -175,7 +175,7 @@ class Dashboard:
     variables: tuple[Variable | Choice | Text, ...] = ()
     since: str = "now-15m"
 
-    def queries(self) -> list[tuple[str, Query]]:
+    def list_queries(self) -> list[tuple[str, Query]]:
         """Give every query with the title of its panel."""
         return [
             (panel.builder.build().title, query)

@@ -67,11 +67,11 @@ __all__ = (
     "SAMPLE",
     "SHARE",
     "SPREAD",
-    "d1_floor",
-    "distance",
-    "floor",
-    "ks_floor",
+    "compute_d1_floor",
+    "compute_ks_floor",
     "make_recordings",
+    "name_distance",
+    "name_floor",
 )
 
 ALPHA = 1e-6
@@ -128,23 +128,23 @@ _OF = "job, randsvc_distribution"
 _NAMES = tuple(f"{k:02}" for k in range(1, BINS + 1))
 
 
-def distance(name: str) -> str:
+def name_distance(name: str) -> str:
     """Give the series of d1, total_variation, psi, ks or wasserstein."""
     return f"job_distribution_window_against:drift:{name}"
 
 
-def floor(name: str) -> str:
+def name_floor(name: str) -> str:
     """Give the series of its noise floor."""
     return f"job_distribution_window_against:drift_floor:{name}"
 
 
-def ks_floor(n: Numbers, m: float) -> Numbers:
+def compute_ks_floor(n: Numbers, m: float) -> Numbers:
     """Give the Kolmogorov-Smirnov distance that alerts take, at the counts now and before."""
     noise: Numbers = (log(2 / ALPHA) / 2 * (1 / n + 1 / m)) ** 0.5
     return noise + BIN_ERROR
 
 
-def d1_floor(n: Numbers, m: float, bins: int) -> Numbers:
+def compute_d1_floor(n: Numbers, m: float, bins: int) -> Numbers:
     """Give the same of D1."""
     noise: Numbers = (2 * (bins * log(2) + log(1 / ALPHA)) * (1 / n + 1 / m)) ** 0.5
     return noise + 2 * (BINS - 1) * BIN_ERROR
@@ -257,15 +257,15 @@ def _distances(against: str, offset: str = "") -> Iterator[Rule]:
     g = BASELINE_BELOW if of_baseline else ago(BELOW)
     quantiles = BASELINE_QUANTILES if of_baseline else ago(QUANTILE)
     m = _statistic("count") if of_baseline else f"({ago(COUNT)})"
-    yield Rule(distance("d1"), over("sum", f"abs({p} - {by('bin')}{q})"), label)
-    d1, wasserstein = (f'{distance(n)}{{against="{against}"}}' for n in ("d1", "wasserstein"))
-    yield Rule(distance("total_variation"), f"{d1} / 2", label)
+    yield Rule(name_distance("d1"), over("sum", f"abs({p} - {by('bin')}{q})"), label)
+    d1, wasserstein = (f'{name_distance(n)}{{against="{against}"}}' for n in ("d1", "wasserstein"))
+    yield Rule(name_distance("total_variation"), f"{d1} / 2", label)
     p, q = (f"clamp_min({share}, {LEAST_SHARE:g})" for share in (p, q))
     terms = f"({p} - {by('bin')}{q}) * ln({p} / {by('bin')}{q})"
-    yield Rule(distance("psi"), over("sum", terms), label)
-    yield Rule(distance("ks"), over("max", f"abs({BELOW} - {by('bin')}{g})"), label)
+    yield Rule(name_distance("psi"), over("sum", terms), label)
+    yield Rule(name_distance("ks"), over("max", f"abs({BELOW} - {by('bin')}{g})"), label)
     each = f"abs({QUANTILE} - {by('quantile')}{quantiles})"
-    yield Rule(distance("wasserstein"), over("avg", each), label)
+    yield Rule(name_distance("wasserstein"), over("avg", each), label)
     yield Rule(PER_SD, _per(wasserstein, _statistic("stddev")), label)
     plus = f"+ on ({_OF}) group_left ()" if of_baseline else "+"
     yield Rule(UNCERTAINTY, f"1 / {COUNT} {plus} 1 / {m}", label)
@@ -286,10 +286,10 @@ def _floors() -> Iterator[Rule]:
         "wasserstein": _times(f"sqrt({UNCERTAINTY})", f"({noise} + {sqrt(2 * x):.9g} * {sd})")
         + f" + on ({_OF}) group_left () ({5 * BIN_ERROR:g} * {sd})",
     }.items():
-        yield Rule(floor(name), f"({expr}) and {distance(name)}")
-    yield Rule(floor("total_variation"), f"{floor('d1')} / 2")
-    yield Rule(KS_PER_FLOOR, f"{distance('ks')} / {floor('ks')}")
-    yield Rule(D1_PER_FLOOR, f"{distance('d1')} / {floor('d1')}")
+        yield Rule(name_floor(name), f"({expr}) and {name_distance(name)}")
+    yield Rule(name_floor("total_variation"), f"{name_floor('d1')} / 2")
+    yield Rule(KS_PER_FLOOR, f"{name_distance('ks')} / {name_floor('ks')}")
+    yield Rule(D1_PER_FLOOR, f"{name_distance('d1')} / {name_floor('d1')}")
 
 
 def _statistic(name: str) -> str:

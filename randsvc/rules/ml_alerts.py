@@ -17,7 +17,7 @@ from randsvc.rules.drift import (
     OUT_OF_RANGE,
     PER_SD,
     SPREAD,
-    distance,
+    name_distance,
 )
 from randsvc.rules.features import COUNT as INPUTS_COUNT
 from randsvc.rules.features import MISSING_SHARE, REFUSED_SHARE
@@ -172,7 +172,7 @@ def _inputs(scale: TimeScale) -> Iterator[Alert]:
         "RandsvcSegmentsShifted",
         "minor",
         "D1",
-        f"{_at(distance('d1'), window, baseline)} > {MIX_MOVED:g}"
+        f"{_at(name_distance('d1'), window, baseline)} > {MIX_MOVED:g}"
         f" and on () {_at(D1_PER_FLOOR, window, baseline)} > 1"
         f" and on () {_at(COUNT, window, of)} >= {scale.min_values}",
         'The mix of customer segments differs from the baseline by {{ printf "%.2f" $value }} '

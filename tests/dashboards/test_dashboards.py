@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from randsvc.dashboards import DASHBOARDS, queries, to_json
+from randsvc.dashboards import DASHBOARDS, list_queries, to_json
 from randsvc.metrics import METRICS
 from randsvc.project import ROOT
 from randsvc.rules import alert, drift, features, feedback, instances, make_alerts, slo
@@ -130,7 +130,7 @@ def labels_in(expr: str) -> set[str]:
 
 @pytest.mark.native
 def test_prometheus_can_parse_every_query(tmp_path: Path) -> None:
-    asked = queries()
+    asked = list_queries()
     done = check_rules(
         tmp_path, [{"record": f"query:{i}", "expr": q.expr} for i, q in enumerate(asked)]
     )
@@ -139,13 +139,13 @@ def test_prometheus_can_parse_every_query(tmp_path: Path) -> None:
 
 @pytest.mark.native
 def test_prometheus_refuses_a_query_that_is_broken(tmp_path: Path) -> None:
-    done = check_rules(tmp_path, [{"record": "query:0", "expr": queries()[0].expr + ")"}])
+    done = check_rules(tmp_path, [{"record": "query:0", "expr": list_queries()[0].expr + ")"}])
     assert done.returncode == 1
 
 
 def test_every_metric_of_a_query_exists() -> None:
     known = OWN | RECORDED | OF_PROMETHEUS | OF_ALERTMANAGER | OF_COLLECTOR
-    for query in queries():
+    for query in list_queries():
         assert names_in(query.expr), query
         assert names_in(query.expr) <= known, query
 
@@ -158,7 +158,7 @@ def test_every_metric_of_a_rule_is_in_the_catalogue_or_recorded() -> None:
 
 
 def test_no_metric_is_listed_that_is_not_used() -> None:
-    used = set().union(*(names_in(query.expr) for query in queries()))
+    used = set().union(*(names_in(query.expr) for query in list_queries()))
     assert used >= OF_PROMETHEUS | OF_ALERTMANAGER | OF_COLLECTOR
 
 
@@ -169,26 +169,26 @@ def test_every_label_of_the_service_is_in_the_catalogue() -> None:
     known |= {"alertname", "alertstate", "level", "service", "slo", "window"}
     # Of distances, of what fires, and of what label_replace makes.
     known |= {"against", "unit", "dashboard", "panel", "panel_id"}
-    exprs = [q.expr for q in queries() if q.dashboard != "pipeline"]
+    exprs = [q.expr for q in list_queries() if q.dashboard != "pipeline"]
     exprs += [r.expr for g in make_groups() for r in g.rules]
     for expr in exprs:
         assert labels_in(expr) <= known, expr
 
 
 def test_a_query_for_prometheus_has_no_variable_left() -> None:
-    for query in queries(rate_interval="17s"):
+    for query in list_queries(rate_interval="17s"):
         assert "$" not in query.expr.replace('"$1"', ""), query  # of label_replace
-    assert any("[17s]" in query.expr for query in queries(rate_interval="17s"))
+    assert any("[17s]" in query.expr for query in list_queries(rate_interval="17s"))
 
 
 def test_every_query_of_every_panel_is_given() -> None:
     drawn = [t["expr"] for board in MODELS.values() for p in panels_of(board) for t in targets(p)]
-    assert len(queries()) == len(drawn)
+    assert len(list_queries()) == len(drawn)
 
 
 def test_no_panel_may_be_empty_altogether_but_those_of_errors() -> None:
     panels: dict[tuple[str, str], list[str]] = {}
-    for query in queries():
+    for query in list_queries():
         panels.setdefault((query.dashboard, query.panel), []).append(query.empty)
     assert [panel for panel, reasons in panels.items() if all(reasons)] == [
         ("incidents", "Alerts firing now"),
@@ -504,7 +504,7 @@ GAUGES = re.compile(
 def test_no_query_counts_the_last_values_of_a_dead_instance() -> None:
     marks = [mark["expr"] for board in MODELS.values() for mark in board["annotations"]["list"]]
     counted = 0
-    for expr in (*(query.expr for query in queries()), *marks):
+    for expr in (*(query.expr for query in list_queries()), *marks):
         for gauge in GAUGES.finditer(expr):
             counted += 1
             assert expr[gauge.end() :].startswith(" unless on (job, instance) job_instance:silent")
@@ -566,7 +566,9 @@ def test_the_gap_to_earlier_is_the_widest_one_and_chance_is_that_of_two_samples(
     tmp_path: Path,
 ) -> None:
     gap, chance = (
-        query.expr for query in queries() if query.panel == "Change of the value within $earlier"
+        query.expr
+        for query in list_queries()
+        if query.panel == "Change of the value within $earlier"
     )
     fraction = "job_le:randsvc_value:histogram_fraction_rate5m"
     given = {

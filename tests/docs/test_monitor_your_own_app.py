@@ -18,7 +18,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-from randsvc.dashboards import queries
+from randsvc.dashboards import list_queries
 from randsvc.project import ROOT
 from randsvc.stack.addresses import find_unused_ports
 from randsvc.stack.supervisor import wait_until
@@ -35,7 +35,7 @@ LISTEN_WITHIN = 30
 PANELS = list(
     dict.fromkeys(
         (query.dashboard, query.panel)
-        for query in queries()
+        for query in list_queries()
         if query.dashboard in ("golden-signals", "incidents")
         # A share needs a limit, and the shop has none: the page says so.
         and query.panel != "Saturation"
@@ -279,7 +279,7 @@ def test_the_alert_fires_at_all_three_levels_and_no_other_does(broken: Reader) -
 @pytest.mark.parametrize("panel", PANELS, ids=": ".join)
 def test_a_panel_has_data(broken: Reader, panel: tuple[str, str]) -> None:
     # Two minutes, as the requests were a while ago.
-    asked = [q for q in queries("2m", "shop") if (q.dashboard, q.panel) == panel]
+    asked = [q for q in list_queries("2m", "shop") if (q.dashboard, q.panel) == panel]
     if all(query.empty for query in asked):
         return
     assert wait_until(lambda: any(broken.query(query.expr) for query in asked), within=10)

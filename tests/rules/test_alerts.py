@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from randsvc.dashboards import DASHBOARDS
-from randsvc.generate import alert_files
+from randsvc.generate import make_alert_files
 from randsvc.rules import make_alerts
 from randsvc.rules.time_scale import DEMO, PRODUCTION, SCALES, SEVERITY, TimeScale
 from tests.support.alert_cases import (
@@ -157,14 +157,16 @@ def test_a_summary_says_the_number(tmp_path: Path) -> None:
 
 
 def rules(scale: TimeScale) -> list[dict[str, Any]]:
-    found = [yaml.safe_load(text)["groups"][0]["rules"] for text in alert_files(scale).values()]
+    found = [
+        yaml.safe_load(text)["groups"][0]["rules"] for text in make_alert_files(scale).values()
+    ]
     return [rule for of_file in found for rule in of_file if "alert" in rule]
 
 
 @pytest.mark.native
 @every_scale
 def test_prometheus_accepts_the_files_without_a_remark(scale: TimeScale, tmp_path: Path) -> None:
-    for path, text in alert_files(scale).items():
+    for path, text in make_alert_files(scale).items():
         (tmp_path / Path(path).name).write_text(text)
     done = promtool("check", "rules", "--lint=all", "--lint-fatal", *tmp_path.iterdir())
     assert done.returncode == 0, done.stdout

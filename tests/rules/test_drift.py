@@ -22,8 +22,8 @@ from randsvc.rules.drift import (
     PER_SD,
     SHARE,
     SPREAD,
-    distance,
-    floor,
+    name_distance,
+    name_floor,
 )
 from randsvc.rules.golden_signals import Rule
 from randsvc.rules.time_scale import DEMO, PRODUCTION
@@ -123,8 +123,8 @@ def expected_of(
             selector(SHARE, name, randsvc_bin=bin_): share
             for bin_, share in zip(it.shares, p, strict=True)
         },
-        **{selector(distance(d), name, **against): x for d, x in all_distances.items()},
-        **{selector(floor(d), name, **against): x for d, x in all_floors.items()},
+        **{selector(name_distance(d), name, **against): x for d, x in all_distances.items()},
+        **{selector(name_floor(d), name, **against): x for d, x in all_floors.items()},
         selector(PER_SD, name, **against): all_distances["wasserstein"] / sd,
         selector(KS_PER_FLOOR, name, **against): all_distances["ks"] / all_floors["ks"],
         selector(D1_PER_FLOOR, name, **against): all_distances["d1"] / all_floors["d1"],
@@ -198,8 +198,8 @@ def against_the_past() -> RuleCase:
         far["wasserstein"] = wasserstein(*quantiles)
         n, m = (b.total * GAINS for b in (NARROW, before))
         high = floors(1 / n + 1 / m, len(it.shares), it.statistics)
-        expected |= {selector(distance(d), **label): x for d, x in far.items()}
-        expected |= {selector(floor(d), **label): x for d, x in high.items()}
+        expected |= {selector(name_distance(d), **label): x for d, x in far.items()}
+        expected |= {selector(name_floor(d), **label): x for d, x in high.items()}
         expected[selector(PER_SD, **label)] = far["wasserstein"] / it.statistics["stddev"]
         expected[selector(KS_PER_FLOOR, **label)] = far["ks"] / high["ks"]
     return RuleCase({model("a"): counted(*phases), **stretched}, expected, int(now))
@@ -238,7 +238,7 @@ def mix() -> RuleCase:
         **{
             selector(series(d), "segment", **label): numbers[d]
             for d in ("d1", "total_variation", "psi")
-            for series, numbers in ((distance, far), (floor, high))
+            for series, numbers in ((name_distance, far), (name_floor, high))
         },
         selector(D1_PER_FLOOR, "segment", **label): far["d1"] / high["d1"],
         f'{features.COUNT}{{window="60s"}}': 2 * 250 * GAINS,
@@ -247,7 +247,7 @@ def mix() -> RuleCase:
         f'{features.REFUSED_SHARE}{{window="60s"}}': 100 / 600,
     }
     # Segments have no order: nothing is below another.
-    absent = tuple(selector(distance(d), "segment", **label) for d in ("ks", "wasserstein"))
+    absent = tuple(selector(name_distance(d), "segment", **label) for d in ("ks", "wasserstein"))
     return RuleCase({**series, **dict(exported("segment", it))}, expected, 180, absent)
 
 

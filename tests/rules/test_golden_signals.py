@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from randsvc.generate import rule_files
+from randsvc.generate import make_rule_files
 from randsvc.rules.golden_signals import DISTRIBUTIONS, Rule, format_bound, make_groups
 from randsvc.telemetry.catalogue import Metric
 from tests.support.promtool import promtool
@@ -237,7 +237,7 @@ def run_scenario(name: str, folder: Path, rules: dict[str, str]) -> Any:
 @pytest.mark.native
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_rules_give_what_was_worked_out_by_hand(name: str, tmp_path: Path) -> None:
-    done = run_scenario(name, tmp_path, rule_files())
+    done = run_scenario(name, tmp_path, make_rule_files())
     assert done.returncode == 0, done.stdout
 
 
@@ -246,7 +246,7 @@ def test_rules_give_what_was_worked_out_by_hand(name: str, tmp_path: Path) -> No
 def test_a_rule_that_is_broken_fails_its_test(name: str, tmp_path: Path) -> None:
     broken = {
         path: re.sub(r"(?m)expr: (.*)$", r"expr: (\1) + 1", text)
-        for path, text in rule_files().items()
+        for path, text in make_rule_files().items()
     }
     done = run_scenario(name, tmp_path, broken)
     assert done.returncode == 1
@@ -267,7 +267,7 @@ def test_every_rule_has_a_test(rule: Rule) -> None:
 
 @pytest.mark.native
 def test_prometheus_accepts_the_files_without_a_remark(tmp_path: Path) -> None:
-    for path, text in rule_files().items():
+    for path, text in make_rule_files().items():
         (tmp_path / Path(path).name).write_text(text)
     done = promtool("check", "rules", "--lint=all", "--lint-fatal", *tmp_path.iterdir())
     assert done.returncode == 0, done.stdout

@@ -17,7 +17,7 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from randsvc.model.baselines import QUANTILE_LEVELS, Described, baselines
-from randsvc.rules.drift import BIN_ERROR, COUNT, PER_SD, SAMPLE, distance, floor
+from randsvc.rules.drift import BIN_ERROR, COUNT, PER_SD, SAMPLE, name_distance, name_floor
 from randsvc.settings import Settings
 from randsvc.stack.addresses import AddressBook, find_unused_ports
 from randsvc.stack.programs import Program, Service, make_randsvc
@@ -152,10 +152,12 @@ def test_the_rules_give_what_numpy_gives_from_the_same_buckets(asked: Asked) -> 
     p, now = shares(buckets, BASELINE), [buckets.quantile(level) for level in QUANTILE_LEVELS]
     of_baseline = ',against="baseline"'
     for name, value in expected(p, now).items():
-        assert asked.number(distance(name), of_baseline) == pytest.approx(value, abs=1e-9), name
+        assert asked.number(name_distance(name), of_baseline) == pytest.approx(value, abs=1e-9), (
+            name
+        )
     uncertainty = 1 / buckets.total + 1 / BASELINE.statistics["count"]
     for name, value in floors(uncertainty, len(p), BASELINE.statistics).items():
-        assert asked.number(floor(name), of_baseline) == pytest.approx(value, abs=1e-9), name
+        assert asked.number(name_floor(name), of_baseline) == pytest.approx(value, abs=1e-9), name
 
 
 def test_they_are_as_near_to_those_of_the_raw_draws_as_is_stated(asked: Asked) -> None:
@@ -167,7 +169,7 @@ def test_they_are_as_near_to_those_of_the_raw_draws_as_is_stated(asked: Asked) -
     # Where in its bucket a value lies is not known, and a bucket holds a part of the sample: a
     # sixteenth of an octave at most a tenth of it, half a standard deviation twice as much.
     coarser = 4 if asked.pulled else 1
-    off = {name: asked.number(distance(name), of_baseline) - raw[name] for name in raw}
+    off = {name: asked.number(name_distance(name), of_baseline) - raw[name] for name in raw}
     assert abs(off["ks"]) < 0.1 / 8 * coarser + BIN_ERROR * coarser
     assert abs(off["total_variation"]) < 0.03 * coarser
     assert abs(off["wasserstein"]) / 10 < (5 * BIN_ERROR + 0.03) * coarser

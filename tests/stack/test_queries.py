@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from randsvc.dashboards import Query, queries
+from randsvc.dashboards import Query, list_queries
 from randsvc.rules.feedback import ERROR_NOW, WORTH
 from randsvc.rules.golden_signals import SILENT
 from randsvc.rules.slo import BUDGET_TIME
@@ -42,7 +42,9 @@ def used(programs: Path) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.mark.parametrize("query", queries(), ids=lambda query: f"{query.dashboard}: {query.panel}")
+@pytest.mark.parametrize(
+    "query", list_queries(), ids=lambda query: f"{query.dashboard}: {query.panel}"
+)
 def test_a_panel_shows_data(used: Stack, query: Query) -> None:
     found = used.query(query.expr)
     assert found or query.empty, query.expr

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from benchmarks.month.replay import needed
-from randsvc.generate import alert_files
+from randsvc.generate import make_alert_files
 from randsvc.objectives import SLOS, Slo
 from randsvc.rules.golden_signals import SILENT
 from randsvc.rules.time_scale import PRODUCTION, Burn
@@ -531,7 +531,7 @@ def list_rules(name: str) -> list[dict[str, Any]]:
     """Return the production rules of an alert, with the recording rules that it reads."""
     found: list[dict[str, Any]] = [
         rule
-        for text in alert_files(PRODUCTION).values()
+        for text in make_alert_files(PRODUCTION).values()
         for rule in yaml.safe_load(text)["groups"][0]["rules"]
     ]
     own = [rule for rule in found if rule.get("alert") == name]

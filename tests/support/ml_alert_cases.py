@@ -16,7 +16,7 @@ from randsvc.rules.drift import (
     OUT_OF_RANGE,
     PER_SD,
     SPREAD,
-    distance,
+    name_distance,
 )
 from randsvc.rules.feedback import (
     BIAS_PER_FLOOR,
@@ -143,7 +143,7 @@ def list_ml_cases() -> list[Case]:
             "RandsvcSegmentsShifted",
             "minor",
             (
-                Term(distance("d1"), mixed, 0.3, 0.15),
+                Term(name_distance("d1"), mixed, 0.3, 0.15),
                 Term(D1_PER_FLOOR, mixed, 1.4, 0.8),
                 Term(COUNT, mix, 150, 80),
             ),

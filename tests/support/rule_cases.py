@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from randsvc.generate import alert_files
+from randsvc.generate import make_alert_files
 from randsvc.rules.time_scale import DEMO
 from randsvc.stack.promtool import RULE_FILE, run_rule_tests
 from tests.support import native_programs
@@ -73,7 +73,7 @@ def run_rule_case(case: RuleCase, rules: list[dict[str, Any]] | None = None) -> 
 
 
 def list_recording_rules() -> list[dict[str, Any]]:
-    text = alert_files(DEMO)["observability/prometheus/rules/demo/ml.yml"]
+    text = make_alert_files(DEMO)["observability/prometheus/rules/demo/ml.yml"]
     return [rule for rule in yaml.safe_load(text)["groups"][0]["rules"] if "record" in rule]
 
 
