@@ -130,7 +130,7 @@ def test_the_help_names_every_fault() -> None:
 def test_a_crash_is_answered_and_ends_the_process() -> None:
     with running_service() as service:
         assert fault_at(service, "set", "crash") == (f"crash: done at {service.management}\n", "")
-        assert service.process.wait(10) == 1
+        assert service.process.wait(60) == 1
 
 
 def test_beyond_the_machine_a_token_is_needed() -> None:

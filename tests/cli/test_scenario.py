@@ -1,23 +1,13 @@
 """The command that lists, shows and runs scenarios."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 from randsvc.incidents.scenario import list_scenarios
-from randsvc.project import ROOT
-
-
-def randsvc(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "randsvc", "scenario", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
+from tests.support.command_line import refuse, run_randsvc
 
 
 def test_the_list_has_every_scenario_with_its_level_and_time_limit() -> None:
-    lines = randsvc("list").stdout.splitlines()
+    lines = run_randsvc("scenario", "list").stdout.splitlines()
     found = {
         line.split()[0] for line in lines[1:] if re.match(r" \S+ +(critical|ma|mi|none)", line)
     }
@@ -26,7 +16,7 @@ def test_the_list_has_every_scenario_with_its_level_and_time_limit() -> None:
 
 
 def test_show_says_what_happens_and_what_is_expected() -> None:
-    shown = " ".join(randsvc("show", "strange-loop").stdout.split())
+    shown = " ".join(run_randsvc("scenario", "show", "strange-loop").stdout.split())
     assert "- fault latency of randsvc: share 0.01, seconds 2" in shown
     assert (
         "Expected: RandsvcStrangeLoop fires at level minor within 90 s, notifies digest, and clears"
@@ -35,18 +25,12 @@ def test_show_says_what_happens_and_what_is_expected() -> None:
 
 
 def test_a_stack_that_does_not_run_is_one_line() -> None:
-    done = randsvc("run", "model-down", "--prometheus", "http://127.0.0.1:1")
-    assert done.returncode == 1
-    assert done.stderr.startswith(
-        "randsvc: --prometheus: cannot reach Prometheus at http://127.0.0.1:1: "
-    )
-    assert done.stderr.count("\n") == 1
+    line = refuse("scenario", "run", "model-down", "--prometheus", "http://127.0.0.1:1")
+    assert line.startswith("randsvc: --prometheus: cannot reach Prometheus at http://127.0.0.1:1: ")
 
 
 def test_a_scenario_that_needs_a_person_refuses_to_run_without_a_terminal() -> None:
-    done = randsvc("run", "service-down")
-    assert done.returncode == 1
-    assert done.stderr == (
+    assert refuse("scenario", "run", "service-down", apart=True) == (
         "randsvc: scenario service-down stops randsvc, which you must do by hand: "
-        "run the scenario in a terminal\n"
+        "run the scenario in a terminal"
     )

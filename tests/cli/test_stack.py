@@ -2,7 +2,6 @@
 
 import io
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any, cast
@@ -11,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from randsvc.cli import stack as command
+from tests.support.command_line import run_randsvc
 
 
 class FakeStack:
@@ -38,9 +38,7 @@ def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def test_help_is_printed_and_nothing_is_started() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "randsvc", "stack", "--help"], capture_output=True, text=True
-    )
+    done = run_randsvc("stack", "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: randsvc stack")
 

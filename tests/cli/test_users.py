@@ -21,6 +21,6 @@ def test_users_send_requests_until_sigterm() -> None:
                         b'http_route="/random",http_response_status_code="200"' in response.read()
                     )
 
-            wait_until(is_requested, within=20)
+            wait_until(is_requested, within=60)
             users.send_signal(signal.SIGTERM)
-            assert users.wait(10) == 0
+            assert users.wait(60) == 0

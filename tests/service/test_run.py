@@ -9,6 +9,7 @@ import pytest
 
 from randsvc.service.tokens import Tokens
 from randsvc.settings import AuthSettings, Settings
+from tests.support.command_line import refuse
 from tests.support.service import Service, local, running_service
 
 SECRET = "s" * 32
@@ -115,19 +116,10 @@ def test_what_cannot_be_started_is_said_in_one_line(
     command: str, environ: dict[str, str], said: list[str]
 ) -> None:
     free = {"RANDSVC_PORT": "0", "RANDSVC_MANAGEMENT_PORT": "0", **FREE}
-    result = subprocess.run(
-        [sys.executable, "-m", "randsvc", command],
-        env={**free, "OTEL_METRICS_EXPORTER": "none", **environ},
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1, result.stderr
-    assert "guess" not in result.stderr
+    line = refuse(command, environ={**free, "OTEL_METRICS_EXPORTER": "none", **environ}, apart=True)
+    assert "guess" not in line
     for part in said:
-        assert part in result.stderr
+        assert part in line
 
 
 @pytest.mark.parametrize(
@@ -158,7 +150,7 @@ def test_a_secret_that_cannot_be_used_is_not_shown(
         },
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1

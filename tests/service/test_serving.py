@@ -1,12 +1,11 @@
 import socket
-import subprocess
-import sys
 import threading
 import time
 from urllib.request import urlopen
 
 import pytest
 
+from tests.support.command_line import refuse
 from tests.support.service import running_service
 
 
@@ -17,17 +16,7 @@ def get(url: str) -> tuple[int, str]:
 
 def serve_and_fail(*arguments: str, **environ: str) -> str:
     """The one line that a start which cannot be ends with."""
-    result = subprocess.run(
-        [sys.executable, "-m", "randsvc", "serve", "--host", "127.0.0.1", *arguments],
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1, result.stderr
-    return result.stderr.strip()
+    return refuse("serve", "--host", "127.0.0.1", *arguments, environ=environ, apart=True)
 
 
 def test_it_answers_and_shows_it_in_its_metrics() -> None:
@@ -58,7 +47,7 @@ def test_sigterm_finishes_what_is_in_flight_and_takes_nothing_new() -> None:
             get(f"{service.public}/random")
         asking.join()
         assert answers == [200]
-        assert service.process.wait(10) == 0
+        assert service.process.wait(60) == 0
 
 
 def test_users_of_its_own_make_traffic() -> None:

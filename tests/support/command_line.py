@@ -16,20 +16,24 @@ __all__ = ("refuse", "run_randsvc")
 
 
 def run_randsvc(
-    *arguments: str | Path, before: str = "", environ: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    environ: Mapping[str, str] | None = None,
+    apart: bool = False,
+    before: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run ``randsvc`` with arguments, and give its exit code and what it wrote.
 
-    It runs in this process, which saves the start of another; with code to run ``before`` it, in a
-    process of its own.
+    It runs in this process, which saves the start of another. It runs ``apart`` in a process of its
+    own, as it does with code to run ``before`` it.
     """
     command = [*map(str, arguments)]
-    if before:
+    if apart or before:
         code = f"import sys\n{before}\nfrom randsvc.cli.main import main\nsys.exit(main())"
         return subprocess.run(
             [sys.executable, "-P", "-c", code, *command],
             cwd=ROOT,
             env={**os.environ, **(environ or {})},
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=60,
@@ -54,10 +58,13 @@ def run_randsvc(
 
 
 def refuse(
-    *arguments: str | Path, before: str = "", environ: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    environ: Mapping[str, str] | None = None,
+    apart: bool = False,
+    before: str = "",
 ) -> str:
     """Run a command that fails, and give the one line that says so."""
-    done = run_randsvc(*arguments, before=before, environ=environ)
+    done = run_randsvc(*arguments, environ=environ, apart=apart, before=before)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     return line

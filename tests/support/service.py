@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterator
 from urllib.request import urlopen
 
-SECONDS = 20
+SECONDS = 60
+"""The longest time that a start or an event may take; a machine under load needs it."""
 LIMITED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, 2 * (int(sys.argv[1]),))
