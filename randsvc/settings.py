@@ -87,9 +87,6 @@ NotNegative = Annotated[int, Parameter(validator=Number(gte=0))]
 Seconds = Annotated[float, Parameter(validator=Number(gt=0, lt=math.inf))]
 
 
-HostNames = Annotated[frozenset[str], Parameter(converter=_host_names, **_ONE)]
-
-
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
     """The settings that both services have."""

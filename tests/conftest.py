@@ -84,6 +84,8 @@ SLOWEST = (
     "docs/test_readme",
     "docs/test_monitor_your_own_app",
     "rules/test_alerts",
+    "service/test_shutdown",
+    "telemetry/test_request_matrix",
     "cli/test_recover",
 )
 
