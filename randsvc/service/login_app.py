@@ -21,7 +21,7 @@ from randsvc.web.request_body import read_first, read_object
 
 __all__ = ("make_auth_app",)
 
-LARGEST_BODY = 10_000
+BODY_LIMIT = 10_000
 """Bytes; a name and a password take 50."""
 
 
@@ -44,7 +44,7 @@ def make_auth_app(settings: AuthSettings, telemetry: Telemetry, faults: Faults) 
         answer = {"token": tokens.issue(user), "expires_in": settings.lifetime}
         return web.Response(text=json.dumps(answer), content_type="application/json")
 
-    app = web.Application(client_max_size=LARGEST_BODY)
+    app = web.Application(client_max_size=BODY_LIMIT)
     let_in = limited(login, settings.max_concurrency)
     app.router.add_post("/login", guarded(read_first(let_in, settings.client_timeout)))
     app.router.add_get(PATH, guarded(document_handler(AUTH)))

@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler
 from randsvc import __version__
 from randsvc.metrics import SOURCES
 from randsvc.model.features import SCHEMA
-from randsvc.service.feedback import LARGEST_ACTUAL
+from randsvc.service.feedback import ACTUAL_LIMIT
 
 __all__ = ("AUTH", "DOCUMENTS", "PATH", "SERVICE", "Document", "document_handler")
 
@@ -185,8 +185,8 @@ SERVICE = _document(
                                 id={"type": "string", "description": "the id of the response"},
                                 actual={
                                     "type": "number",
-                                    "minimum": -LARGEST_ACTUAL,
-                                    "maximum": LARGEST_ACTUAL,
+                                    "minimum": -ACTUAL_LIMIT,
+                                    "maximum": ACTUAL_LIMIT,
                                 },
                             )
                         }

@@ -15,10 +15,10 @@ from randsvc.metrics import SOURCES, ServiceMetrics, count_by, record_by
 from randsvc.model.baselines import baselines, export
 from randsvc.model.fallback import Known, fallback
 from randsvc.model.feature_reader import input_reader
-from randsvc.model.features import SCHEMA
+from randsvc.model.features import SCHEMA, Features
 from randsvc.model.model import Model
 from randsvc.service.answer_ids import AnswerIds
-from randsvc.service.feedback import feedback_handler
+from randsvc.service.feedback import FeedbackHandler, error_unit
 from randsvc.service.feedback_store import FeedbackStore
 from randsvc.service.openapi import PATH, SERVICE, document_handler
 from randsvc.service.tokens import TokenError, Tokens
@@ -32,7 +32,7 @@ from randsvc.web.problems import add_catch_all, guarded, problem
 
 __all__ = ("make_app",)
 
-LARGEST_BODY = 10_000
+BODY_LIMIT = 10_000
 """Bytes; a feedback takes 100."""
 
 _logger = logging.getLogger(__name__)
@@ -41,76 +41,132 @@ _logger = logging.getLogger(__name__)
 def make_app(
     settings: Settings, telemetry: Telemetry, faults: Faults, worker: int | None = None
 ) -> web.Application:
-    """The application of one worker, measured by ``telemetry`` and broken by ``faults``."""
-    rng = random.Random(None if settings.seed is None else f"{settings.seed}/{worker or 0}")
-    draw_predictable = settings.value.sampler(rng)
-    predict = Model(faults).predict
-    # Randomness of its own, so that what it draws moves no value of a seed.
-    draw_outcome = make_outcome_sampler(settings.value, random.Random(), faults)
-    draw_delay = settings.delay.sampler(rng)
-    budget = settings.model_budget
-    tokens = Tokens(settings.auth_secret) if settings.auth_secret else None
+    """Make the application of one worker, measured by ``telemetry`` and broken by ``faults``."""
     metrics = ServiceMetrics(telemetry.meter)
-    record_value = record_by(metrics.value, "randsvc.source", SOURCES)
-    record_delay = metrics.delay.bind()
-    record_model_duration = metrics.model_duration.bind()
-    count_prediction = count_by(metrics.predictions, "randsvc.source", SOURCES)
-    model_errors: set[str] = set()
-    read_input = input_reader(metrics, faults)
+    export(baselines(settings), metrics)
     ids = AnswerIds(
         settings.feedback_secret or secrets.token_urlsafe(), lifetime=settings.feedback_lifetime
     )
+    store = FeedbackStore(
+        settings.feedback_store, lifetime=settings.feedback_lifetime, since=time.time()
+    )
+    random_handler = RandomHandler(settings, metrics, faults, ids, worker)
+    feedback = FeedbackHandler(ids, store, metrics, faults, unit=error_unit(settings.value))
+    take_feedback = feedback.limit(settings.max_concurrency, settings.client_timeout)
 
-    async def get_random(request: web.Request) -> web.Response:
-        logged_in = hdrs.AUTHORIZATION in request.headers and check_token(request)
-        given = read_input(request)
-        if faults.on and (failure := await suffer()):
+    async def close_store(app: web.Application) -> None:
+        await asyncio.to_thread(store.close)  # it may wait for the file
+
+    app = web.Application(client_max_size=BODY_LIMIT)
+    get_random = limited(random_handler.get, settings.max_concurrency)
+    app.router.add_get("/random", guarded(get_random))
+    app.router.add_get("/features", guarded(get_features))
+    app.router.add_post("/feedback", guarded(take_feedback))
+    app.router.add_get(PATH, guarded(document_handler(SERVICE)))
+    app.on_cleanup.append(close_store)
+    add_catch_all(app.router)
+    telemetry.install(app)
+    return app
+
+
+async def get_features(request: web.Request) -> web.Response:
+    """Return the JSON schema of the features of ``/random``."""
+    return web.Response(text=json.dumps(SCHEMA), content_type="application/schema+json")
+
+
+class RandomHandler:
+    """``GET /random``: a prediction of the model or its fallback, after a random delay.
+
+    What a request needs is looked up here, once.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: ServiceMetrics,
+        faults: Faults,
+        ids: AnswerIds,
+        worker: int | None,
+    ) -> None:
+        rng = random.Random(None if settings.seed is None else f"{settings.seed}/{worker or 0}")
+        self._faults = faults
+        self._distribution = settings.value
+        self._draw_predictable = settings.value.sampler(rng)
+        self._draw_delay = settings.delay.sampler(rng)
+        # Randomness of its own, so that what it draws moves no value of a seed.
+        self._draw_outcome = make_outcome_sampler(settings.value, random.Random(), faults)
+        self._predict = Model(faults).predict
+        self._model_budget = settings.model_budget
+        self._tokens = Tokens(settings.auth_secret) if settings.auth_secret else None
+        self._issue_id = ids.issue
+        self._read_features = input_reader(metrics, faults)
+        self._record_value = record_by(metrics.value, "randsvc.source", SOURCES)
+        self._count_prediction = count_by(metrics.predictions, "randsvc.source", SOURCES)
+        self._record_delay = metrics.delay.bind()
+        self._record_model_duration = metrics.model_duration.bind()
+        self._count_model_error = metrics.model_errors.add
+        self._model_errors: set[str] = set()
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Respond with a value, its source, and an id to give feedback with.
+
+        Raises 401 for a token that is not valid, 422 for features that cannot be used.
+        """
+        faults = self._faults
+        logged_in = hdrs.AUTHORIZATION in request.headers and self._has_valid_token(request)
+        features = self._read_features(request)
+        if faults.on and (failure := await self._suffer_faults()):
             return failure
         # Drawn before the first wait, so that a seed gives the same sequence however requests
         # interleave.
-        predictable, seconds = draw_predictable(), draw_delay()
+        predictable, delay = self._draw_predictable(), self._draw_delay()
+        value, source = await self._predict_or_fall_back(predictable, features, logged_in=logged_in)
+        if faults.on and (shift := faults.get("delay-shift")):
+            delay = max(0.0, delay + shift["by"])
+        self._record_delay(delay)
+        await asyncio.sleep(delay)
+        self._record_value[source](value)
+        self._count_prediction[source](1)
+        body = {"value": value, "source": source, "id": self._issue_id(value, source)}
+        headers = None
+        if SIMULATED_USER in request.headers:
+            headers = {SIMULATED_OUTCOME: repr(self._draw_outcome(predictable))}
+        return web.Response(text=json.dumps(body), content_type="application/json", headers=headers)
+
+    async def _predict_or_fall_back(
+        self, predictable: float, features: Features, *, logged_in: bool
+    ) -> tuple[float, str]:
+        """Return a value and its source: the fallback where the model fails or is too slow."""
         started = perf_counter()
         try:
-            prediction = predict(predictable)
+            prediction = self._predict(predictable)
             # A timer costs more than the whole prediction: only one that takes time gets one.
             if not isinstance(prediction, float):
-                prediction = await asyncio.wait_for(prediction, budget)
-            value, source = prediction, "model"
+                prediction = await asyncio.wait_for(prediction, self._model_budget)
+            return prediction, "model"
         except Exception as error:
-            count_model_error(error)
-            known = Known(hour=time.gmtime().tm_hour, logged_in=logged_in, features=given)
-            value, source = fallback(known, settings.value), "fallback"
-        record_model_duration(perf_counter() - started)
-        if faults.on and (shift := faults.get("delay-shift")):
-            seconds = max(0.0, seconds + shift["by"])
-        record_delay(seconds)
-        await asyncio.sleep(seconds)
-        record_value[source](value)
-        count_prediction[source](1)
-        body = json.dumps({"value": value, "source": source, "id": ids.issue(value, source)})
-        told = None
-        if SIMULATED_USER in request.headers:
-            told = {SIMULATED_OUTCOME: repr(draw_outcome(predictable))}
-        return web.Response(text=body, content_type="application/json", headers=told)
+            self._note_model_error(error)
+            known = Known(hour=time.gmtime().tm_hour, logged_in=logged_in, features=features)
+            return fallback(known, self._distribution), "fallback"
+        finally:
+            self._record_model_duration(perf_counter() - started)
 
-    def check_token(request: web.Request) -> bool:
-        """Whether the request has a token; raises 401 where it shows nothing."""
+    def _has_valid_token(self, request: web.Request) -> bool:
+        """Whether the request has a token; raises 401 for one that is not valid."""
         token = bearer_token(request)
         if token is None:
             return False
-        if tokens is None:
+        if self._tokens is None:
             raise unauthorized("no token is valid here: RANDSVC_AUTH_SECRET is not set")
         try:
-            tokens.user(token)
+            self._tokens.user(token)
         except TokenError as error:
             raise unauthorized(str(error)) from error
         return True
 
-    async def get_features(request: web.Request) -> web.Response:
-        return web.Response(text=json.dumps(SCHEMA), content_type="application/schema+json")
-
-    async def suffer() -> web.Response | None:
-        """What the faults that are on do to a request before it is served, or instead."""
+    async def _suffer_faults(self) -> web.Response | None:
+        """Apply the faults that affect a request before it is served, or instead."""
+        faults = self._faults
         if block := faults.get("block"):
             time.sleep(block["seconds"])  # noqa: ASYNC251 - that is the fault
         if latency := faults.get("latency"):
@@ -119,31 +175,9 @@ def make_app(
             return problem(500, "the fault errors is on")
         return None
 
-    def count_model_error(error: Exception) -> None:
+    def _note_model_error(self, error: Exception) -> None:
         kind = "timeout" if isinstance(error, TimeoutError) else type(error).__qualname__
-        if kind not in model_errors:
+        if kind not in self._model_errors:
             _logger.warning("the model failed, the first time with %s", kind, exc_info=error)
-            model_errors.add(kind)
-        metrics.model_errors.add(1, {"error.type": kind})
-
-    export(baselines(settings), metrics)
-    store = FeedbackStore(
-        settings.feedback_store, lifetime=settings.feedback_lifetime, since=time.time()
-    )
-    limit = settings.max_concurrency
-    take_feedback = feedback_handler(
-        ids, store, metrics, faults, limit=limit, body_timeout=settings.client_timeout
-    )
-
-    async def close(app: web.Application) -> None:
-        await asyncio.to_thread(store.close)  # it may wait for the file
-
-    app = web.Application(client_max_size=LARGEST_BODY)
-    app.router.add_get("/random", guarded(limited(get_random, limit)))
-    app.router.add_get("/features", guarded(get_features))
-    app.router.add_post("/feedback", guarded(take_feedback))
-    app.router.add_get(PATH, guarded(document_handler(SERVICE)))
-    app.on_cleanup.append(close)
-    add_catch_all(app.router)
-    telemetry.install(app)
-    return app
+            self._model_errors.add(kind)
+        self._count_model_error(1, {"error.type": kind})

@@ -14,6 +14,8 @@ _logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """SIGHUP is what a closed terminal sends. Under ``nohup`` it stays ignored."""
+ONE_SIGNAL = 0.02
+"""Seconds in which signals are one: ``timeout`` and others send each to a process and its group."""
 EXIT = 1.0
 """Seconds beyond the grace that the interpreter has to end by itself."""
 
@@ -31,7 +33,7 @@ class Shutdown:
         self.children: set[BaseProcess] = set()
         """Processes that are killed where this one is ended at once."""
         self._requested = asyncio.Event()
-        self._deadline = 0.0
+        self._requested_at = 0.0
 
     def is_requested(self) -> bool:
         """Whether the process is to end."""
@@ -43,14 +45,13 @@ class Shutdown:
 
     def remaining(self, part: float = 1.0) -> float:
         """Give the seconds left of the first ``part`` of the grace, at least 0."""
-        later = (1 - part) * self.grace
-        return max(0.0, self._deadline - later - time.monotonic())
+        return max(0.0, self._requested_at + part * self.grace - time.monotonic())
 
     def request(self) -> None:
         """Begin the end; the grace counts from the first call."""
         if self.is_requested():
             return
-        self._deadline = time.monotonic() + self.grace
+        self._requested_at = time.monotonic()
         self._requested.set()
 
     def follow_signals(self) -> None:
@@ -62,7 +63,9 @@ class Shutdown:
 
     def _on_signal(self) -> None:
         if self.is_requested():
-            self._end_at_once("a second signal came")
+            if time.monotonic() - self._requested_at > ONE_SIGNAL:
+                self._end_at_once("a second signal came")
+            return
         self.request()
         # A thread of its own: whatever blocks the event loop does not block this.
         overdue = threading.Timer(

@@ -10,10 +10,11 @@ import pytest
 from aiohttp import ClientSession, request, web
 from yarl import URL
 
+from randsvc.distributions import parse
 from randsvc.faults.faults import Faults
 from randsvc.metrics import ServiceMetrics
 from randsvc.service.answer_ids import AnswerIds
-from randsvc.service.feedback import OUTCOMES, feedback_handler
+from randsvc.service.feedback import OUTCOMES, FeedbackHandler, error_unit
 from randsvc.service.feedback_store import FeedbackStore, StoreError
 from randsvc.telemetry import Telemetry
 from randsvc.web.problems import guarded
@@ -54,9 +55,8 @@ async def feedback(
     ids: AnswerIds, store: FeedbackStore, telemetry: Telemetry, faults: Faults
 ) -> AsyncIterator[URL]:
     app = web.Application(client_max_size=1000)
-    metrics = ServiceMetrics(telemetry.meter)
-    handler = feedback_handler(ids, store, metrics, faults, limit=LIMIT, body_timeout=BODY_TIMEOUT)
-    app.router.add_post("/", guarded(handler))
+    handler = FeedbackHandler(ids, store, ServiceMetrics(telemetry.meter), faults, unit=10.0)
+    app.router.add_post("/", guarded(handler.limit(LIMIT, BODY_TIMEOUT)))
     async with serving(app) as url:
         yield url
     store.close()
@@ -253,6 +253,36 @@ async def test_more_at_once_than_the_limit_is_shed_and_counted(
     free.set()
     assert [status for status, _ in await asyncio.gather(*waiting)] == [200] * LIMIT
     assert outcomes(read()) == {"accepted": LIMIT, "unavailable": 1}
+
+
+async def test_no_report_coarsens_what_the_others_measured(
+    feedback: URL, ids: AnswerIds, read: Callable[[], Measured]
+) -> None:
+    for error in (-3.0, 0.25, 2.0, 1e12, -1e12, 1e-9, 7e-15, -5e-324):
+        given = ids.issue(error, "model")
+        status, answer = await post(feedback, {"id": given, "actual": 0})
+        assert (status, answer["error"]) == (200, error)
+    measured = read()
+    for name in ("randsvc.feedback.error", "randsvc.feedback.absolute_error"):
+        (point,) = measured[name].values()
+        assert point.count == 8
+        assert point.scale >= 3
+        assert point.zero_count == 3
+        assert point.max == 1000
+    (error,) = measured["randsvc.feedback.error"].values()
+    assert (error.min, error.sum) == (-1000, pytest.approx(-0.75))
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("normal(mean=50, sd=10)", 10),
+        ("constant(value=-7)", 7),
+        ("constant(value=0)", 1),
+    ],
+)
+def test_errors_are_measured_by_how_much_the_values_vary(text: str, unit: float) -> None:
+    assert error_unit(parse(text)) == pytest.approx(unit)
 
 
 async def test_every_outcome_is_there_from_the_start(
