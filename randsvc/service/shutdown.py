@@ -14,8 +14,6 @@ _logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """SIGHUP is what a closed terminal sends. Under ``nohup`` it stays ignored."""
-ONE_SIGNAL = 0.02
-"""Seconds in which signals are one: ``timeout`` and others send each to a process and its group."""
 EXIT = 1.0
 """Seconds beyond the grace that the interpreter has to end by itself."""
 
@@ -63,9 +61,7 @@ class Shutdown:
 
     def _on_signal(self) -> None:
         if self.is_requested():
-            if time.monotonic() - self._requested_at > ONE_SIGNAL:
-                self._end_at_once("a second signal came")
-            return
+            self._end_at_once("a second signal came")
         self.request()
         # A thread of its own: whatever blocks the event loop does not block this.
         overdue = threading.Timer(

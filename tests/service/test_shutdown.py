@@ -59,12 +59,14 @@ def service_of(ending: Ending, endpoint: str) -> Iterator[Service]:
         yield service
 
 
-def ask(service: Service, path: str) -> socket.socket:
-    """Send a request on a connection of its own, and read nothing."""
+@contextlib.contextmanager
+def request_in_progress(service: Service) -> Iterator[socket.socket]:
+    """A request to /random that the service has begun to serve."""
     host, port = service.public.removeprefix("http://").split(":")
-    connection = socket.create_connection((host, int(port)))
-    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-    return connection
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(f"GET /random HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        time.sleep(0.5)
+        yield connection
 
 
 @pytest.mark.parametrize("ending", ENDINGS, ids=str)
@@ -72,19 +74,17 @@ def test_sigterm_ends_it_within_the_grace_and_hands_over_the_last_numbers(ending
     with (
         otlp_receiver(ending.collector) as receiver,
         service_of(ending, receiver.url) as service,
+        contextlib.ExitStack() as stack,
     ):
         for _ in range(10):
             with urlopen(f"{service.public}/features") as response:
                 assert response.status == 200
         if ending.slow_request:
-            slow = ask(service, "/random")
-            time.sleep(0.3)
+            stack.enter_context(request_in_progress(service))
         began = time.monotonic()
         service.process.terminate()
         assert service.process.wait(20) == 0
         assert time.monotonic() - began < GRACE + EXIT + BUSY
-        if ending.slow_request:
-            slow.close()
         if ending.collector == "up":
             assert receiver.requests == 10 + ending.slow_request
             assert ("/v1/traces" in receiver.paths) == ending.traces
@@ -128,18 +128,13 @@ def test_a_second_signal_ends_it_at_once(workers: int) -> None:
         OTEL_METRICS_EXPORTER="none",
     ) as service:
         service.wait_until_ready()
-        slow = ask(service, "/random")
-        time.sleep(0.3)
-        service.process.terminate()
-        service.event("stopping")
-        began = time.monotonic()
-        service.process.terminate()
-        assert service.process.wait(20) == 0
-        assert time.monotonic() - began < BUSY
-        slow.settimeout(BUSY)
-        with contextlib.suppress(ConnectionError):
-            assert slow.recv(1) == b""  # whoever served it is gone
-        slow.close()
+        with request_in_progress(service) as connection:
+            service.process.terminate()
+            service.event("stopping")
+            service.process.terminate()
+            assert service.process.wait(20) == 0
+            with contextlib.suppress(ConnectionError):
+                assert connection.recv(1) == b""  # whoever served it is gone
 
 
 def test_two_services_in_one_process_end_in_one_deadline() -> None:
@@ -152,9 +147,8 @@ def test_two_services_in_one_process_end_in_one_deadline() -> None:
         RANDSVC_AUTH_PORT="0",
         RANDSVC_AUTH_MANAGEMENT_PORT="0",
     ) as service:
-        slow = ask(service, "/random")
-        time.sleep(0.3)
-        began = time.monotonic()
-        assert service.stop() == 0
-        assert time.monotonic() - began < grace + EXIT + BUSY
-        slow.close()
+        service.wait_until_ready()
+        with request_in_progress(service):
+            began = time.monotonic()
+            assert service.stop() == 0
+            assert time.monotonic() - began < GRACE + EXIT + BUSY
