@@ -470,6 +470,15 @@ def test_the_time_line_of_alerts_has_the_colours_of_their_levels() -> None:
 
 
 @every_panel
+def test_a_series_without_its_label_has_a_name(panel: dict[str, Any]) -> None:
+    """Without a status the client has left; Grafana would call such a series "Value"."""
+    for target in targets(panel):
+        for label in ("http_response_status_code", "http_route"):
+            if target.get("legendFormat") == f"{{{{{label}}}}}":
+                assert f'"{label}", "")' in target["expr"]
+
+
+@every_panel
 def test_only_what_is_stacked_is_filled(panel: dict[str, Any]) -> None:
     if panel["type"] == "timeseries":
         custom = defaults(panel)["custom"]
