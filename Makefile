@@ -76,7 +76,8 @@ generate: $(VENV)/dev.stamp  ## write again what is generated: rules, dashboards
 	$(BIN)/python -m randsvc.generate
 
 .PHONY: bench
-bench: $(VENV)/dev.stamp  ## measure the price of measuring, and of being read (6 min; leave the machine alone)
+bench: PACKAGES := valgrind wrk
+bench: packages $(VENV)/dev.stamp  ## measure the price of measuring, and of being read (8 min; leave the machine alone)
 	$(BIN)/python -m benchmarks
 
 .PHONY: bench-recovery

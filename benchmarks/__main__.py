@@ -11,12 +11,13 @@ from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks import overhead, reading, recording
+from benchmarks import instructions, overhead, reading, recording
 from benchmarks.report import Section, markdown, table
 from benchmarks.wrk import BenchmarkError, executable
 
 RESULTS = Path(__file__).with_name("results.md")
 PARTS = {
+    "instructions": (instructions.steps, instructions.measure),
     "overhead": (overhead.steps, overhead.measure),
     "reading": (reading.steps, reading.measure),
     "recording": (recording.steps, recording.measure),
@@ -33,7 +34,7 @@ def bench(
     *,
     rounds: Count = 5,
     seconds: Count = 4,
-    only: Literal["overhead", "reading", "recording"] | None = None,
+    only: Literal["instructions", "overhead", "reading", "recording"] | None = None,
 ) -> None:
     """Measure what measuring costs, what being read costs, and one measurement: some six minutes.
 
@@ -47,7 +48,7 @@ def bench(
         One part, for a quick look; results.md is then left as it is.
 
     """
-    if only != "recording":
+    if only not in ("instructions", "recording"):
         executable()
     sections = asyncio.run(_measured([only] if only else list(PARTS), rounds, seconds))
     console = Console()

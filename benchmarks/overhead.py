@@ -29,12 +29,14 @@ class Candidate:
     arguments: tuple[str, ...]
     read: Literal["pushed", "pulled"] | None = None
     at_most: float | None = None
+    environment: tuple[tuple[str, str], ...] = ()
 
     def started(self, sink: URL) -> contextlib.AbstractAsyncContextManager[Server]:
         """Its server, frozen; metrics that are pushed go to ``sink``."""
         port = free_port()
         command = [argument.format(port=port) for argument in self.arguments]
         environment = {**SAME, **pushing_to(sink), "OTEL_METRICS_EXPORTER": "otlp,prometheus"}
+        environment.update(self.environment)
         url = URL(f"http://127.0.0.1:{port}/random")
         return started([sys.executable, "-m", *command], environment, url)
 
@@ -42,10 +44,18 @@ class Candidate:
 _OURS = ("randsvc", "serve", "--host=127.0.0.1", "--port={port}", "--management-port=0")
 _SERVERS = "benchmarks.servers."
 BARE = Candidate("aiohttp, bare", (_SERVERS + "bare", "{port}"))
+_OFF = (("OTEL_SDK_DISABLED", "true"),)
+_TRACED = (
+    ("OTEL_TRACES_EXPORTER", "otlp"),
+    ("OTEL_TRACES_SAMPLER", "traceidratio"),
+    ("OTEL_TRACES_SAMPLER_ARG", "0.01"),
+)
 OURS = Candidate("randsvc, everything on", _OURS, read="pushed", at_most=1.10)
 CANDIDATES = (
     BARE,
+    Candidate("randsvc, telemetry off", _OURS, environment=_OFF),
     OURS,
+    Candidate("randsvc, 1% of the requests traced", _OURS, read="pushed", environment=_TRACED),
     Candidate("aiohttp + prometheus_client", (_SERVERS + "prometheus", "{port}"), "pulled"),
     Candidate("aiohttp + OpenTelemetry contrib", (_SERVERS + "contrib", "{port}"), "pushed"),
     Candidate("FastAPI, bare", (_SERVERS + "fastapi_bare", "{port}")),
@@ -90,11 +100,9 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
             f"CPU time of the server process over the requests it served, {CONNECTIONS} "
             "connections, delay 0, metrics pushed every second where they are pushed. The ratio "
             "is to bare aiohttp with the same handler. Each round has new processes, measured in "
-            "turns of one second."
+            f"turns of one second. {rounds} rounds of {seconds} s."
         ),
         quantity="CPU per request (us)",
-        rounds=rounds,
-        seconds=seconds,
         rows=[
             Row(
                 candidate.name,

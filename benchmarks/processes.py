@@ -51,7 +51,10 @@ def free_port() -> int:
 
 @contextlib.asynccontextmanager
 async def started(
-    command: Sequence[str], environment: Mapping[str, str], url: URL
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    url: URL,
+    patience: float = PATIENCE,
 ) -> AsyncIterator[Server]:
     """A server, once ``url`` answers; frozen. Raises ``BenchmarkError`` where it does not start."""
     # In a session of its own: Ctrl-C is for the benchmark, which then stops the servers.
@@ -62,7 +65,7 @@ async def started(
         start_new_session=True,
     )
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             while not await _answers(url):
                 if process.returncode is not None:
                     raise BenchmarkError(f"{' '.join(command)}: exit code {process.returncode}")
@@ -71,7 +74,7 @@ async def started(
         server.process.suspend()
         yield server
     except TimeoutError as error:
-        raise BenchmarkError(f"{' '.join(command)}: no answer in {PATIENCE:.0f} s") from error
+        raise BenchmarkError(f"{' '.join(command)}: no answer in {patience:.0f} s") from error
     finally:
         if process.returncode is None:
             process.kill()  # frozen, and with nothing to hand over

@@ -24,6 +24,7 @@ async def otlp_sink(take: Callable[[bytes], object] = len) -> AsyncIterator[URL]
 
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v1/metrics", accept)
+    app.router.add_post("/v1/traces", accept)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:

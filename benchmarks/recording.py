@@ -76,11 +76,9 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
         method=(
             "CPU time of a measurement with three attributes, folding included. Bound is a "
             "recorder that was made for its attributes before. The ratio is to the SDK's "
-            "instrument of the kind."
+            f"instrument of the kind. {rounds} rounds of {seconds * PART:g} s."
         ),
         quantity="CPU per measurement (ns)",
-        rounds=rounds,
-        seconds=seconds * PART,
         rows=[
             Row(
                 f"{each.kind}, {each.name}",

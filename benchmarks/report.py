@@ -46,8 +46,6 @@ class Section:
     title: str
     method: str
     quantity: str
-    rounds: int
-    seconds: float
     rows: Sequence[Row]
 
     def heads(self) -> list[str]:
@@ -83,7 +81,7 @@ def markdown(sections: Sequence[Section]) -> str:
         rows += [row.cells() for row in section.rows]
         parts += [
             f"## {section.title}",
-            f"{section.method} {section.rounds} rounds of {section.seconds:g} s.",
+            section.method,
             "\n".join(f"| {' | '.join(cells)} |" for cells in rows),
         ]
     return "\n\n".join(parts) + "\n"

@@ -5,6 +5,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from benchmarks import instructions
 from benchmarks.overhead import CANDIDATES, OURS, Candidate
 from benchmarks.processes import started
 from benchmarks.readers import otlp_sink, scraping
@@ -181,7 +182,13 @@ def test_a_target_is_held_against_the_median_ratio(ratio: float, verdict: str) -
 
 def test_the_page_has_the_rows_and_the_command() -> None:
     row = Row("ours", Spread(50.0, 51.0, 52.0), Spread(1.0, 1.05, 1.1))
-    page = markdown([Section("Title", "Method.", "CPU (us)", rounds=8, seconds=3, rows=[row])])
+    page = markdown([Section("Title", "Method.", "CPU (us)", [row])])
     assert "| ours | 51.0 | 1.05 | 1.00 to 1.10 |  |" in page
-    assert "Method. 8 rounds of 3 s." in page
+    assert "\nMethod.\n" in page
     assert "`make bench`" in page
+
+
+async def test_a_response_other_than_success_voids_the_count_of_instructions() -> None:
+    async with otlp_sink() as sink:  # which has nothing at /random
+        with pytest.raises(BenchmarkError, match=r"not the expected response: HTTP/1\.1 404"):
+            await instructions.ask(sink / "random", 1)
