@@ -25,7 +25,6 @@ from typing import Any
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.abc import AbstractAccessLogger
-from aiohttp.payload import Payload
 from opentelemetry.trace import SpanContext
 
 from .instruments import CARDINALITY_LIMIT, OVERFLOW, Histogram, Series
@@ -47,6 +46,8 @@ _METHODS = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
 )
 _VERSIONS = {HttpVersion10: "1.0", HttpVersion11: "1.1"}
+_WHOLE = frozenset((bytes, bytearray, type(None)))
+"""Bodies that are written at once."""
 _ENDLESS = frozenset(("text/event-stream", "multipart/x-mixed-replace"))
 _WHEN_CLIENTS_LEAVE = (ConnectionError, asyncio.CancelledError)
 """What a handler raises when its client has left; with the client there it is a failure."""
@@ -261,7 +262,8 @@ class _Request(web.Request):
         # What comes after the headers of another response, or after the client, nobody sees.
         if not connection.left and not self._payload_writer.output_size:
             connection.response = response
-            if not isinstance(response, web.Response) or isinstance(response._body, Payload):
+            # Not isinstance: their abstract classes make that slow.
+            if type(response) is not web.Response or type(response._body) not in _WHOLE:
                 connection.streams_from = perf_counter()
                 if connection.transport is None or connection.transport.is_closing():
                     connection.response = None
