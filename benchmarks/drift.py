@@ -28,7 +28,7 @@ from rich.table import Table
 from scipy import stats
 
 from randsvc.generate import make_alert_files
-from randsvc.model.baselines import Described, baselines
+from randsvc.model.baselines import BaselineNumbers, load_baselines
 from randsvc.rules.drift import ALPHA, KS_PER_FLOOR, MIX, PER_SD, compute_d1_floor, compute_ks_floor
 from randsvc.rules.feedback import CHANCE
 from randsvc.rules.ml_alerts import EFFECTS, FOUND_AT, MIX_MOVED
@@ -85,7 +85,7 @@ class Judge:
     A sample is a row of counts by bucket, whose ``bounds`` ascend.
     """
 
-    described: Described
+    described: BaselineNumbers
     bounds: Array
     parts: Array = field(init=False)
 
@@ -138,7 +138,7 @@ def bounds(low: float, high: float) -> Array:
     return np.array(2 ** (np.arange(first, last + 1) / 2**SCHEMA))
 
 
-DESCRIBED = baselines(Settings())
+DESCRIBED = load_baselines(Settings())
 VALUE = Judge(DESCRIBED["value"], bounds(4, 120))
 DELAY = Judge(DESCRIBED["delay"], bounds(0.004, 0.7))
 MEAN, SD = 50.0, 10.0

@@ -14,7 +14,14 @@ from randsvc.metrics import ServiceMetrics
 from randsvc.model.features import SEGMENTS
 from randsvc.settings import Settings
 
-__all__ = ("BINS", "QUANTILE_LEVELS", "Described", "baselines", "described", "export")
+__all__ = (
+    "BINS",
+    "QUANTILE_LEVELS",
+    "BaselineNumbers",
+    "describe",
+    "export_baselines",
+    "load_baselines",
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -28,7 +35,7 @@ _FOLDER = Path(__file__).parent / "baseline"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Described:
+class BaselineNumbers:
     """A baseline in numbers.
 
     ``edges`` are the inner bounds by the bin below them, ``shares`` are by bin, ``quantiles`` by
@@ -47,14 +54,14 @@ class Described:
     quantiles: Mapping[str, float] = field(default_factory=dict)
 
 
-def baselines(settings: Settings) -> dict[str, Described]:
+def load_baselines(settings: Settings) -> dict[str, BaselineNumbers]:
     """The baselines of a service by distribution: ``value``, ``delay`` and ``segment``.
 
     A value or delay that is not the default one has none unless a file is set. Raises
     ``ConfigurationError`` for a file that is no baseline.
     """
     default = Settings()
-    found = {"segment": _described_mix(SEGMENTS)}
+    found = {"segment": _describe_mix(SEGMENTS)}
     for name, given, is_default in (
         ("value", settings.value_baseline, settings.value == default.value),
         ("delay", settings.delay_baseline, settings.delay == default.delay),
@@ -68,15 +75,15 @@ def baselines(settings: Settings) -> dict[str, Described]:
             )
             continue
         try:
-            found[name] = described(load(given or _FOLDER / f"{name}.json"))
+            found[name] = describe(load(given or _FOLDER / f"{name}.json"))
         except RecoveryError as error:
             raise ConfigurationError(f"RANDSVC_{name.upper()}_BASELINE: {error}") from error
     return found
 
 
-def export(described_by_name: Mapping[str, Described], metrics: ServiceMetrics) -> None:
-    """Let ``metrics`` show them."""
-    for name, it in described_by_name.items():
+def export_baselines(baselines: Mapping[str, BaselineNumbers], metrics: ServiceMetrics) -> None:
+    """Let ``metrics`` show the baselines."""
+    for name, it in baselines.items():
         for gauge, attribute, numbers in (
             (metrics.baseline_edge, "randsvc.bin", it.edges),
             (metrics.baseline_share, "randsvc.bin", it.shares),
@@ -87,9 +94,9 @@ def export(described_by_name: Mapping[str, Described], metrics: ServiceMetrics) 
                 gauge.set(number, {"randsvc.distribution": name, attribute: key})
 
 
-def described(baseline: Baseline) -> Described:
+def describe(baseline: Baseline) -> BaselineNumbers:
     """A baseline in numbers; within a bin its values are taken to lie evenly."""
-    bins, count = tuple(map(_bounded, baseline.bins)), baseline.count
+    bins, count = tuple(map(_bound, baseline.bins)), baseline.count
     total = baseline.sum
     if total is None:
         total = sum(b.middle * b.count for b in bins)
@@ -97,7 +104,7 @@ def described(baseline: Baseline) -> Described:
     variance = sum(b.count * ((b.middle - mean) ** 2 + b.width**2 / 12) for b in bins) / count
     tenths = equiprobable(Binned(bins), BINS)
     names = [f"{k:02}" for k in range(1, len(tenths) + 1)]
-    return Described(
+    return BaselineNumbers(
         edges={name: b.upper for name, b in zip(names, tenths[:-1], strict=False)},
         shares={name: b.count / count for name, b in zip(names, tenths, strict=True)},
         quantiles={f"{level:g}": _quantile(bins, level) for level in QUANTILE_LEVELS},
@@ -107,12 +114,12 @@ def described(baseline: Baseline) -> Described:
             "stddev": math.sqrt(variance),
             "low": bins[0].lower,
             "high": bins[-1].upper,
-            "noise": _noise(bins, count),
+            "noise": _compute_noise(bins, count),
         },
     )
 
 
-def _bounded(bin_: Bin) -> Bin:
+def _bound(bin_: Bin) -> Bin:
     """The bin itself; one without an end, as if all of it lay at its other."""
     lower, upper, count = bin_
     if math.isinf(lower) and math.isinf(upper):
@@ -120,9 +127,9 @@ def _bounded(bin_: Bin) -> Bin:
     return Bin(upper if math.isinf(lower) else lower, lower if math.isinf(upper) else upper, count)
 
 
-def _described_mix(shares: Mapping[str, float]) -> Described:
+def _describe_mix(shares: Mapping[str, float]) -> BaselineNumbers:
     # Not counted anywhere: as if so often that only the sample is uncertain.
-    return Described(shares=shares, statistics={"count": 1e9})
+    return BaselineNumbers(shares=shares, statistics={"count": 1e9})
 
 
 def _quantile(bins: tuple[Bin, ...], level: float) -> float:
@@ -132,7 +139,7 @@ def _quantile(bins: tuple[Bin, ...], level: float) -> float:
     return found.value
 
 
-def _noise(bins: tuple[Bin, ...], count: int) -> float:
+def _compute_noise(bins: tuple[Bin, ...], count: int) -> float:
     """The integral of sqrt(F(1-F)), of an F that is linear in each bin and level between them."""
     cumulated = [0.0, *(c / count for c in accumulate(b.count for b in bins))]
     inside = (

@@ -14,22 +14,24 @@ from randsvc.model.features import (
     SEGMENTS,
     FeatureError,
     Features,
-    features,
+    parse_features,
 )
 
-__all__ = ("input_reader",)
+__all__ = ("make_feature_reader",)
 
 
-def input_reader(metrics: ServiceMetrics, faults: Faults) -> Callable[[web.Request], Features]:
+def make_feature_reader(
+    metrics: ServiceMetrics, faults: Faults
+) -> Callable[[web.Request], Features]:
     """Give what reads the features of a request; it raises 422 where they cannot be used."""
     count_input = count_by(metrics.inputs, "randsvc.segment", (*SEGMENTS, "missing"))
     count_missing = count_by(metrics.inputs_missing, "randsvc.feature", FEATURES)
     count_refused = count_by(metrics.inputs_refused, "randsvc.reason", REASONS)
 
     def read(request: web.Request) -> Features:
-        given = parsed(request) if request.query_string else NONE
+        given = parse(request) if request.query_string else NONE
         if faults.on:
-            given = spoilt(given)
+            given = spoil(given)
         count_input[given.segment or "missing"](1)
         if given.segment is None:
             count_missing["segment"](1)
@@ -37,15 +39,15 @@ def input_reader(metrics: ServiceMetrics, faults: Faults) -> Callable[[web.Reque
             count_missing["amount"](1)
         return given
 
-    def parsed(request: web.Request) -> Features:
+    def parse(request: web.Request) -> Features:
         query = request.query
         try:
-            return features({name: query.getall(name) for name in query})
+            return parse_features({name: query.getall(name) for name in query})
         except FeatureError as error:
             count_refused[error.reason](1)
             raise web.HTTPUnprocessableEntity(text=str(error)) from error
 
-    def spoilt(given: Features) -> Features:
+    def spoil(given: Features) -> Features:
         if faults.get("segment-change"):
             given = replace(given, segment="premium")
         if faults.get("feature-missing"):

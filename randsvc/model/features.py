@@ -14,7 +14,7 @@ __all__ = (
     "SEGMENTS",
     "FeatureError",
     "Features",
-    "features",
+    "parse_features",
 )
 
 SEGMENTS: Mapping[str, float] = {"new": 0.2, "regular": 0.5, "premium": 0.3}
@@ -65,7 +65,7 @@ class Features:
 NONE = Features()
 
 
-def features(given: Mapping[str, list[str]]) -> Features:
+def parse_features(given: Mapping[str, list[str]]) -> Features:
     """Read what was given for each name; raises ``FeatureError`` at the first thing wrong."""
     for name, texts in given.items():
         if name not in FEATURES:

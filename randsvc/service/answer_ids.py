@@ -90,7 +90,7 @@ class AnswerIds:
         payload = _PAYLOAD.pack(value, issued, self._nonce(32), SOURCES.index(source))
         return self._signer.sign(base64_encode(payload)).decode()
 
-    def answer(self, text: str) -> Answer:
+    def read(self, text: str) -> Answer:
         """What was answered; raises ``ForgedError`` and ``ExpiredError``."""
         try:
             payload = self._signer.unsign(text.encode())

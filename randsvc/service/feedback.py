@@ -123,7 +123,7 @@ class FeedbackHandler:
 
     async def _accept_once(self, given: str, actual: float) -> web.Response:
         try:
-            answer = self._ids.answer(given)
+            answer = self._ids.read(given)
             known = await self._store.add(answer)
         except ForgedError as error:
             return _refused("forged", 403, str(error))

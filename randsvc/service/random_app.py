@@ -12,9 +12,9 @@ from aiohttp import hdrs, web
 
 from randsvc.faults.faults import Faults
 from randsvc.metrics import SOURCES, ServiceMetrics, count_by, record_by
-from randsvc.model.baselines import baselines, export
+from randsvc.model.baselines import export_baselines, load_baselines
 from randsvc.model.fallback import Known, fallback
-from randsvc.model.feature_reader import input_reader
+from randsvc.model.feature_reader import make_feature_reader
 from randsvc.model.features import SCHEMA, Features
 from randsvc.model.model import Model
 from randsvc.service.answer_ids import AnswerIds
@@ -26,7 +26,7 @@ from randsvc.settings import Settings
 from randsvc.simulation.behaviour import SIMULATED_OUTCOME, SIMULATED_USER
 from randsvc.simulation.ground_truth import make_outcome_sampler
 from randsvc.telemetry import Telemetry
-from randsvc.web.bearer_auth import bearer_token, unauthorized
+from randsvc.web.bearer_auth import read_bearer_token, unauthorized
 from randsvc.web.load_shedding import limited
 from randsvc.web.problems import add_catch_all, guarded, problem
 
@@ -43,7 +43,7 @@ def make_app(
 ) -> web.Application:
     """Make the application of one worker, measured by ``telemetry`` and broken by ``faults``."""
     metrics = ServiceMetrics(telemetry.meter)
-    export(baselines(settings), metrics)
+    export_baselines(load_baselines(settings), metrics)
     ids = AnswerIds(
         settings.feedback_secret or secrets.token_urlsafe(), lifetime=settings.feedback_lifetime
     )
@@ -99,7 +99,7 @@ class RandomHandler:
         self._model_budget = settings.model_budget
         self._tokens = Tokens(settings.auth_secret) if settings.auth_secret else None
         self._issue_id = ids.issue
-        self._read_features = input_reader(metrics, faults)
+        self._read_features = make_feature_reader(metrics, faults)
         self._record_value = record_by(metrics.value, "randsvc.source", SOURCES)
         self._count_prediction = count_by(metrics.predictions, "randsvc.source", SOURCES)
         self._record_delay = metrics.delay.bind()
@@ -153,13 +153,13 @@ class RandomHandler:
 
     def _has_valid_token(self, request: web.Request) -> bool:
         """Whether the request has a token; raises 401 for one that is not valid."""
-        token = bearer_token(request)
+        token = read_bearer_token(request)
         if token is None:
             return False
         if self._tokens is None:
             raise unauthorized("no token is valid here: RANDSVC_AUTH_SECRET is not set")
         try:
-            self._tokens.user(token)
+            self._tokens.verify(token)
         except TokenError as error:
             raise unauthorized(str(error)) from error
         return True

@@ -51,7 +51,7 @@ class Tokens:
         claims = {"sub": user, "iat": now, "exp": now + self._lifetime}
         return jwt.encode(claims, self._secret, ALGORITHM)
 
-    def user(self, token: str) -> str:
+    def verify(self, token: str) -> str:
         """Whom a token names; raises ``TokenError``."""
         user, expires = self._verified.get(token) or self._verify(token)
         if expires <= self._clock():

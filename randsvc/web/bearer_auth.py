@@ -4,10 +4,10 @@ import hmac
 
 from aiohttp import hdrs, web
 
-__all__ = ("bearer_token", "has_token", "unauthorized")
+__all__ = ("has_token", "read_bearer_token", "unauthorized")
 
 
-def bearer_token(request: web.Request) -> str | None:
+def read_bearer_token(request: web.Request) -> str | None:
     """Give the bearer token of a request, or None; raises 401 for other credentials."""
     credentials = request.headers.get(hdrs.AUTHORIZATION)
     if credentials is None:
@@ -23,7 +23,7 @@ def has_token(request: web.Request, token: str) -> bool:
 
     The comparison takes as long for a nearly right token as for any.
     """
-    given = bearer_token(request)
+    given = read_bearer_token(request)
     # Bytes that are not UTF-8 arrive as surrogates.
     return given is not None and hmac.compare_digest(
         given.encode(errors="surrogateescape"), token.encode()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from randsvc.model.baselines import baselines
+from randsvc.model.baselines import load_baselines
 from randsvc.settings import Settings
 from tests.support.command_line import refuse, run_randsvc
 from tests.support.prometheus_stub import Answer, Request, answering, series
@@ -54,7 +54,7 @@ def test_what_was_saved_is_a_baseline_that_the_service_takes(tmp_path: Path) -> 
     with answering(begun_in_the_window) as url:
         done = run_randsvc("baseline", "save", "value", str(path), "--prometheus", url)
     assert done.stdout == f"Saved 250 values of randsvc_value in 8 bins to {path}\n"
-    it = baselines(Settings(value_baseline=path))["value"]
+    it = load_baselines(Settings(value_baseline=path))["value"]
     assert (it.statistics["count"], it.statistics["mean"]) == (250, 4.8)
     assert (it.statistics["low"], it.statistics["high"]) == (1, 9)
     assert sum(it.shares.values()) == pytest.approx(1)

@@ -10,7 +10,7 @@ from randsvc.distributions import parse
 from randsvc.errors import ConfigurationError
 from randsvc.histograms.baseline_file import Baseline, save
 from randsvc.histograms.binned import Bin
-from randsvc.model.baselines import QUANTILE_LEVELS, baselines, described
+from randsvc.model.baselines import QUANTILE_LEVELS, describe, load_baselines
 from randsvc.settings import Settings
 
 NORMAL = stats.norm(50, 10)
@@ -29,7 +29,7 @@ def kept(*bins: tuple[float, float, float], total: float | None = None) -> Basel
 
 
 def test_the_committed_baseline_describes_the_default_distribution() -> None:
-    value = baselines(Settings())["value"]
+    value = load_baselines(Settings())["value"]
     assert list(value.shares) == [f"{k:02}" for k in range(1, 11)]
     assert list(value.shares.values()) == pytest.approx([0.1] * 10, abs=1e-5)
     assert sum(value.shares.values()) == pytest.approx(1, abs=1e-12)
@@ -45,7 +45,7 @@ def test_the_committed_baseline_describes_the_default_distribution() -> None:
 
 
 def test_a_sample_is_as_far_from_its_baseline_as_the_noise_allows() -> None:
-    noise = baselines(Settings())["value"].statistics["noise"]
+    noise = load_baselines(Settings())["value"].statistics["noise"]
     rng = np.random.default_rng(1)
     truth = NORMAL.ppf((np.arange(100_000) + 0.5) / 100_000)
     distances = [stats.wasserstein_distance(NORMAL.rvs(400, rng), truth) for _ in range(200)]
@@ -54,7 +54,7 @@ def test_a_sample_is_as_far_from_its_baseline_as_the_noise_allows() -> None:
 
 
 def test_bins_without_an_end_count_at_the_end_that_they_have() -> None:
-    it = described(kept((-math.inf, 1, 50), (1, 2, 100), (2, math.inf, 50), total=300))
+    it = describe(kept((-math.inf, 1, 50), (1, 2, 100), (2, math.inf, 50), total=300))
     assert it.statistics["low"] == 1
     assert it.statistics["high"] == 2
     assert it.quantiles["0.05"] == 1
@@ -64,7 +64,7 @@ def test_bins_without_an_end_count_at_the_end_that_they_have() -> None:
 
 def test_a_gap_between_bins_is_a_level_of_the_distribution() -> None:
     # Half of it at 0, half at 10: the integral of sqrt(1/2 * 1/2) from 0 to 10.
-    assert described(kept((0, 0, 1), (10, 10, 1))).statistics["noise"] == pytest.approx(5)
+    assert describe(kept((0, 0, 1), (10, 10, 1))).statistics["noise"] == pytest.approx(5)
 
 
 def test_what_is_not_the_default_has_no_baseline_unless_one_is_set(
@@ -72,11 +72,11 @@ def test_what_is_not_the_default_has_no_baseline_unless_one_is_set(
 ) -> None:
     other = Settings(value=parse("normal(mean=7, sd=1)"))
     with caplog.at_level(logging.INFO):
-        assert set(baselines(other)) == {"segment", "delay"}
+        assert set(load_baselines(other)) == {"segment", "delay"}
     assert "RANDSVC_VALUE_BASELINE is not set" in caplog.text
     path = tmp_path / "baseline.json"
     save(kept((6, 7, 50), (7, 8, 50), total=700), path)
-    found = baselines(Settings(value=other.value, value_baseline=path))
+    found = load_baselines(Settings(value=other.value, value_baseline=path))
     assert found["value"].statistics["mean"] == 7
 
 
@@ -86,13 +86,13 @@ def test_a_file_that_is_no_baseline_is_named_with_its_setting(tmp_path: Path) ->
     with pytest.raises(
         ConfigurationError, match=f"RANDSVC_DELAY_BASELINE: {path} is not a baseline"
     ):
-        baselines(Settings(delay_baseline=path))
+        load_baselines(Settings(delay_baseline=path))
     with pytest.raises(ConfigurationError, match="RANDSVC_VALUE_BASELINE: cannot read"):
-        baselines(Settings(value_baseline=tmp_path / "missing.json"))
+        load_baselines(Settings(value_baseline=tmp_path / "missing.json"))
 
 
 def test_a_baseline_whose_only_bin_has_no_ends_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     save(kept((-math.inf, math.inf, 50), total=300), path)
     with pytest.raises(ConfigurationError, match="tells nothing"):
-        baselines(Settings(value_baseline=path))
+        load_baselines(Settings(value_baseline=path))

@@ -5,12 +5,19 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from randsvc.model.features import FEATURES, SCHEMA, SEGMENTS, FeatureError, Features, features
+from randsvc.model.features import (
+    FEATURES,
+    SCHEMA,
+    SEGMENTS,
+    FeatureError,
+    Features,
+    parse_features,
+)
 
 
 def test_what_is_given_is_read() -> None:
-    assert features({}) == Features()
-    assert features({"segment": ["premium"], "amount": ["12.5"]}) == Features(
+    assert parse_features({}) == Features()
+    assert parse_features({"segment": ["premium"], "amount": ["12.5"]}) == Features(
         segment="premium", amount=12.5
     )
 
@@ -32,7 +39,7 @@ def test_what_cannot_be_used_is_named_with_what_was_expected(
     given: dict[str, list[str]], reason: str, message: str
 ) -> None:
     with pytest.raises(FeatureError) as error:
-        features(given)
+        parse_features(given)
     assert message in str(error.value)
     assert error.value.reason == reason
 
@@ -41,7 +48,7 @@ def test_what_cannot_be_used_is_named_with_what_was_expected(
 def test_whatever_is_given_is_refused_in_one_short_line(given: dict[str, list[str]]) -> None:
     assume(not given.keys() <= set(FEATURES))
     with pytest.raises(FeatureError) as error:
-        features(given)
+        parse_features(given)
     assert len(str(error.value).splitlines()) == 1
     assert len(str(error.value)) < 1000
 
@@ -56,7 +63,7 @@ def by_the_schema(given: dict[str, str]) -> bool:
 
 def taken(given: dict[str, str]) -> bool:
     try:
-        features({name: [text] for name, text in given.items()})
+        parse_features({name: [text] for name, text in given.items()})
     except FeatureError:
         return False
     return True

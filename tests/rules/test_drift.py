@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from randsvc.metrics import VALUE
-from randsvc.model.baselines import Described, baselines
+from randsvc.model.baselines import BaselineNumbers, load_baselines
 from randsvc.rules import drift, features, feedback
 from randsvc.rules.drift import (
     ALPHA,
@@ -41,7 +41,7 @@ from tests.support.drift_reference import (
 )
 from tests.support.rule_cases import GAINS, STEP, RuleCase, list_untested_rules, run_rule_case
 
-BASELINES = baselines(Settings())
+BASELINES = load_baselines(Settings())
 DAY = 600
 SCHEMA = 4
 
@@ -71,7 +71,7 @@ def counted(*phases: tuple[int, Buckets]) -> str:
 
 
 def exported(
-    name: str, it: Described, instances: tuple[str, ...] = ("a", "b")
+    name: str, it: BaselineNumbers, instances: tuple[str, ...] = ("a", "b")
 ) -> Iterator[tuple[str, str]]:
     """The series of a baseline, which every replica exports."""
     for metric, label, numbers in (
@@ -101,7 +101,7 @@ def selector(series: str, name: str = "value", **labels: str) -> str:
 
 
 def expected_of(
-    buckets: Buckets, it: Described, name: str = "value", replicas: int = 2
+    buckets: Buckets, it: BaselineNumbers, name: str = "value", replicas: int = 2
 ) -> dict[str, float]:
     """All numbers against the baseline, of a sample of which each replica has the buckets."""
     n = buckets.total * GAINS * replicas
@@ -142,7 +142,7 @@ PULLED = classic(values(200, mean=80, sd=15), VALUE.buckets)
 DELAYS = exponential(np.exp(values(300, mean=-2.8, sd=0.6)), SCHEMA)
 
 
-def make_rule_case(buckets: Buckets, it: Described | None = None) -> RuleCase:
+def make_rule_case(buckets: Buckets, it: BaselineNumbers | None = None) -> RuleCase:
     it = it or BASELINES["value"]
     # Beside it what is not to count: another job, and the answers of the fallback.
     decoys = {
@@ -153,13 +153,13 @@ def make_rule_case(buckets: Buckets, it: Described | None = None) -> RuleCase:
     return RuleCase(both | decoys | dict(exported("value", it)), expected_of(buckets, it), 180)
 
 
-def seven_bins() -> Described:
+def seven_bins() -> BaselineNumbers:
     """A baseline that has but seven bins, from a thousand values."""
     names = [f"{k:02}" for k in range(1, 8)]
     edges = (30.0, 38.0, 45.0, 50.0, 55.0, 62.0)
     bins = np.diff([0, *stats.norm(50, 10).cdf(edges), 1])
     default = BASELINES["value"]
-    return Described(
+    return BaselineNumbers(
         edges=dict(zip(names, edges, strict=False)),
         shares=dict(zip(names, map(float, bins), strict=True)),
         quantiles=default.quantiles,

@@ -23,7 +23,7 @@ def test_an_id_tells_the_answer_to_any_replica_with_the_secret(value: float, sou
     clock = Clock()
     given = ids(clock).issue(value, source)
     clock.now += 12.5
-    answer = ids(clock).answer(given)
+    answer = ids(clock).read(given)
     assert (answer.value, answer.source, answer.age) == (value, source, 12.5)
     assert answer.issued == 1_000_000_000
 
@@ -32,25 +32,25 @@ def test_an_id_expires_when_its_lifetime_is_over() -> None:
     clock = Clock()
     given = ids(clock).issue(1.0, "model")
     clock.now += 60
-    assert ids(clock).answer(given).age == 60
+    assert ids(clock).read(given).age == 60
     clock.now += 1
     with pytest.raises(
         ExpiredError, match="the response is 61 s old; feedback is accepted for 60 s"
     ):
-        ids(clock).answer(given)
+        ids(clock).read(given)
 
 
 def test_a_replica_whose_clock_is_behind_takes_the_id_of_another() -> None:
     ahead, behind = Clock(), Clock()
     ahead.now += 5
-    assert ids(behind).answer(ids(ahead).issue(1.0, "model")).age == -5
+    assert ids(behind).read(ids(ahead).issue(1.0, "model")).age == -5
 
 
 def test_no_two_answers_have_one_id_even_in_the_same_instant_on_two_replicas() -> None:
     replicas = ids(), ids()
     given = Counter(replica.issue(1.0, "model") for replica in replicas for _ in range(1000))
     assert len(given) == 2000
-    keys = {(answer.issued, answer.nonce) for answer in map(ids().answer, given)}
+    keys = {(answer.issued, answer.nonce) for answer in map(ids().read, given)}
     assert len(keys) == 2000
 
 
@@ -76,7 +76,7 @@ def test_no_two_answers_have_one_id_even_in_the_same_instant_on_two_replicas() -
 )
 def test_what_was_not_given_here_is_forged(text: str) -> None:
     with pytest.raises(ForgedError, match="not issued by this service"):
-        AnswerIds(SECRET, lifetime=60).answer(text)
+        AnswerIds(SECRET, lifetime=60).read(text)
 
 
 @given(st.integers(0, len(ID) - 1), st.characters(codec="latin-1"))
@@ -85,13 +85,13 @@ def test_no_character_of_an_id_can_be_another(place: int, character: str) -> Non
     changed = ID[:place] + character + ID[place + 1 :]
     if changed != ID:
         with pytest.raises(ForgedError):
-            AnswerIds(SECRET, lifetime=60).answer(changed)
+            AnswerIds(SECRET, lifetime=60).read(changed)
 
 
 @given(st.text())
 def test_no_text_is_worse_than_forged(text: str) -> None:
     with pytest.raises(ForgedError):
-        ids().answer(text)
+        ids().read(text)
 
 
 @pytest.mark.parametrize("secret", ["", "guess"])

@@ -143,7 +143,7 @@ async def test_feedback_for_what_is_forgotten_counts_as_expired(
     feedback: URL, ids: AnswerIds, store: FeedbackStore, clock: Clock, read: Callable[[], Measured]
 ) -> None:
     given = ids.issue(50.0, "model")
-    await store.add(ids.answer(ids.issue(50.0, "model")))
+    await store.add(ids.read(ids.issue(50.0, "model")))
     store._forget(int(clock.now * 1e6))
     status, problem = await post(feedback, {"id": given, "actual": 1})
     assert (status, problem["detail"]) == (410, "feedback is accepted only for later responses")

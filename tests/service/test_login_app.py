@@ -34,7 +34,7 @@ async def test_who_knows_the_password_gets_a_token(login: URL) -> None:
         assert response.status == 200
         answer = await response.json()
     assert answer["expires_in"] == 30
-    assert Tokens(SECRET).user(answer["token"]) == "ada"
+    assert Tokens(SECRET).verify(answer["token"]) == "ada"
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_auth_beside_the_service_logs_its_users_in() -> None:
 def test_auth_beside_the_service_uses_the_secret_that_is_set() -> None:
     with running_service("--with-auth", RANDSVC_AUTH_SECRET=SECRET, **FREE) as service:
         auth = service.event("serving")
-        assert Tokens(SECRET).user(log_in(local(auth["public"]))) == "ada"
+        assert Tokens(SECRET).verify(log_in(local(auth["public"]))) == "ada"
 
 
 def test_auth_beside_workers_shares_one_secret_with_them() -> None:

@@ -15,10 +15,10 @@ def test_a_token_names_its_user_until_it_expires() -> None:
     token = Tokens(SECRET, lifetime=60, clock=clock).issue("ada")
     for seconds in (0, 59):
         clock.now = Clock.now + seconds
-        assert service.user(token) == "ada"
+        assert service.verify(token) == "ada"
     clock.now = Clock.now + 60
     with pytest.raises(TokenError, match="expired"):
-        service.user(token)
+        service.verify(token)
 
 
 def test_an_expired_token_that_was_never_seen_has_expired_too() -> None:
@@ -26,7 +26,7 @@ def test_an_expired_token_that_was_never_seen_has_expired_too() -> None:
     token = Tokens(SECRET, lifetime=60, clock=clock).issue("ada")
     clock.now += 61
     with pytest.raises(TokenError, match="expired"):
-        Tokens(SECRET, clock=clock).user(token)
+        Tokens(SECRET, clock=clock).verify(token)
 
 
 @pytest.mark.parametrize(
@@ -45,22 +45,22 @@ def test_an_expired_token_that_was_never_seen_has_expired_too() -> None:
 )
 def test_a_token_of_others_shows_nothing(token: str) -> None:
     with pytest.raises(TokenError, match="not issued by this service"):
-        Tokens(SECRET).user(token)
+        Tokens(SECRET).verify(token)
 
 
 def test_a_token_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
     service = Tokens(SECRET, lifetime=60)
     token = service.issue("ada")
-    assert service.user(token) == "ada"
+    assert service.verify(token) == "ada"
     monkeypatch.setattr(jwt, "decode", None)
-    assert service.user(token) == "ada"
+    assert service.verify(token) == "ada"
 
 
 def test_only_so_many_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "REMEMBERED", 3)
     service = Tokens(SECRET, lifetime=60)
     for i in range(10):
-        assert service.user(service.issue(f"user-{i}")) == f"user-{i}"
+        assert service.verify(service.issue(f"user-{i}")) == f"user-{i}"
         assert len(service._verified) <= 3
 
 

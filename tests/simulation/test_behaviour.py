@@ -2,12 +2,12 @@ from statistics import fmean
 
 import pytest
 
-from randsvc.model.features import SEGMENTS, features
+from randsvc.model.features import SEGMENTS, parse_features
 from randsvc.simulation.behaviour import draw_features, draw_report_delay
 
 
 def test_users_send_valid_features_in_the_expected_mix() -> None:
-    given = [features({k: [v] for k, v in draw_features().items()}) for _ in range(10_000)]
+    given = [parse_features({k: [v] for k, v in draw_features().items()}) for _ in range(10_000)]
     segments = [it.segment for it in given]
     assert segments.count(None) / 10_000 == pytest.approx(0.02, abs=0.01)
     for name, share in SEGMENTS.items():

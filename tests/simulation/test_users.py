@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from randsvc.model.features import features
+from randsvc.model.features import parse_features
 from randsvc.simulation.users import Login, simulate_users
 from tests.support.serving import serving
 
@@ -126,7 +126,7 @@ async def test_a_user_logs_out_after_some_requests(
 async def test_users_send_valid_features(services: Services) -> None:
     await let_one_user(services)
     for given in services.features:
-        features({name: [text] for name, text in given.items()})
+        parse_features({name: [text] for name, text in given.items()})
     assert any(services.features)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from aiohttp import ClientError, ClientSession
 
-from randsvc.model.baselines import QUANTILE_LEVELS, Described, baselines
+from randsvc.model.baselines import QUANTILE_LEVELS, BaselineNumbers, load_baselines
 from randsvc.rules.drift import BIN_ERROR, COUNT, PER_SD, SAMPLE, name_distance, name_floor
 from randsvc.settings import Settings
 from randsvc.stack.addresses import AddressBook, find_unused_ports
@@ -54,7 +54,7 @@ KINDS = {
     "pulled": Kind(pulled=True),
 }
 SAMPLED = 'randsvc_distribution="value",window="60s"'
-BASELINE: Described = baselines(Settings())["value"]
+BASELINE: BaselineNumbers = load_baselines(Settings())["value"]
 
 
 def replica(book: AddressBook, *, env: Mapping[str, str], serving: int, managing: int) -> Program:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from randsvc.model.baselines import Described
+from randsvc.model.baselines import BaselineNumbers
 from randsvc.rules.drift import ALPHA, BIN_ERROR
 
 Array = NDArray[np.float64]
@@ -67,7 +67,7 @@ def classic(values: Array, bounds: Sequence[float]) -> Buckets:
     return Buckets(edges[:-1], edges[1:], count.astype(float), exponential=False)
 
 
-def shares(buckets: Buckets, described: Described) -> Array:
+def shares(buckets: Buckets, described: BaselineNumbers) -> Array:
     """By bin of the baseline."""
     return np.diff([0.0, *(buckets.below(x) for x in described.edges.values()), 1.0])
 

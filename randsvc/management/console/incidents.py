@@ -17,7 +17,7 @@ from randsvc.incidents.scenario import (
     read_scenario,
 )
 
-__all__ = ("EXAMPLES", "Example", "described_faults", "described_scenarios")
+__all__ = ("EXAMPLES", "Example", "describe_faults", "describe_scenarios")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ EXAMPLES: Mapping[Name, Example] = {
 }
 
 
-def described_faults(faults: Faults) -> list[dict[str, Any]]:
+def describe_faults(faults: Faults) -> list[dict[str, Any]]:
     """Each fault of this service with its schema, an example and its effect, as JSON."""
     return [
         {
@@ -118,7 +118,7 @@ def described_faults(faults: Faults) -> list[dict[str, Any]]:
     ]
 
 
-def described_scenarios(service: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
+def describe_scenarios(service: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
     """Each scenario of ``folder`` with its alert, as JSON. Without the folder there are none.
 
     ``steps`` are the faults to set, or None if the scenario needs more than faults of ``service``.
@@ -126,13 +126,13 @@ def described_scenarios(service: str, folder: Path = FOLDER) -> list[dict[str, A
     described = []
     for name in list_scenarios(folder):
         try:
-            described.append(_described(read_scenario(name, folder), service))
+            described.append(_describe(read_scenario(name, folder), service))
         except ScenarioError as error:
             described.append({"name": name, "error": str(error)})
     return described
 
 
-def _described(scenario: Scenario, service: str) -> dict[str, Any]:
+def _describe(scenario: Scenario, service: str) -> dict[str, Any]:
     here = [
         {"fault": step.name, "parameters": dict(step.parameters)}
         for step in scenario.steps
@@ -147,11 +147,11 @@ def _described(scenario: Scenario, service: str) -> dict[str, Any]:
         "alert": expected.alert if expected else None,
         "fires_within": expected.fires_within if expected else None,
         "steps": here if here and len(here) == len(scenario.steps) else None,
-        "takes": [_taken(step) for step in scenario.steps],
+        "takes": [_describe_step(step) for step in scenario.steps],
     }
 
 
-def _taken(step: Step) -> str:
+def _describe_step(step: Step) -> str:
     if isinstance(step, SetFault):
         return f"sets the fault {step.name} of {step.service}"
     if isinstance(step, Load):

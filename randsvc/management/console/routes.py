@@ -24,7 +24,7 @@ from randsvc.faults.faults import Faults
 from randsvc.management.console.alerts import TIMEOUT, fetch_alerts
 from randsvc.management.console.density import true_density
 from randsvc.management.console.history import RECENT, WINDOW, History
-from randsvc.management.console.incidents import described_faults, described_scenarios
+from randsvc.management.console.incidents import describe_faults, describe_scenarios
 from randsvc.prometheus_api import AsyncPrometheus, PrometheusError
 from randsvc.telemetry.catalogue import Metric
 from randsvc.telemetry.snapshot import Snapshot
@@ -102,8 +102,8 @@ def add_console(
                 metric.name: {"text": str(truth), "mean": truth.mean, **true_density(truth)}
                 for metric, truth in console.truths.items()
             },
-            "faults": described_faults(faults),
-            "scenarios": described_scenarios(console.service),
+            "faults": describe_faults(faults),
+            "scenarios": describe_scenarios(console.service),
         }
 
     async def live(request: web.Request) -> web.Response:

@@ -5,7 +5,7 @@ import pytest
 
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS, Fault
 from randsvc.incidents.scenario import list_scenarios
-from randsvc.management.console.incidents import EXAMPLES, described_faults, described_scenarios
+from randsvc.management.console.incidents import EXAMPLES, describe_faults, describe_scenarios
 from randsvc.rules import make_alerts
 from randsvc.rules.time_scale import DEMO
 from tests.support.breaking import faults_of
@@ -29,7 +29,7 @@ def test_an_alert_to_expect_exists() -> None:
 
 
 def test_a_fault_is_described_with_its_bounds_and_an_example() -> None:
-    described = {fault["name"]: fault for fault in described_faults(faults_of())}
+    described = {fault["name"]: fault for fault in describe_faults(faults_of())}
     assert described.keys() == {fault.name for fault in RANDOM_FAULTS}
     share = described["latency"]["parameters"]["share"]
     assert (share["minimum"], share["maximum"], share["example"]) == (0, 1, 0.05)
@@ -38,7 +38,7 @@ def test_a_fault_is_described_with_its_bounds_and_an_example() -> None:
 
 
 def scenarios(service: str = "randsvc", **folder: Path) -> dict[str, dict[str, Any]]:
-    return {scenario["name"]: scenario for scenario in described_scenarios(service, **folder)}
+    return {scenario["name"]: scenario for scenario in describe_scenarios(service, **folder)}
 
 
 def test_every_scenario_is_there() -> None:
