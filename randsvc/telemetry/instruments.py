@@ -178,7 +178,9 @@ class Series:
     def collect(self, stream: "_Stream", since: int, now: int) -> DataPoint | None:
         """The data point for one reader at ``now``; None where there is none.
 
-        The exemplars are those from ``since`` on: both are in Unix nanoseconds.
+        The exemplars of a delta are those from ``since`` on; both are in Unix nanoseconds. A
+        cumulative point has the latest of each bucket, as a Collector that is scraped shows what
+        the last push had.
         """
         with self._instrument.shared.lock:
             self._fold()
@@ -191,7 +193,7 @@ class Series:
             exemplars = [
                 exemplar
                 for exemplar in list(self._exemplars.values())
-                if since <= exemplar.time_unix_nano < now
+                if not stream.is_delta or since <= exemplar.time_unix_nano < now
             ]
             return aggregate.point(self._attributes, start, now, exemplars)
 

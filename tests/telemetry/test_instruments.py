@@ -315,7 +315,7 @@ def test_folding_changes_nothing_that_is_read(read: Read) -> None:
     assert read.counts() == [2]
 
 
-def test_the_exemplar_of_a_bucket_is_its_latest_trace_and_is_sent_once(read: Read) -> None:
+def test_the_exemplar_of_a_bucket_is_its_latest_trace_and_a_delta_has_it_once(read: Read) -> None:
     series = read.meter.create_histogram(**REQUEST_DURATION.arguments).series()
     for number, value in ((1, 0.1), (2, 0.1), (3, 5.0)):
         series.observe(value)
@@ -324,8 +324,8 @@ def test_the_exemplar_of_a_bucket_is_its_latest_trace_and_is_sent_once(read: Rea
         point = read.point(REQUEST_DURATION.name, delta=delta)
         assert [(e.trace_id, e.value) for e in point.exemplars] == [(2, 0.1), (3, 5.0)]
     series.observe(0.1)
-    for delta in (False, True):
-        assert read.point(REQUEST_DURATION.name, delta=delta).exemplars == []
+    assert len(read.point(REQUEST_DURATION.name).exemplars) == 2
+    assert read.point(REQUEST_DURATION.name, delta=True).exemplars == []
 
 
 def test_what_is_recorded_in_a_sampled_span_has_its_trace_as_exemplar(read: Read) -> None:

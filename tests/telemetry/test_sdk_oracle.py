@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import metrics as api
+from opentelemetry import trace
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics.export import (
@@ -24,6 +25,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from randsvc.project import ROOT
 from randsvc.telemetry.instruments import CARDINALITY_LIMIT, Reading
@@ -422,6 +424,16 @@ def attribute_not_a_number(side: Side) -> object:
     return len(data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points)
 
 
+def exemplar_again(side: Side) -> object:
+    if isinstance(side.provider, MeterProvider):
+        side.provider.shared.traced = True
+    span = SpanContext(1, 9, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    with trace.use_span(NonRecordingSpan(span)):
+        side.measure(Measure("histogram", 1, None))
+    points(side)
+    return [len(point.exemplars) for point in points(side)]
+
+
 def meter_without_a_name(side: Side) -> object:
     side.provider.get_meter("").create_counter("nameless").add(1)
     return len(points(side))
@@ -513,6 +525,11 @@ DIFFERENCES = (
         "An attribute that is NaN is one series; the SDK makes one for each measurement.",
         "NaN is not equal to itself, so that the SDK's series grow without end.",
         *(attribute_not_a_number, 2, 1),
+    ),
+    Difference(
+        "A cumulative point keeps the latest exemplar of each bucket; the SDK's has it once.",
+        "A Collector that is scraped shows what the last push had, and the scrape may come later.",
+        *(exemplar_again, [0], [1]),
     ),
     Difference(
         "A meter without a name works; the SDK's records nothing.",
