@@ -37,8 +37,8 @@ from randsvc.histograms.binned import Bin, Binned
 from randsvc.metrics import VALUE
 from randsvc.prometheus_api import NativeHistogram, Prometheus, PrometheusError
 from randsvc.recovery.families import FAMILIES, Family, cut
-from randsvc.recovery.fit import Fit, fit, ranked, refitted
-from randsvc.recovery.goodness import goodness
+from randsvc.recovery.fit import Fit, fit, rank_fits, refit
+from randsvc.recovery.goodness import compute_goodness
 from randsvc.recovery.summary import summarise
 from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import wait_until
@@ -144,7 +144,7 @@ def from_raw(values: Sequence[float], sd: float, near: Fit) -> Fit:
         for i, number in sorted(inner.items())
     )
     binned = Binned((first, *bins, last), math.fsum(values))
-    return fit(binned, near.family) if any(near.family.ends) else refitted(binned, near)
+    return fit(binned, near.family) if any(near.family.ends) else refit(binned, near)
 
 
 def through_everything(samples: Mapping[str, Sequence[float]]) -> dict[str, Binned]:
@@ -230,7 +230,7 @@ def repeated(task: Task) -> Outcome:
     values = draws(truth, task.size, task.number)
     binned = accumulated(values)
     found = fit(binned, family)
-    tested = goodness(binned, found)
+    tested = compute_goodness(binned, found)
     summary = summarise(binned)
     errors: dict[str, tuple[float, float]] = {}
     if task.with_raw:
@@ -240,7 +240,7 @@ def repeated(task: Task) -> Outcome:
         for i, (name, real) in enumerate(zip(family.parameters, case.truth, strict=True)):
             ours, raw = ((each.values[i] - real) / (abs(real) or sd) for each in both)
             errors[name] = ours, raw
-    fits = ranked(binned) if task.with_ranking else []
+    fits = rank_fits(binned) if task.with_ranking else []
     own = next((each for each in fits if each.family.name == case.family), None)
     return Outcome(
         task=task,

@@ -185,7 +185,7 @@ def _analyse(what: str, reading: _Reading, *, as_json: bool, plot: Path | None) 
     histogram = reading.histogram
     if plot:
         try:
-            plots.as_png(recovered, plot, label=histogram.label)
+            plots.draw_png(recovered, plot, label=histogram.label)
         except ModuleNotFoundError as error:
             raise missing_package(error, "recover") from None
     if as_json:
@@ -196,17 +196,17 @@ def _analyse(what: str, reading: _Reading, *, as_json: bool, plot: Path | None) 
             "unit": histogram.unit,
             "prometheus": reading.prometheus,
             "selector": format_selector(histogram.metric, histogram.matchers),
-            "end": report.utc(reading.end),
+            "end": report.format_utc(reading.end),
             "window_seconds": reading.window,
-            **report.as_json(recovered),
+            **report.to_json(recovered),
         }
         Console(soft_wrap=True, highlight=False).print(
             json.dumps(content, indent=1, allow_nan=False), markup=False
         )
         return
     console = Console(highlight=False, soft_wrap=True)
-    console.print(plots.in_terminal(recovered), end="")
-    console.print(report.as_text(recovered))
+    console.print(plots.draw_text(recovered), end="")
+    console.print(report.to_text(recovered))
     if plot:
         console.print(f"Drawn in {plot}", markup=False)
 

@@ -119,9 +119,9 @@ def _write(
         step("writing")
         said = report.make_sections(read)
         makers: dict[str, Callable[[], str]] = {
-            ".html": lambda: report.as_html(read, said, server.shown_url, at),
-            ".md": lambda: report.as_markdown(read, said, server.shown_url, at),
-            ".json": lambda: _json(report.as_json(read, said, server.shown_url)),
+            ".html": lambda: report.to_html(read, said, server.shown_url, at),
+            ".md": lambda: report.to_markdown(read, said, server.shown_url, at),
+            ".json": lambda: _json(report.to_json(read, said, server.shown_url)),
         }
         for file in output:
             _save(file, makers[file.suffix]())

@@ -299,7 +299,11 @@ def _fraction(x: float, low: float, high: float) -> float:
 
 def _require_positive(parameter: str, value: float, instead: float | None = None) -> None:
     if not value > 0:
-        hint = "" if value or instead is None else f": what never varies is {constant(instead)}"
+        hint = (
+            ""
+            if value or instead is None
+            else f": for a value that never varies, use {constant(instead)}"
+        )
         raise ParameterError(
             parameter, f"{parameter} must be above 0, not {format_number(value)}{hint}"
         )

@@ -42,7 +42,7 @@ _TOKEN = re.compile(
 
 
 class DistributionError(ValueError):
-    """A text that is no usable distribution.
+    """A text that describes no usable distribution.
 
     Its message is one line: the text, where it is wrong, and what would be right.
     """
@@ -163,7 +163,7 @@ class _Reader:
                     known = _known(name, (*order, *_BOUNDS))
                     raise self._error(token, f"{family.text} has no such parameter; {known}")
             elif (family.text == "mixture") != (argument.part is not None):
-                raise self._error(token, "a part is for mixture only" if argument.part else _PART)
+                raise self._error(token, "only a mixture has parts" if argument.part else _PART)
             elif argument.part:
                 name = f"part {1 + sum(1 for other in given.values() if other.part)}"
             elif place < len(order):

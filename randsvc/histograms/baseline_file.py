@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from randsvc.errors import RecoveryError
-from randsvc.histograms.binned import Bin, Binned, equiprobable
+from randsvc.histograms.binned import Bin, Binned, make_equiprobable
 
 __all__ = ("Baseline", "format_baseline", "load", "make_baseline", "save")
 
@@ -63,7 +63,7 @@ def make_baseline(
         source=source,
         end=end,
         window=window,
-        bins=binned.bins if number is None else equiprobable(binned, number),
+        bins=binned.bins if number is None else make_equiprobable(binned, number),
         sum=binned.sum,
     )
 

@@ -1,4 +1,4 @@
-"""A sample of which only the number in each bin is known."""
+"""Samples of which only the number of values in each bin is known."""
 
 import math
 from bisect import bisect_left
@@ -12,10 +12,10 @@ __all__ = (
     "Bin",
     "Binned",
     "Quantile",
-    "equiprobable",
     "estimate_quantile",
-    "grouped",
-    "merged",
+    "group",
+    "make_equiprobable",
+    "merge",
 )
 
 # Bounds of two resolutions that should be equal may differ in the last digit.
@@ -23,7 +23,7 @@ _SAME = 1e-12
 
 
 class Bin(NamedTuple):
-    """So many values lie between ``lower`` and ``upper``, either of which may be infinite."""
+    """``count`` values lie between ``lower`` and ``upper``, each of which may be infinite."""
 
     lower: float
     upper: float
@@ -31,7 +31,7 @@ class Bin(NamedTuple):
 
     @property
     def middle(self) -> float:
-        """A value that stands for the bin; a guess where it has no end."""
+        """The middle of the bin; a guess if a bound is infinite."""
         if math.isinf(self.lower):
             return self.upper - abs(self.upper) / 2 if self.upper else -1.0
         if math.isinf(self.upper):
@@ -40,15 +40,15 @@ class Bin(NamedTuple):
 
     @property
     def width(self) -> float:
-        """``upper`` - ``lower``, or 0 where that is infinite."""
+        """``upper`` - ``lower``, or 0 if that is infinite."""
         return self.upper - self.lower if math.isfinite(self.upper - self.lower) else 0.0
 
 
 @dataclass(frozen=True)
 class Binned:
-    """Bins that hold something, ascending and apart; between them, and beyond, lies nothing.
+    """Bins that hold values, ascending and without overlap; there are no values outside of them.
 
-    ``sum`` is that of the values themselves; None where it is not known.
+    ``sum`` is the sum of the values; None if it is not known.
     """
 
     bins: tuple[Bin, ...] = ()
@@ -60,21 +60,21 @@ class Binned:
         return round(sum(bin_.count for bin_ in self.bins))
 
     def __add__(self, other: "Binned") -> "Binned":
-        """Both together, at the coarser resolution of the two wherever they overlap."""
+        """Add two samples; where bins overlap, the result has the wider one."""
         total = None if self.sum is None or other.sum is None else self.sum + other.sum
-        return Binned(merged([*self.bins, *other.bins]), total)
+        return Binned(merge([*self.bins, *other.bins]), total)
 
     def since(self, earlier: "Binned") -> "Binned | None":
-        """What came on top of ``earlier``; None where that is no part of this: it began anew."""
+        """The values that were added after ``earlier``; None if this is no continuation of it."""
         negative = [bin_._replace(count=-bin_.count) for bin_ in earlier.bins]
-        bins = merged([*self.bins, *negative])
+        bins = merge([*self.bins, *negative])
         if any(bin_.count < 0 for bin_ in bins):
             return None
         total = None if self.sum is None or earlier.sum is None else self.sum - earlier.sum
         return Binned(tuple(bin_ for bin_ in bins if bin_.count), total)
 
     def below(self, x: float) -> float:
-        """The share of the values up to ``x``, as if those of a bin lay evenly in it."""
+        """The share of the values up to ``x``, with the values of a bin spread evenly."""
         total = 0.0
         for bin_ in self.bins:
             if bin_.upper <= x:
@@ -84,7 +84,7 @@ class Binned:
         return total / self.count
 
     def covering(self) -> tuple[Bin, ...]:
-        """Bins that cover the whole line: these, and the empty ones between and beyond them."""
+        """The bins with the empty bins between and outside of them, so that they cover the line."""
         covered: list[Bin] = []
         end = -math.inf
         for bin_ in self.bins:
@@ -128,7 +128,7 @@ def estimate_quantile(bins: Iterable[Bin], q: float) -> Quantile | None:
     return None
 
 
-def merged(bins: Iterable[Bin]) -> tuple[Bin, ...]:
+def merge(bins: Iterable[Bin]) -> tuple[Bin, ...]:
     """The bins ascending; those that overlap become one that spans them.
 
     Exponential buckets of two scales nest, so that what comes of them is the coarser bucket.
@@ -143,7 +143,7 @@ def merged(bins: Iterable[Bin]) -> tuple[Bin, ...]:
     return tuple(result)
 
 
-def equiprobable(binned: Binned, number: int) -> tuple[Bin, ...]:
+def make_equiprobable(binned: Binned, number: int) -> tuple[Bin, ...]:
     """Up to ``number`` bins from the lowest value to the highest, each with about the same count.
 
     They end where the bins of the sample end that come nearest, so the counts are exact; a bin that
@@ -169,8 +169,8 @@ def _nearest(counted: Sequence[float], target: float) -> int:
     return after + 1
 
 
-def grouped(cells: Sequence[Bin], weights: Sequence[float], least: float) -> tuple[Bin, ...]:
-    """Neighbours put together until their weights make ``least``; the rest joins the last."""
+def group(cells: Sequence[Bin], weights: Sequence[float], least: float) -> tuple[Bin, ...]:
+    """Join neighbours until the weight of each group is ``least``; the rest joins the last."""
     groups: list[Bin] = []
     lower, count, weight = cells[0].lower, 0.0, 0.0
     for number, cell in enumerate(cells):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from randsvc.errors import ConfigurationError, RecoveryError
 from randsvc.histograms.baseline_file import Baseline, load
-from randsvc.histograms.binned import Bin, Binned, equiprobable, estimate_quantile
+from randsvc.histograms.binned import Bin, Binned, estimate_quantile, make_equiprobable
 from randsvc.metrics import ServiceMetrics
 from randsvc.model.features import SEGMENTS
 from randsvc.settings import Settings
@@ -102,7 +102,7 @@ def describe(baseline: Baseline) -> BaselineNumbers:
         total = sum(b.middle * b.count for b in bins)
     mean = total / count
     variance = sum(b.count * ((b.middle - mean) ** 2 + b.width**2 / 12) for b in bins) / count
-    tenths = equiprobable(Binned(bins), BINS)
+    tenths = make_equiprobable(Binned(bins), BINS)
     names = [f"{k:02}" for k in range(1, len(tenths) + 1)]
     return BaselineNumbers(
         edges={name: b.upper for name, b in zip(names, tenths[:-1], strict=False)},

@@ -1,5 +1,5 @@
-"""A distribution recovered from its histogram in Prometheus, with error bars.
+"""Recovers a distribution, with error bars, from its histogram.
 
-What fits and draws needs numpy, scipy and matplotlib, the extra ``randsvc[analysis]``; what reads
-and keeps (``binned``, ``prometheus``, ``baseline``) needs nothing. The service imports none of it.
+It needs numpy, scipy and matplotlib, the extra ``analysis``; the service imports none of it. What
+reads histograms and keeps them is in ``randsvc.histograms`` and needs nothing more.
 """

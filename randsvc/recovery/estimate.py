@@ -19,12 +19,12 @@ class Estimate:
         return (self.low is None or self.low <= value) and (self.high is None or value <= self.high)
 
     def __str__(self) -> str:
-        """The interval to as many digits as it has a meaning to: ``0.0498..0.0506``."""
-        low, high = (rounded(x, self.low, self.high) for x in (self.low, self.high))
+        """The interval, to two digits of its width: ``0.0498..0.0506``."""
+        low, high = (format_rounded(x, self.low, self.high) for x in (self.low, self.high))
         return low if low == high else f"{low}..{high}"
 
 
-def rounded(x: float | None, low: float | None, high: float | None) -> str:
+def format_rounded(x: float | None, low: float | None, high: float | None) -> str:
     """A number to two digits of the width of its interval; ``?`` where there is none."""
     if x is None:
         return "?"

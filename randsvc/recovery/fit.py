@@ -25,7 +25,7 @@ from randsvc.recovery.families import (
     split,
 )
 
-__all__ = ("Fit", "fit", "ranked", "refitted")
+__all__ = ("Fit", "fit", "rank_fits", "refit")
 
 _LEAST = 1e-300
 """A probability of 0 is taken for this, so that a search finds its way back."""
@@ -64,15 +64,14 @@ class Fit:
         return self.family.probability(self.values, lower, upper)
 
 
-def ranked(binned: Binned, families: Sequence[Family] = FAMILIES) -> list[Fit]:
-    """All families that can have made the sample and have fewer parameters than it has bins.
+def rank_fits(binned: Binned, families: Sequence[Family] = FAMILIES) -> list[Fit]:
+    """Fit all families that are possible and have fewer parameters than the sample has bins.
 
-    By BIC, the best first: AIC would prefer a superfluous parameter in one sample out of six,
-    however large the samples are. What comes first is what AIC prefers among those families that
-    earn their parameters: whose BIC is below that of every smaller one that does.
+    Ranked by BIC, the best first. AIC would keep an unnecessary parameter in one sample of six,
+    however many values there are.
 
-    A family is tried with an end as well where its fit expects values beyond that end, and there
-    are none.
+    A family is also fitted with an end if its fit expects values beyond that end and there are
+    none.
     """
     fits = [fit(binned, family) for family in families if _can_be(family, binned)]
     fits += [
@@ -102,7 +101,7 @@ def fit(binned: Binned, family: Family) -> Fit:
     )
 
 
-def refitted(binned: Binned, near: Fit) -> Fit:
+def refit(binned: Binned, near: Fit) -> Fit:
     """The same family fitted to other bins of the same sample; the intervals are left as they are.
 
     Ends that are cut stay as they are: they are known so much better than merged bins could tell

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from randsvc.histograms.binned import Bin, Binned, grouped
+from randsvc.histograms.binned import Bin, Binned, group
 from randsvc.recovery.families import Array
-from randsvc.recovery.fit import Fit, refitted
+from randsvc.recovery.fit import Fit, refit
 
-__all__ = ("Goodness", "goodness")
+__all__ = ("Goodness", "compute_goodness")
 
 EXPECTED = 5.0
 """Least number that is expected in a bin: Cochran's rule."""
@@ -38,17 +38,17 @@ class Goodness:
         return f"= {self.p_value:.2g}" if self.p_value >= 1e-4 else "< 0.0001"
 
 
-def goodness(binned: Binned, fitted: Fit) -> Goodness | None:
+def compute_goodness(binned: Binned, fitted: Fit) -> Goodness | None:
     """Test a fit to a sample; None where there are too few bins or values to test it."""
     cells = binned.covering()
     expected = binned.count * _probability(fitted, cells)
     # As many bins as are usual for so many values (Mann and Wald 1942, half of theirs).
     number = min(MOST_BINS, 2 * binned.count**0.4)
-    merged = grouped(cells, [float(x) for x in expected], max(EXPECTED, binned.count / number))
+    merged = group(cells, [float(x) for x in expected], max(EXPECTED, binned.count / number))
     degrees = len(merged) - 1 - len(fitted.family.parameters)
     if degrees < 1:
         return None
-    again = refitted(Binned(tuple(cell for cell in merged if cell.count), binned.sum), fitted)
+    again = refit(Binned(tuple(cell for cell in merged if cell.count), binned.sum), fitted)
     expected = np.maximum(binned.count * _probability(again, merged), 1e-12)
     observed = np.array([cell.count for cell in merged])
     chi_square = float(((observed - expected) ** 2 / expected).sum())

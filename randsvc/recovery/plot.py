@@ -1,4 +1,4 @@
-"""What was recovered as a picture: in the terminal, and as a PNG."""
+"""Pictures of a recovered distribution: in the terminal, and as a PNG."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -13,7 +13,7 @@ from randsvc.recovery.families import Array
 from randsvc.recovery.fit import Fit
 from randsvc.recovery.recover import Recovered
 
-__all__ = ("as_png", "in_terminal")
+__all__ = ("draw_png", "draw_text")
 
 ROWS = 20
 BAR = 50
@@ -21,7 +21,7 @@ BARS = 60
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def in_terminal(recovered: Recovered) -> Text:
+def draw_text(recovered: Recovered) -> Text:
     """The share of the values in each of some rows, as a bar; a ``│`` where the fit has it.
 
     Where buckets are wider than such a row would be, a row is a bucket.
@@ -53,7 +53,7 @@ def in_terminal(recovered: Recovered) -> Text:
     return text
 
 
-def as_png(recovered: Recovered, path: Path, *, label: str) -> None:
+def draw_png(recovered: Recovered, path: Path, *, label: str) -> None:
     """Draw the density and the cdf with its band; ``label`` names the quantity and its unit.
 
     Raises ``RecoveryError`` where there is nothing to draw, or the file cannot be written.
@@ -63,7 +63,7 @@ def as_png(recovered: Recovered, path: Path, *, label: str) -> None:
 
     binned = recovered.binned
     if len(binned.bins) < 2:
-        raise RecoveryError(f"nothing to draw: {recovered.verdict}")
+        raise RecoveryError(f"there is nothing to draw: {recovered.verdict}")
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     density, cdf = figure.subplots(1, 2)
@@ -80,7 +80,7 @@ def as_png(recovered: Recovered, path: Path, *, label: str) -> None:
         color="#9ec5e8",
         edgecolor="#6a9fce",
         linewidth=0.4,
-        label="counted",
+        label="observed",
     )
     if fit:
         fitted = fit.probability(grid[:-1], grid[1:]) / np.diff(grid)
@@ -101,9 +101,9 @@ def as_png(recovered: Recovered, path: Path, *, label: str) -> None:
         np.clip(lower(grid) - margin, 0, 1),
         np.clip(upper(grid) + margin, 0, 1),
         color="#c9dff2",
-        label="where the true one is (95%)",
+        label="95% band",
     )
-    cdf.plot(ends, shares, ".", markersize=3, color="#2c5f8a", label="counted up to there")
+    cdf.plot(ends, shares, ".", markersize=3, color="#2c5f8a", label="observed")
     if fit:
         below = fit.probability(np.full_like(grid, -np.inf), grid)
         cdf.plot(grid, below, color="#c0392b", label=_name(recovered))
@@ -122,16 +122,16 @@ def as_png(recovered: Recovered, path: Path, *, label: str) -> None:
 
 
 def _best(recovered: Recovered) -> Fit | None:
-    """The family that fits, or else the nearest."""
+    """The family that fits, otherwise the closest."""
     best = recovered.best or next(iter(recovered.candidates), None)
     return best.fit if best else None
 
 
 def _name(recovered: Recovered) -> str:
-    """What the line shows."""
+    """The legend of the fitted line."""
     fit = _best(recovered)
     name = fit.family.name if fit else ""
-    return name if recovered.best else f"{name}, the nearest, which does not fit"
+    return name if recovered.best else f"{name} (closest, but does not fit)"
 
 
 def _bars(binned: Binned, low: float, high: float) -> Sequence[Bin]:

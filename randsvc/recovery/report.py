@@ -1,4 +1,4 @@
-"""What was recovered as lines for a person, and as JSON for a program."""
+"""A recovered distribution as text for a person, and as JSON for a program."""
 
 import math
 from datetime import UTC, datetime
@@ -9,28 +9,28 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from randsvc.histograms.binned import Bin
-from randsvc.recovery.estimate import Estimate, rounded
+from randsvc.recovery.estimate import Estimate, format_rounded
 from randsvc.recovery.goodness import Goodness
 from randsvc.recovery.recover import Candidate, Recovered
 
-__all__ = ("as_json", "as_text")
+__all__ = ("to_json", "to_text")
 
 SHOWN = 3
-"""Families in the table for a person, beside those that fit."""
+"""Families in the table; those that fit are always in it."""
 
 
-def as_text(recovered: Recovered) -> RenderableType:
+def to_text(recovered: Recovered) -> RenderableType:
     """Numbers, families and the verdict."""
     summary = recovered.summary
     parts: list[RenderableType] = [Text(f"{summary.count} values")]
     if summary.count > 1 and summary.mean and summary.quantiles:
-        numbers = Table("", "estimate", "95%, with the buckets' resolution", box=None)
+        numbers = Table("", "estimate", "95% interval, including bucket width", box=None)
         rows = {"mean": summary.mean, "sd": summary.sd}
         rows |= {f"p{100 * q:g}": estimate for q, estimate in summary.quantiles.items()}
         for name, estimate in rows.items():
             if estimate:
                 numbers.add_row(
-                    name, rounded(estimate.value, estimate.low, estimate.high), str(estimate)
+                    name, format_rounded(estimate.value, estimate.low, estimate.high), str(estimate)
                 )
         parts += [numbers, Text()]
     shown = [c for i, c in enumerate(recovered.candidates) if i < SHOWN or c.fits]
@@ -51,8 +51,8 @@ def as_text(recovered: Recovered) -> RenderableType:
     return Group(*parts)
 
 
-def as_json(recovered: Recovered) -> dict[str, Any]:
-    """The same, complete; what is unknown or infinite is null."""
+def to_json(recovered: Recovered) -> dict[str, Any]:
+    """The complete result as JSON; unknown and infinite numbers are null."""
     summary = recovered.summary
     best = recovered.best
     return {
@@ -67,16 +67,16 @@ def as_json(recovered: Recovered) -> dict[str, Any]:
         "constant": _estimate(recovered.constant),
         "best": best.fit.family.described(best.fit.values, 6) if best else None,
         "verdict": recovered.verdict,
-        "buckets": [buckets_json(bin_) for bin_ in recovered.binned.bins],
+        "buckets": [bucket_to_json(bin_) for bin_ in recovered.binned.bins],
     }
 
 
-def utc(seconds: float) -> str:
-    """Unix seconds as ISO 8601 says them."""
+def format_utc(seconds: float) -> str:
+    """Unix seconds in ISO 8601."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def buckets_json(bin_: Bin) -> dict[str, float | None]:
+def bucket_to_json(bin_: Bin) -> dict[str, float | None]:
     """A bin; an end that is infinite is null."""
     return {
         "lower": _finite(bin_.lower),

@@ -15,7 +15,7 @@ from scipy import special
 from randsvc.histograms.binned import Binned, estimate_quantile
 from randsvc.recovery.estimate import Estimate
 
-__all__ = ("QUANTILES", "Summary", "mean", "summarise")
+__all__ = ("QUANTILES", "Summary", "compute_mean", "summarise")
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _TAIL = 0.025
@@ -45,7 +45,7 @@ def summarise(binned: Binned) -> Summary:
     )
 
 
-def mean(binned: Binned) -> float:
+def compute_mean(binned: Binned) -> float:
     """The mean of at least one value."""
     return _mean(binned)[0]
 

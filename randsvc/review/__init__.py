@@ -1,6 +1,6 @@
-"""A look back over a period: what users got, what broke, how soon that was seen, how it compares.
+"""Looks back over a period: objectives, incidents, golden signals, drift, and the period before.
 
-Read from Prometheus alone. Needs the extra ``analysis``; the service imports none of it. Data flows
-one way: ``source`` asks, ``counts`` and ``runs`` make figures of it, ``readings`` is all that is
-read, ``sections`` is what is said of it, ``report`` writes it down.
+It reads Prometheus alone and needs the extra ``analysis``; the service imports none of it. Data
+flow one way: ``subject`` says what to review, ``counts`` and ``runs`` read it, ``readings`` holds
+all that was read, ``sections`` states it, ``report`` writes it.
 """

@@ -41,9 +41,9 @@ class Counts:
         return sums
 
 
-def read(source: WindowReader, selector: str, windows: Sequence[Span]) -> Counts:
+def read(reader: WindowReader, selector: str, windows: Sequence[Span]) -> Counts:
     """Count exactly in windows that follow one another; raises ``PrometheusError``."""
-    found = count_increases(Counters(source, selector), windows)
+    found = count_increases(Counters(reader, selector), windows)
     series = {labels: np.zeros(len(windows)) for labels in found}
     for labels, increases in found.items():
         for index, increase in increases.items():

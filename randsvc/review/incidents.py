@@ -9,8 +9,8 @@ from randsvc.histograms.windows import Labels, WindowReader
 from randsvc.incidents.stack_api import WATCHDOG_SUFFIX
 from randsvc.levels import LEVELS
 from randsvc.metrics import FAULT_ACTIVE
-from randsvc.review.runs import runs
-from randsvc.review.spans import overlap
+from randsvc.review.runs import find_runs
+from randsvc.review.spans import measure_overlap
 from randsvc.review.subject import Subject
 from randsvc.times import Span, cut
 
@@ -68,16 +68,18 @@ class Found:
 
 
 def read(
-    source: WindowReader, subject: Subject, span: Span, bin_: float, holes: Sequence[Span]
+    reader: WindowReader, subject: Subject, span: Span, bin_: float, holes: Sequence[Span]
 ) -> Found:
     """Read all that fired in a span. ``holes`` are times without any data.
 
     The level of an alert is its label ``level``, or what ``SEVERITIES`` makes of ``severity``.
     Raises ``PrometheusError``.
     """
-    firing, pending = (_read_alerts(source, state, span, bin_) for state in ("firing", "pending"))
+    firing, pending = (_read_alerts(reader, state, span, bin_) for state in ("firing", "pending"))
     label = "randsvc_fault"
-    faults = runs(source, FAULT_ACTIVE.prometheus_name, span, bin_, by=("job", label), least=1.0)
+    faults = find_runs(
+        reader, FAULT_ACTIVE.prometheus_name, span, bin_, by=("job", label), least=1.0
+    )
     about = {key: each for key, each in firing.items() if _is_about(subject, key)}
     found = [
         _incident(key, run, pending.get(key, []), faults, bin_)
@@ -90,7 +92,7 @@ def read(
             (replace(each, cleared=_seen_to_end(each.span, span, holes, bin_)) for each in found),
             key=lambda each: (each.span, each.alert, LEVELS.index(each.level)),
         ),
-        alerting=bool(firing or pending) or _is_alerting(source, span),
+        alerting=bool(firing or pending) or _is_alerting(reader, span),
         unclassified=sorted({key.alert for key in about if not key.level}),
     )
 
@@ -104,7 +106,7 @@ class _Alert(NamedTuple):
 
 
 def _read_alerts(
-    source: WindowReader, state: str, span: Span, bin_: float
+    reader: WindowReader, state: str, span: Span, bin_: float
 ) -> dict[_Alert, list[Span]]:
     levels = "|".join(LEVELS)
     found: dict[_Alert, list[Span]] = {}
@@ -114,7 +116,7 @@ def _read_alerts(
         (own, ("alertname", "level", "service")),
         (others, ("alertname", "severity", "service", "job")),
     ):
-        for key, each in runs(source, selector, span, bin_, by=by).items():
+        for key, each in find_runs(reader, selector, span, bin_, by=by).items():
             labels = dict(key)
             level = labels.get("level") or SEVERITIES.get(labels.get("severity", "").lower(), "")
             service = labels.get("service") or labels.get("job", "")
@@ -127,14 +129,14 @@ def _is_about(subject: Subject, alert: _Alert) -> bool:
     return not subject.only_jobs or not alert.service or alert.service in subject.jobs
 
 
-def _is_alerting(source: WindowReader, span: Span) -> bool:
+def _is_alerting(reader: WindowReader, span: Span) -> bool:
     """Whether any alert was recorded, or there are alerting rules now.
 
     The alert that always fires shows that rules are evaluated.
     """
     pieces = cut(span, span.seconds / 12)
-    counted = source.each(lambda window: f"max (count_over_time(ALERTS[{window}]))", pieces)
-    return any(True for _ in counted) or source.server.has_alerting_rules()
+    counted = reader.each(lambda window: f"max (count_over_time(ALERTS[{window}]))", pieces)
+    return any(True for _ in counted) or reader.server.has_alerting_rules()
 
 
 def _incident(
@@ -162,7 +164,7 @@ def _joined(each: Sequence[Span], holes: Sequence[Span], bin_: float) -> list[Sp
     joined = list(each[:1])
     for earlier, later in pairwise(each):
         between = Span(earlier.end, later.start)
-        if between.seconds - overlap(between, holes) <= bin_:
+        if between.seconds - measure_overlap(between, holes) <= bin_:
             joined[-1] = Span(joined[-1].start, later.end)
         else:
             joined.append(later)

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from randsvc.review.counts import Values
 from randsvc.times import Span
 
-__all__ = ("Picture", "bands", "lines", "shares", "spark")
+__all__ = ("Picture", "draw_bands", "draw_lines", "draw_shares", "draw_spark")
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _GAP = "·"
@@ -34,14 +34,14 @@ _PROPERTIES = {
     **{colour: f"line-{i}" for i, colour in enumerate(_LINES)},
     **{colour: level for level, colour in _LEVELS.items()},
 }
-# A line is told from another by its dashes too.
+# Lines differ in their dashes too.
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (5, 1.5, 1, 1.5)))
 _STYLES = tuple(zip(_LINES, _DASHES, strict=True))
 
 
 @dataclass(frozen=True)
 class Picture:
-    """``svg`` for the page, ``spark`` for text, ``says`` for who sees neither."""
+    """``svg`` for the page, ``spark`` for Markdown, ``says`` for screen readers."""
 
     title: str
     says: str
@@ -49,7 +49,7 @@ class Picture:
     spark: str = ""
 
 
-def lines(
+def draw_lines(
     title: str,
     says: str,
     windows: Sequence[Span],
@@ -102,7 +102,7 @@ def lines(
     return Picture(title, says, _svg(figure, title), _sparks(windows, series))
 
 
-def bands(
+def draw_bands(
     title: str,
     says: str,
     period: Span,
@@ -112,7 +112,7 @@ def bands(
     """One row for each level of incidents, with a band for each one."""
     figure, axes = _figure(1.4)
     for row, (level, each) in enumerate(spans.items()):
-        # What is short is still to be seen.
+        # A short incident must be visible.
         least = period.seconds / 250
         broken = [(_day(span.start), max(span.seconds, least) / 86400) for span in each]
         axes.broken_barh(broken, (-row - 0.35, 0.7), facecolors=_LEVELS[level])
@@ -125,7 +125,7 @@ def bands(
     return Picture(title, says, _svg(figure, title))
 
 
-def shares(
+def draw_shares(
     title: str, says: str, edges: Sequence[float], by_name: Mapping[str, Values], unit: str
 ) -> Picture:
     """Shares of bins side by side, as outlines."""
@@ -140,10 +140,10 @@ def shares(
     return Picture(title, says, _svg(figure, title))
 
 
-def spark(values: Values, width: int = _WIDTH) -> str:
-    """A line of text that rises and falls as the values do; a dot where none is known.
+def draw_spark(values: Values, width: int = _WIDTH) -> str:
+    """The values as a line of block characters; a dot where there is none.
 
-    >>> spark(np.array([0, 1, float("nan"), 2]))
+    >>> draw_spark(np.array([0, 1, float("nan"), 2]))
     '▁▄·█'
     """
     parts = np.array_split(values, min(width, len(values)))
@@ -240,7 +240,7 @@ def _sparks(windows: Sequence[Span], series: Mapping[str, Values]) -> str:
     for name, values in series.items():
         known = values[np.isfinite(values)]
         ends = f"  {known.min():.4g} to {known.max():.4g}" if len(known) else ""
-        rows.append(f"{name:{longest}}  {spark(values)}{ends}")
+        rows.append(f"{name:{longest}}  {draw_spark(values)}{ends}")
     rows.append(f"{'':{longest}}  {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}")
     return "\n".join(rows)
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from randsvc.histograms.binned import Bin, estimate_quantile
 from randsvc.review.counts import Counts, Values
+from randsvc.review.formatting import format_change, format_seconds
 from randsvc.review.section import NONE
-from randsvc.review.words import change, seconds
 
-__all__ = ("Quantile", "buckets", "longer", "quantile")
+__all__ = ("Quantile", "compare_quantiles", "find_quantile", "sum_buckets")
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,18 @@ class Quantile:
     high: float
 
     @property
-    def told(self) -> str:
-        """What a person reads."""
+    def text(self) -> str:
+        """The quantile for a person."""
         known = self.value is not None or not np.isfinite(self.low)
-        return seconds(self.value) if known else f"over {self.low:g} s"
+        return format_seconds(self.value) if known else f"over {self.low:g} s"
 
     @property
     def at_most(self) -> str:
-        """The same in a sentence."""
-        return self.told if self.value is None else f"{self.told} or less"
+        """The quantile as a limit, in a sentence."""
+        return self.text if self.value is None else f"{self.text} or less"
 
 
-def quantile(q: float, bounds: Values, rising: Values) -> Quantile:
+def find_quantile(q: float, bounds: Values, rising: Values) -> Quantile:
     """Of cumulative counts by upper bound."""
     counts = np.diff(rising, prepend=0.0)
     bins = map(Bin, [0.0, *map(float, bounds[:-1])], map(float, bounds), map(float, counts))
@@ -42,12 +42,12 @@ def quantile(q: float, bounds: Values, rising: Values) -> Quantile:
     return Quantile(found.value, found.bin.lower, found.bin.upper)
 
 
-def longer(a: Quantile, b: Quantile) -> str:
-    """By how much a quantile has changed."""
-    return NONE if a.value is None or b.value is None else change(a.value, b.value)
+def compare_quantiles(a: Quantile, b: Quantile) -> str:
+    """The relative change of a quantile."""
+    return NONE if a.value is None or b.value is None else format_change(a.value, b.value)
 
 
-def buckets(counts: Counts) -> tuple[Values, Values]:
+def sum_buckets(counts: Counts) -> tuple[Values, Values]:
     """Upper bounds, and cumulative counts by bound and window."""
     found = sorted((float(le), grown) for (le,), grown in counts.by("le").items())
     bounds = np.array([bound for bound, _ in found])

@@ -13,8 +13,8 @@ from randsvc.prometheus_api import Prometheus, format_matcher, format_selector
 from randsvc.review import counts, incidents
 from randsvc.review.counts import Counts, Values
 from randsvc.review.incidents import Incident
-from randsvc.review.runs import default_resolution, resolution, runs
-from randsvc.review.spans import overlap, window_length, without
+from randsvc.review.runs import choose_resolution, find_resolution, find_runs
+from randsvc.review.spans import choose_window_length, find_gaps, measure_overlap
 from randsvc.review.subject import Subject
 from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, EVENT_LOOP_LAG
 from randsvc.times import Span, cut
@@ -26,15 +26,15 @@ SATURATION = "job:http_server_active_requests_per_limit:ratio"
 DRIFT = tuple(
     f"job_distribution_window_against:drift_{distance}_per_floor:ratio" for distance in ("ks", "d1")
 )
-"""The distance of a distribution from what it is compared with, over what chance explains; recorded
-where the baselines are exported. Of the first where there is one, as it knows an order."""
+"""Recorded distances of a distribution, divided by the distance that chance explains. The first is
+preferred, as it takes the order of the bins into account."""
 
 _DAY = 86_400.0
 
 
 @dataclass(frozen=True)
 class Gauge:
-    """A gauge by window: the sum and the number of its samples, and the greatest; NaN for none."""
+    """A gauge by window: sum, number and maximum of its samples; NaN without samples."""
 
     total: Mapping[Labels, Values]
     samples: Mapping[Labels, Values]
@@ -43,7 +43,7 @@ class Gauge:
 
 @dataclass(frozen=True)
 class Mean:
-    """The sum and the number of what a histogram saw, by window."""
+    """Sum and number of the observations of a histogram, by window."""
 
     total: Mapping[Labels, Values]
     number: Mapping[Labels, Values]
@@ -88,7 +88,7 @@ class View:
 
     @property
     def part(self) -> slice:
-        """Where its windows are."""
+        """The slice of its windows."""
         inside = [i for i, each in enumerate(self.readings.windows) if self.span.covers(each)]
         return slice(inside[0], inside[-1] + 1)
 
@@ -99,7 +99,7 @@ class View:
 
     @property
     def unrecorded(self) -> list[Span]:
-        """When nothing was recorded."""
+        """The gaps in which Prometheus has no data of anything."""
         return _within(self.readings.unrecorded, self.span)
 
     @property
@@ -112,35 +112,35 @@ class View:
         return label.get(self.subject.status_label, "").startswith("5")
 
     def unseen(self, service: str) -> list[Span]:
-        """When nothing was recorded of a service."""
+        """The gaps in which Prometheus has no data of a service."""
         return _within(self.readings.unseen[service], self.span)
 
     def seen(self, service: str) -> float:
-        """Seconds."""
-        return self.span.seconds - overlap(self.span, self.readings.unseen[service])
+        """Seconds for which there are data of a service."""
+        return self.span.seconds - measure_overlap(self.span, self.readings.unseen[service])
 
     def in_sight(self, service: str) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-        """Whether a service was seen, by window."""
+        """Whether there are data of a service, by window."""
         holes = self.readings.unseen[service]
         return np.array([not any(hole.covers(each) for hole in holes) for each in self.windows])
 
     def recorded(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-        """Whether anything was recorded for most of it, by window."""
+        """Whether there are any data for most of the window, by window."""
         dark = self.readings.unrecorded
-        return np.array([overlap(each, dark) < each.seconds / 2 for each in self.windows])
+        return np.array([measure_overlap(each, dark) < each.seconds / 2 for each in self.windows])
 
     def of(self, figures: Values) -> Values:
         """The figures of its windows, which are the last axis."""
         return figures[..., self.part]
 
     def rates(self, figures: Values, service: str) -> Values:
-        """Each second by window; NaN where the service was not seen."""
+        """Rate per second by window; NaN where there are no data of the service."""
         seconds = np.array([window.seconds for window in self.windows])
         return np.where(self.in_sight(service), self.of(figures) / seconds, np.nan)
 
     @property
     def incidents(self) -> list[Incident]:
-        """Those that began in it."""
+        """The incidents that began in the period."""
         ends = self.span
         return [i for i in self.readings.incidents if ends.start <= i.span.start < ends.end]
 
@@ -164,17 +164,17 @@ def read(
 
     Raises ``PrometheusError``.
     """
-    source = WindowReader(server, seen)
+    reader = WindowReader(server, seen)
     before = period.before()
     both = Span(before.start, period.end)
-    begin("when something was recorded")
-    presence = {job: _presence(source, subject, job, period) for job in subject.jobs}
+    begin("gaps in the data")
+    presence = {job: _presence(reader, subject, job, period) for job in subject.jobs}
     bin_ = max(each.bin_ for each in presence.values())
-    unrecorded = _holes(source, "up", both, bin_)
+    unrecorded = _holes(reader, "up", both, bin_)
     unseen = {
-        job: _holes(source, each.selector, both, bin_, each.least) for job, each in presence.items()
+        job: _holes(reader, each.selector, both, bin_, each.least) for job, each in presence.items()
     }
-    length = window_length(period, bin_)
+    length = choose_window_length(period, bin_)
     holes = [hole for each in unseen.values() for hole in each]
     borders = [time for hole in holes for time in (hole.start, hole.end)]
     windows = tuple(w for span in (before, period) for w in cut(span, length, borders, least=bin_))
@@ -182,7 +182,7 @@ def read(
 
     def count(what: str, selector: str) -> Counts:
         begin(what)
-        return counts.read(source, selector, windows)
+        return counts.read(reader, selector, windows)
 
     requests = count("requests", subject.buckets)
     predictions = count("predictions", format_selector(PREDICTIONS.prometheus_name, [main]))
@@ -191,18 +191,18 @@ def read(
     )
     feedback = count("feedback", format_selector(FEEDBACK.prometheus_name, [main]))
     begin("saturation and probes")
-    saturation = _gauge(source, [format_selector(SATURATION, [subject.matcher])], "job", windows)
-    probes = _gauge(source, ['probe_success{job="blackbox"}'], "service", windows)
+    saturation = _gauge(reader, [format_selector(SATURATION, [subject.matcher])], "job", windows)
+    probes = _gauge(reader, ['probe_success{job="blackbox"}'], "service", windows)
     begin("values and their drift")
     recorded = [format_selector(name, [main]) for name in DRIFT]
-    drift = _gauge(source, recorded, "randsvc_distribution, against", windows)
-    values = _values(source, main, windows)
+    drift = _gauge(reader, recorded, "randsvc_distribution, against", windows)
+    values = _values(reader, main, windows)
     begin("errors of the model")
     name = FEEDBACK_ABSOLUTE_ERROR.prometheus_name
-    errors = _mean(source, name, main, "randsvc_source", windows)
+    errors = _mean(reader, name, main, "randsvc_source", windows)
     begin("incidents")
     # An alert that fired when the period began had begun before.
-    found = incidents.read(source, subject, Span(both.start - _DAY, both.end), bin_, unrecorded)
+    found = incidents.read(reader, subject, Span(both.start - _DAY, both.end), bin_, unrecorded)
     return Readings(
         subject=subject,
         before=before,
@@ -235,7 +235,7 @@ class _Presence:
     bin_: float
 
 
-def _presence(source: WindowReader, subject: Subject, job: str, period: Span) -> _Presence:
+def _presence(reader: WindowReader, subject: Subject, job: str, period: Span) -> _Presence:
     """The first of three series that Prometheus has of a service.
 
     Its limit of concurrent requests is there before the first request. A service that is not ours
@@ -247,22 +247,22 @@ def _presence(source: WindowReader, subject: Subject, job: str, period: Span) ->
         (format_selector("up", matchers), 1.0),
         (format_selector(f"{subject.metric}_count", matchers), -np.inf),
     )
-    quiet = WindowReader(source.server)
+    quiet = WindowReader(reader.server)
     for selector, least in candidates:
-        bin_ = resolution(quiet, selector, period)
+        bin_ = find_resolution(quiet, selector, period)
         if bin_ is not None:
-            source.read(period.seconds)
+            reader.read(period.seconds)
             return _Presence(selector, least, bin_)
-    source.read(period.seconds)
+    reader.read(period.seconds)
     selector, least = candidates[0]
-    return _Presence(selector, least, default_resolution(period))
+    return _Presence(selector, least, choose_resolution(period))
 
 
 def _holes(
-    source: WindowReader, selector: str, span: Span, bin_: float, least: float = -np.inf
+    reader: WindowReader, selector: str, span: Span, bin_: float, least: float = -np.inf
 ) -> list[Span]:
-    there = runs(source, selector, span, bin_, least=least).get(frozenset(), [])
-    return without(span, there, longer=bin_)
+    there = find_runs(reader, selector, span, bin_, least=least).get(frozenset(), [])
+    return find_gaps(span, there, longer=bin_)
 
 
 def _within(holes: Sequence[Span], span: Span) -> list[Span]:
@@ -271,7 +271,7 @@ def _within(holes: Sequence[Span], span: Span) -> list[Span]:
 
 
 def _gauge(
-    source: WindowReader, selectors: Sequence[str], by: str, windows: Sequence[Span]
+    reader: WindowReader, selectors: Sequence[str], by: str, windows: Sequence[Span]
 ) -> Gauge:
     """Of each series by the first of the selectors that has it."""
 
@@ -280,19 +280,19 @@ def _gauge(
             each = (f"{function}_over_time({selector}[{window}])" for selector in selectors)
             return f"{aggregate} by ({by}) ({' or '.join(each)})"
 
-        return _by_window(source, promql, windows)
+        return _by_window(reader, promql, windows)
 
     return Gauge(of("sum", "sum"), of("sum", "count"), of("max", "max"))
 
 
 def _mean(
-    source: WindowReader, metric: str, matcher: str, by: str, windows: Sequence[Span]
+    reader: WindowReader, metric: str, matcher: str, by: str, windows: Sequence[Span]
 ) -> Mean:
     """Of a native histogram, else of a classic one; both extrapolate alike, so means are right."""
 
     def of(what: str) -> Mapping[Labels, Values]:
         return _by_window(
-            source,
+            reader,
             lambda w: (
                 f"histogram_{what}(sum by ({by}) (increase({metric}{{{matcher}}}[{w}])))"
                 f" or sum by ({by}) (increase({metric}_{what}{{{matcher}}}[{w}]))"
@@ -304,30 +304,30 @@ def _mean(
 
 
 def _by_window(
-    source: WindowReader, promql: Callable[[str], str], windows: Sequence[Span]
+    reader: WindowReader, promql: Callable[[str], str], windows: Sequence[Span]
 ) -> dict[Labels, Values]:
     found: dict[Labels, Values] = {}
-    for answer in source.each(promql, windows):
+    for answer in reader.each(promql, windows):
         each = found.setdefault(answer.labels, np.full(len(windows), np.nan))
         each[answer.window] = answer.value
     return found
 
 
-def _values(source: WindowReader, matcher: str, windows: Sequence[Span]) -> list[Binned]:
+def _values(reader: WindowReader, matcher: str, windows: Sequence[Span]) -> list[Binned]:
     """How the values lie by window: native histograms, or else explicit buckets."""
     name = VALUE.prometheus_name
     found = [EMPTY] * len(windows)
-    increases = source.each_series(
+    increases = reader.each_series(
         lambda window: f"sum (increase({name}{{{matcher}}}[{window}]))", windows
     )
     for series, index_of in increases:
         for time, histogram in series.histograms:
             found[index_of(time)] = to_binned(histogram)
     if any(each.bins for each in found):
-        source.read(sum(window.seconds for window in windows))
+        reader.read(sum(window.seconds for window in windows))
         return found
     below = _by_window(
-        source, lambda w: f"sum by (le) (increase({name}_bucket{{{matcher}}}[{w}]))", windows
+        reader, lambda w: f"sum by (le) (increase({name}_bucket{{{matcher}}}[{w}]))", windows
     )
     edges = sorted((parse_bound(dict(key)["le"]), key) for key in below)
     lower, upto = -np.inf, np.zeros(len(windows))

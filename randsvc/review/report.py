@@ -1,4 +1,4 @@
-"""A review as a page that needs nothing beside it, as Markdown, and as JSON."""
+"""A review as a self-contained page, as Markdown, and as JSON."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,45 +7,45 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from randsvc.review.formatting import format_duration
 from randsvc.review.readings import Readings, View
 from randsvc.review.section import Section
 from randsvc.review.sections import build_sections
-from randsvc.review.words import lasting
 from randsvc.times import format_time
 
-__all__ = ("as_html", "as_json", "as_markdown", "make_sections")
+__all__ = ("make_sections", "to_html", "to_json", "to_markdown")
 
 
 def make_sections(readings: Readings) -> list[Section]:
-    """Say what the readings show."""
+    """Make all sections from the readings."""
     return build_sections(View(readings, readings.period), View(readings, readings.before))
 
 
-def as_html(readings: Readings, said: Sequence[Section], source: str, at: float) -> str:
-    """A page; ``source`` is the URL that was read, ``at`` when (Unix seconds)."""
+def to_html(readings: Readings, said: Sequence[Section], prometheus: str, at: float) -> str:
+    """A page; ``prometheus`` is the URL that was read, ``at`` the Unix time of the review."""
     return (
         _environment(html=True)
         .get_template("review.html.j2")
-        .render(_content(readings, said, source, at), markup=Markup)
+        .render(_content(readings, said, prometheus, at), markup=Markup)
     )
 
 
-def as_markdown(readings: Readings, said: Sequence[Section], source: str, at: float) -> str:
-    """The same as text; pictures are lines of blocks."""
+def to_markdown(readings: Readings, said: Sequence[Section], prometheus: str, at: float) -> str:
+    """The review as Markdown; a picture is a line of block characters."""
     text = (
         _environment(html=False)
         .get_template("review.md.j2")
-        .render(_content(readings, said, source, at), cells=_cells)
+        .render(_content(readings, said, prometheus, at), cells=_cells)
     )
     return text.rstrip() + "\n"
 
 
-def as_json(readings: Readings, said: Sequence[Section], source: str) -> dict[str, Any]:
-    """The figures by section; times in Unix seconds, what is not known is null."""
+def to_json(readings: Readings, said: Sequence[Section], prometheus: str) -> dict[str, Any]:
+    """The figures by section; times are Unix seconds, unknown numbers are null."""
     content: dict[str, Any] = _plain(
         {
             "version": 1,
-            "prometheus": source,
+            "prometheus": prometheus,
             "period": {"start": readings.period.start, "end": readings.period.end},
             "before": {"start": readings.before.start, "end": readings.before.end},
             "sections": {section.key: section.figures for section in said},
@@ -58,13 +58,15 @@ _ALWAYS = ("objectives", "incidents", "coverage")
 """The sections that are shown even if there is nothing to read; others are listed at the end."""
 
 
-def _content(readings: Readings, said: Sequence[Section], source: str, at: float) -> dict[str, Any]:
+def _content(
+    readings: Readings, said: Sequence[Section], prometheus: str, at: float
+) -> dict[str, Any]:
     return {
         "begin": format_time(readings.period.start),
         "end": format_time(readings.period.end),
         "before": f"{format_time(readings.before.start)} to {format_time(readings.before.end)}",
-        "length": lasting(readings.period.seconds),
-        "source": source,
+        "length": format_duration(readings.period.seconds),
+        "prometheus": prometheus,
         "at": format_time(at),
         "sections": [each for each in said if each.key in _ALWAYS or not each.unread],
         "unread": [each for each in said if each.key not in _ALWAYS and each.unread],
@@ -90,7 +92,7 @@ def _cells(row: Sequence[str]) -> str:
 
 
 def _plain(node: Any) -> Any:
-    """Nothing but what JSON has: no numbers of numpy, none that are none."""
+    """Plain JSON: no numbers of numpy, and null for NaN and infinity."""
     if isinstance(node, Mapping):
         return {key: _plain(value) for key, value in node.items()}
     if isinstance(node, list | tuple):

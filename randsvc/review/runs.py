@@ -13,7 +13,7 @@ from randsvc.histograms.windows import Labels, WindowReader
 from randsvc.prometheus_api import format_duration
 from randsvc.times import Span, cut
 
-__all__ = ("default_resolution", "resolution", "runs")
+__all__ = ("choose_resolution", "find_resolution", "find_runs")
 
 SHORTEST, LONGEST = 30.0, 600.0
 """Seconds of a bin, as far as the samples are not rarer than that."""
@@ -23,29 +23,29 @@ SAMPLES = 2.5
 """A bin must hold two samples, even where one of them is late."""
 
 
-def resolution(source: WindowReader, selector: str, span: Span) -> float | None:
+def find_resolution(reader: WindowReader, selector: str, span: Span) -> float | None:
     """The seconds of a bin, shorter than which no gap is found; None where there are no samples."""
     # A dozen, of which at least one is without a gap, and each holds many samples.
     pieces = cut(span, span.seconds / 12)
     most = max(
         (
             answer.value / pieces[answer.window].seconds
-            for answer in source.each(
+            for answer in reader.each(
                 lambda window: f"max (count_over_time({selector}[{window}]))", pieces
             )
         ),
         default=0.0,
     )
-    return ceil(max(default_resolution(span), SAMPLES / most)) if most else None
+    return ceil(max(choose_resolution(span), SAMPLES / most)) if most else None
 
 
-def default_resolution(span: Span) -> float:
+def choose_resolution(span: Span) -> float:
     """The seconds of a bin that a span has, however often samples are taken."""
     return min(max(span.seconds / BINS, SHORTEST), LONGEST)
 
 
-def runs(
-    source: WindowReader,
+def find_runs(
+    reader: WindowReader,
     selector: str,
     span: Span,
     bin_: float,
@@ -65,9 +65,9 @@ def runs(
     number = ceil(span.seconds / bin_ - 1e-6)
     bins = [Span(span.start + i * bin_, span.start + (i + 1) * bin_) for i in range(number)]
     filled: dict[Labels, list[int]] = {}
-    for answer in source.each(promql, bins):
+    for answer in reader.each(promql, bins):
         filled.setdefault(answer.labels, []).append(answer.window)
-    edge = _Edges(source, selector, bins, by, least, {})
+    edge = _Edges(reader, selector, bins, by, least, {})
     found: dict[Labels, list[Span]] = {}
     for key, indices in filled.items():
         begins = [b for a, b in pairwise([-2, *indices]) if b - a > 1]
@@ -84,7 +84,7 @@ def runs(
 class _Edges:
     """The first or last moment at which something was there in a bin."""
 
-    source: WindowReader
+    reader: WindowReader
     selector: str
     bins: list[Span]
     by: tuple[str, ...]
@@ -99,7 +99,7 @@ class _Edges:
     def _times(self, bin_: Span) -> dict[Labels, list[float]]:
         found: dict[Labels, list[float]] = {}
         promql = f"{self.selector}[{format_duration(bin_.seconds)}]"
-        for series in self.source.server.query(promql, bin_.end):
+        for series in self.reader.server.query(promql, bin_.end):
             kept = {name: value for name, value in series.labels.items() if name in self.by}
             times = [time for time, value in series.values if value >= self.least]
             found.setdefault(frozenset(kept.items()), []).extend(times)

@@ -8,12 +8,21 @@ import numpy as np
 
 from randsvc.histograms.windows import Labels
 from randsvc.review.counts import Values
+from randsvc.review.formatting import format_points
 from randsvc.review.pictures import Picture
 from randsvc.review.readings import Gauge, View
-from randsvc.review.words import points
 from randsvc.times import Span
 
-__all__ = ("NONE", "Section", "Table", "end", "gauge", "holes", "no_requests", "ranges")
+__all__ = (
+    "NONE",
+    "Section",
+    "Table",
+    "describe_ranges",
+    "explain_no_requests",
+    "format_last",
+    "list_holes",
+    "summarise_gauge",
+)
 
 NONE = "n/a"
 """What is not known."""
@@ -46,12 +55,12 @@ class Section:
     """Why there is nothing to say; empty if there is."""
 
 
-def holes(view: View) -> list[Span]:
+def list_holes(view: View) -> list[Span]:
     """When at least one service was not seen, for pictures of several."""
     return sorted({hole for service in view.subject.jobs for hole in view.unseen(service)})
 
 
-def no_requests(view: View, job: str = "") -> str:
+def explain_no_requests(view: View, job: str = "") -> str:
     """Why no request was counted, of one service or of any: there is no series, or no request."""
     wanted = (job,) if job else view.subject.jobs
     if any(dict(key).get("job") in wanted for key in view.readings.requests.series):
@@ -60,7 +69,7 @@ def no_requests(view: View, job: str = "") -> str:
     return f"Prometheus has no series {view.subject.metric}_bucket of job {names} in this period"
 
 
-def ranges(lines: Mapping[str, Values], unit: str, *, percent: bool = False) -> str:
+def describe_ranges(lines: Mapping[str, Values], unit: str, *, percent: bool = False) -> str:
     """What a line does, for who does not see it."""
 
     def said(x: float) -> str:
@@ -74,7 +83,7 @@ def ranges(lines: Mapping[str, Values], unit: str, *, percent: bool = False) -> 
     )
 
 
-def gauge(view: View, of: Gauge, key: Labels) -> tuple[float | None, float | None]:
+def summarise_gauge(view: View, of: Gauge, key: Labels) -> tuple[float | None, float | None]:
     """Mean over the samples, and the greatest of them."""
     if key not in of.samples or not np.nansum(view.of(of.samples[key])):
         return None, None
@@ -82,7 +91,7 @@ def gauge(view: View, of: Gauge, key: Labels) -> tuple[float | None, float | Non
     return float(mean), float(np.nanmax(view.of(of.greatest[key])))
 
 
-def end(values: Values) -> str:
+def format_last(values: Values) -> str:
     """The last that is known of a line, in percent."""
     known = values[np.isfinite(values)]
-    return points(float(known[-1])) if len(known) else NONE
+    return format_points(float(known[-1])) if len(known) else NONE

@@ -178,7 +178,7 @@ def test_the_picture_and_the_lines_say_the_same() -> None:
 def test_a_picture_of_nothing_is_refused(tmp_path: Path) -> None:
     with answering(one_histogram) as url:
         line = refuse("recover", "value", "--prometheus", url, "--plot", str(tmp_path / "x.png"))
-    assert line == "randsvc: nothing to draw: no values were counted in the window"
+    assert line == "randsvc: there is nothing to draw: no values were counted in the window"
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

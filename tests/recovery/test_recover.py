@@ -18,11 +18,11 @@ from benchmarks.recovery import CASES, CUT_CASES, Case, accumulated
 from randsvc.distributions import parse
 from randsvc.errors import RecoveryError
 from randsvc.histograms import baseline_file
-from randsvc.histograms.binned import EMPTY, Bin, Binned, equiprobable
+from randsvc.histograms.binned import EMPTY, Bin, Binned, make_equiprobable
 from randsvc.recovery import plot, report
 from randsvc.recovery.families import CUTTABLE, FAMILIES
-from randsvc.recovery.fit import fit, ranked
-from randsvc.recovery.goodness import goodness
+from randsvc.recovery.fit import fit, rank_fits
+from randsvc.recovery.goodness import compute_goodness
 from randsvc.recovery.recover import recover
 from randsvc.recovery.summary import summarise
 
@@ -53,7 +53,7 @@ def test_a_family_has_the_probabilities_of_the_service_s_own(case: Case) -> None
 
 @every_family
 def test_a_family_is_ranked_first_and_its_parameters_are_near(case: Case) -> None:
-    found = ranked(sample(case.text, 10_000))[0]
+    found = rank_fits(sample(case.text, 10_000))[0]
     assert found.family.name == case.family
     for estimate, truth in zip(found.parameters.values(), case.truth, strict=True):
         assert estimate.low is not None
@@ -83,14 +83,14 @@ def test_an_end_lies_as_far_in_its_bucket_as_that_is_full() -> None:
 @pytest.mark.parametrize("family", CUTTABLE)
 def test_no_end_is_claimed_of_a_family_that_has_none(family: str) -> None:
     (case,) = (case for case in CASES if case.family == family)
-    names = [fit.family.name for fit in ranked(sample(case.text, 3000))]
+    names = [fit.family.name for fit in rank_fits(sample(case.text, 3000))]
     assert names[0] == family
     assert not any(name.startswith(f"{family} with") for name in names)
 
 
 def test_a_family_with_more_parameters_has_to_earn_them() -> None:
     # Of this sample, AIC prefers a mixture to the normal that made it.
-    fits = ranked(sample("normal(mean=50, sd=10)", 2000, seed=SUPERFLUOUS))
+    fits = rank_fits(sample("normal(mean=50, sd=10)", 2000, seed=SUPERFLUOUS))
     assert fits[0].family.name == "normal"
     assert min(fits, key=lambda fit: fit.aic).family.name.startswith("mixture")
     # What comes first is what AIC prefers among those whose BIC is below that of all smaller ones.
@@ -121,7 +121,7 @@ def test_intervals_hold_the_truth_in_95_percent_and_p_values_are_even(text: str)
             assert each.low is not None
             assert each.high is not None
             by_any.append(truth.cdf(each.low) <= q <= truth.cdf(each.high))
-        tested = goodness(binned, found)
+        tested = compute_goodness(binned, found)
         assert tested
         p_values.append(tested.p_value)
     # Four standard errors of 200, which the two parameters of one sample share.
@@ -146,7 +146,7 @@ def test_what_no_family_makes_fits_none() -> None:
     parts = "0.4*uniform(low=1, high=2), 0.3*uniform(low=5, high=6), 0.3*uniform(low=8, high=9)"
     recovered = recover(sample(f"mixture({parts})", 5000))
     assert recovered.best is None
-    assert recovered.verdict.startswith("none of the families fits: the nearest, ")
+    assert recovered.verdict.startswith("none of the families fits: the closest, ")
 
 
 def test_the_verdict_gives_the_family_with_its_intervals() -> None:
@@ -159,10 +159,18 @@ def test_the_verdict_gives_the_family_with_its_intervals() -> None:
     ("text", "number", "verdict"),
     [
         ("normal(mean=50, sd=10)", 0, "no values were counted in the window"),
-        ("constant(value=7)", 1, "one value, 7: too few to tell a distribution"),
-        ("normal(mean=50, sd=10)", 5, "5 values in 5 buckets: too few to tell families apart"),
-        ("constant(value=0)", 100, "consistent with constant(value=0): all 100 lie in one bucket"),
-        ("constant(value=-3)", 9, "consistent with constant(value=-3): all 9 lie in one bucket"),
+        ("constant(value=7)", 1, "one value, 7: too few for a distribution"),
+        ("normal(mean=50, sd=10)", 5, "5 values in 5 buckets: too few to distinguish families"),
+        (
+            "constant(value=0)",
+            100,
+            "consistent with constant(value=0): all 100 values are in one bucket",
+        ),
+        (
+            "constant(value=-3)",
+            9,
+            "consistent with constant(value=-3): all 9 values are in one bucket",
+        ),
         ("normal(mean=-50, sd=1)", 5000, "consistent with normal(mean=-50."),
         ("normal(mean=0, sd=1)", 5000, "consistent with normal(mean=-0.0"),
         ("uniform(low=-3, high=0)", 5000, "consistent with uniform(low=-3.0"),
@@ -175,9 +183,9 @@ def test_few_values_constant_ones_and_those_below_zero(
     recovered = recover(binned)
     assert recovered.verdict.startswith(verdict)
     # Neither NaN nor infinity.
-    assert json.loads(json.dumps(report.as_json(recovered), allow_nan=False))["count"] == number
-    plot.in_terminal(recovered)
-    report.as_text(recovered)
+    assert json.loads(json.dumps(report.to_json(recovered), allow_nan=False))["count"] == number
+    plot.draw_text(recovered)
+    report.to_text(recovered)
 
 
 edges = st.lists(
@@ -202,13 +210,13 @@ def test_whatever_was_counted_gives_a_verdict(
     recovered = recover(Binned(bins, None))
     assert recovered.verdict
     assert "\n" not in recovered.verdict
-    json.dumps(report.as_json(recovered), allow_nan=False)
-    plot.in_terminal(recovered)
+    json.dumps(report.to_json(recovered), allow_nan=False)
+    plot.draw_text(recovered)
 
 
 def test_what_lies_in_no_row_is_no_trouble_to_draw() -> None:
     binned = Binned((Bin(0.0, 0.0, 1), Bin(2.0, math.inf, 1)), None)
-    assert "0.0%" in plot.in_terminal(recover(binned)).plain
+    assert "0.0%" in plot.draw_text(recover(binned)).plain
 
 
 def test_bins_without_an_end_are_fitted_as_well() -> None:
@@ -221,18 +229,18 @@ def test_bins_without_an_end_are_fitted_as_well() -> None:
     assert recovered.best is not None
     assert recovered.best.fit.family.name == "normal"
     assert abs(recovered.best.fit.values[0] - 8) < 0.5
-    json.dumps(report.as_json(recovered), allow_nan=False)
+    json.dumps(report.to_json(recovered), allow_nan=False)
 
 
 def test_a_picture_is_drawn_where_one_bound_is_all_that_is_known(tmp_path: Path) -> None:
     recovered = recover(Binned((Bin(-math.inf, 5.0, 3), Bin(5.0, math.inf, 4)), None))
-    assert "from share of the values" in plot.in_terminal(recovered).plain
-    plot.as_png(recovered, tmp_path / "x.png", label="value")
+    assert "from share of the values" in plot.draw_text(recovered).plain
+    plot.draw_png(recovered, tmp_path / "x.png", label="value")
 
 
 def test_where_buckets_are_coarse_a_row_of_the_picture_is_a_bucket() -> None:
     bins = tuple(Bin(low, high, 10) for low, high in pairwise((0, 1, 2, 5, 10, 20, 50, 100)))
-    rows = plot.in_terminal(recover(Binned(bins, None))).plain.splitlines()
+    rows = plot.draw_text(recover(Binned(bins, None))).plain.splitlines()
     assert [row.split()[0] for row in rows[1:9]] == ["0", "1", "2", "5", "10", "20", "50", "100"]
     assert all("14.3%" in row for row in rows[1:8])
 
@@ -280,7 +288,7 @@ def test_a_quantile_that_the_sample_does_not_bound_has_no_end() -> None:
 
 def test_equiprobable_bins_cover_the_sample_and_keep_the_counts() -> None:
     binned = sample("normal(mean=50, sd=10)", 10_000)
-    bins = equiprobable(binned, 10)
+    bins = make_equiprobable(binned, 10)
     assert (bins[0].lower, bins[-1].upper) == (binned.bins[0].lower, binned.bins[-1].upper)
     assert sum(bin_.count for bin_ in bins) == 10_000
     assert len(bins) == 10
@@ -332,7 +340,7 @@ def test_what_is_no_baseline_is_refused_in_one_line(
 
 def test_the_picture_is_a_png(tmp_path: Path) -> None:
     path = tmp_path / "value.png"
-    plot.as_png(recover(sample("normal(mean=50, sd=10)", 500)), path, label="value")
+    plot.draw_png(recover(sample("normal(mean=50, sd=10)", 500)), path, label="value")
     assert path.read_bytes().startswith(b"\x89PNG")
 
 

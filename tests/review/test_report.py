@@ -37,15 +37,15 @@ def sections(name: str) -> list[Section]:
 
 
 def page(name: str = "everything") -> str:
-    return report.as_html(READ[name], sections(name), SOURCE, AT)
+    return report.to_html(READ[name], sections(name), SOURCE, AT)
 
 
 def markdown(name: str = "everything") -> str:
-    return report.as_markdown(READ[name], sections(name), SOURCE, AT)
+    return report.to_markdown(READ[name], sections(name), SOURCE, AT)
 
 
 def figures() -> dict[str, Any]:
-    return report.as_json(READ["everything"], sections("everything"), SOURCE)
+    return report.to_json(READ["everything"], sections("everything"), SOURCE)
 
 
 class Elements(HTMLParser):
@@ -130,7 +130,7 @@ def test_what_comes_from_prometheus_is_text_and_no_markup() -> None:
 def test_a_gap_is_drawn_as_a_gap_and_is_said() -> None:
     text = page()
     assert "no data" in text
-    assert "Prometheus recorded nothing at all" in text
+    assert "Prometheus has no data of anything" in text
     assert "·" in markdown()
 
 
@@ -151,7 +151,7 @@ def test_nothing_is_drawn_in_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
         drawn.update({f"{title}: {name}": values for name, values in series.items()})
         return Picture(title, says, "")
 
-    monkeypatch.setattr(pictures, "lines", lines)
+    monkeypatch.setattr(pictures, "draw_lines", lines)
     report.make_sections(readings())
     of_auth = {name for name in drawn if "login" in name}
     assert len(drawn) >= 12
@@ -168,6 +168,7 @@ def test_what_prometheus_has_not_is_said_in_one_sentence_each() -> None:
     text = markdown("nothing")
     assert "nan" not in text.lower()
     assert "None of 4 objectives could be judged." in text
+    assert "Incidents are not known: Prometheus has no data of this period." in text
     assert "random-latency could not be judged: Prometheus has no series http_server_" in text
     assert "Fallback: Prometheus has no series randsvc_predictions_total of job randsvc" in text
 

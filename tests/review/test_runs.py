@@ -3,7 +3,7 @@
 import pytest
 
 from randsvc.histograms.windows import WindowReader
-from randsvc.review.runs import resolution, runs
+from randsvc.review.runs import find_resolution, find_runs
 from randsvc.times import Span
 from tests.support.recorded import Recorded
 
@@ -14,7 +14,7 @@ def every(step: float, start: float, end: float, value: float = 1.0) -> list[tup
 
 def found(samples: list[tuple[float, float]], least: float = 0.0) -> list[Span]:
     server = Recorded(series=[({"__name__": "x"}, samples)])
-    return runs(WindowReader(server), "x", Span(0, 3600), 60, least=least).get(frozenset(), [])
+    return find_runs(WindowReader(server), "x", Span(0, 3600), 60, least=least).get(frozenset(), [])
 
 
 def test_a_run_ends_with_its_samples() -> None:
@@ -40,7 +40,7 @@ def test_series_are_told_apart_by_labels_alone_that_are_asked_for() -> None:
         ({"__name__": "x", "job": job, "instance": instance}, every(15, start, start + 300))
         for job, instance, start in (("a", "1", 0.0), ("a", "2", 300.0), ("b", "1", 900.0))
     ]
-    both = runs(WindowReader(Recorded(series=series)), "x", Span(0, 3600), 60, by=("job",))
+    both = find_runs(WindowReader(Recorded(series=series)), "x", Span(0, 3600), 60, by=("job",))
     assert both == {
         frozenset({("job", "a")}): [Span(15, 600)],
         frozenset({("job", "b")}): [Span(900, 1200)],
@@ -55,7 +55,7 @@ def test_series_are_told_apart_by_labels_alone_that_are_asked_for() -> None:
 def test_a_bin_holds_samples(interval: float, hours: float, seconds: float) -> None:
     samples = every(interval, 0, min(hours, 200) * 3600)
     server = Recorded(series=[({"__name__": "x"}, samples)])
-    bin_ = resolution(WindowReader(server), "x", Span(0, hours * 3600))
+    bin_ = find_resolution(WindowReader(server), "x", Span(0, hours * 3600))
     assert bin_ is not None
     assert bin_ == pytest.approx(seconds, rel=0.2)
     assert bin_ >= 2 * interval

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from randsvc.review.spans import overlap, window_length, without
+from randsvc.review.spans import choose_window_length, find_gaps, measure_overlap
 from randsvc.times import Span, cut
 
 times = st.integers(0, 10_000).map(float)
@@ -33,11 +33,11 @@ def test_a_cut_beside_a_border_gives_way_to_it() -> None:
     ("days", "seconds"), [(1 / 24, 10), (1, 300), (7, 3600), (90, 86400), (365, 86400)]
 )
 def test_windows_are_as_long_as_people_count(days: float, seconds: float) -> None:
-    assert window_length(Span(0, days * 86400), least=1) == seconds
+    assert choose_window_length(Span(0, days * 86400), least=1) == seconds
 
 
 def test_a_window_is_long_enough_for_a_sample() -> None:
-    assert window_length(Span(0, 3600), least=45) == 60
+    assert choose_window_length(Span(0, 3600), least=45) == 60
 
 
 @given(st.lists(times, min_size=2, max_size=8, unique=True))
@@ -45,11 +45,11 @@ def test_what_is_left_and_the_holes_are_the_whole(ends: list[float]) -> None:
     ordered = sorted(ends)
     holes = [Span(a, b) for a, b in list(pairwise(ordered))[::2]]
     span = Span(2000.0, 8000.0)
-    left = without(span, holes)
-    assert sum(each.seconds for each in left) + overlap(span, holes) == pytest.approx(6000)
-    assert not any(overlap(each, holes) for each in left)
+    left = find_gaps(span, holes)
+    assert sum(each.seconds for each in left) + measure_overlap(span, holes) == pytest.approx(6000)
+    assert not any(measure_overlap(each, holes) for each in left)
 
 
 def test_what_is_left_but_short_is_left_out() -> None:
     there = [Span(10, 40), Span(45, 100)]
-    assert without(Span(0, 120), there, longer=8) == [Span(0, 10), Span(100, 120)]
+    assert find_gaps(Span(0, 120), there, longer=8) == [Span(0, 10), Span(100, 120)]

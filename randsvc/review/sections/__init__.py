@@ -8,25 +8,30 @@ from collections.abc import Callable
 
 from randsvc.review.readings import View
 from randsvc.review.section import Section
-from randsvc.review.sections.coverage import coverage
-from randsvc.review.sections.golden_signals import latency, outside, saturation, traffic
-from randsvc.review.sections.incidents import incidents
-from randsvc.review.sections.model import drift, fallback, quality
-from randsvc.review.sections.objectives import objectives
+from randsvc.review.sections.coverage import report_coverage
+from randsvc.review.sections.golden_signals import (
+    report_latency,
+    report_probes,
+    report_saturation,
+    report_traffic,
+)
+from randsvc.review.sections.incidents import report_incidents
+from randsvc.review.sections.model import report_drift, report_fallback, report_quality
+from randsvc.review.sections.objectives import report_objectives
 
 __all__ = ("SECTIONS", "build_sections")
 
 SECTIONS: tuple[Callable[[View, View], Section], ...] = (
-    objectives,
-    incidents,
-    traffic,
-    latency,
-    saturation,
-    outside,
-    fallback,
-    drift,
-    quality,
-    coverage,
+    report_objectives,
+    report_incidents,
+    report_traffic,
+    report_latency,
+    report_saturation,
+    report_probes,
+    report_fallback,
+    report_drift,
+    report_quality,
+    report_coverage,
 )
 
 

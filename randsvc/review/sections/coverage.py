@@ -1,18 +1,18 @@
-"""How much of the period was seen."""
+"""The share of the period for which there are data."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from randsvc.review.formatting import format_duration, format_share
 from randsvc.review.readings import View
 from randsvc.review.section import Section, Table
-from randsvc.review.words import lasting, share
 from randsvc.times import Span, format_time
 
-__all__ = ("coverage",)
+__all__ = ("report_coverage",)
 
 
-def coverage(now: View, _: View) -> Section:
-    """How much was seen, and when nothing was."""
+def report_coverage(now: View, _: View) -> Section:
+    """The share of the period with data, and each gap."""
     rows = []
     figures: dict[str, Any] = {}
     for service in now.subject.jobs:
@@ -23,21 +23,31 @@ def coverage(now: View, _: View) -> Section:
             "gaps": [{"start": hole.start, "end": hole.end} for hole in holes],
         }
         rows += [
-            [service, format_time(hole.start), lasting(hole.seconds), _why(hole, now.unrecorded)]
+            [
+                service,
+                format_time(hole.start),
+                format_duration(hole.seconds),
+                _why(hole, now.unrecorded),
+            ]
             for hole in holes
         ]
-    seen_by = ", ".join(f"{name} {share(each['seen'], digits=1)}" for name, each in figures.items())
-    short = f"Seen of the period's time: {seen_by}."
-    says = [short, f"What is missing for less than {lasting(now.readings.bin_)} is not looked for."]
+    seen_by = ", ".join(
+        f"{name} {format_share(each['seen'], digits=1)}" for name, each in figures.items()
+    )
+    short = f"Share of the period with data: {seen_by}."
+    says = [
+        short,
+        f"Gaps shorter than {format_duration(now.readings.bin_)} are not detected.",
+    ]
     tables = (
         [Table("Gaps in the data", ("service", "from", "for", "why"), rows, words=True)]
         if rows
         else []
     )
-    return Section("coverage", "What was seen", says, tables, (), figures, short)
+    return Section("coverage", "Coverage", says, tables, (), figures, short)
 
 
 def _why(hole: Span, unrecorded: Sequence[Span]) -> str:
     if sum(hole.overlap(each) for each in unrecorded) > hole.seconds / 2:
-        return "Prometheus recorded nothing at all"
-    return "the service was down, or its measurements did not arrive"
+        return "Prometheus has no data of anything"
+    return "the service was down, or its metrics did not arrive"

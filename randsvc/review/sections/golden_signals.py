@@ -1,4 +1,4 @@
-"""Traffic, errors, latency and saturation, and what probes saw."""
+"""Traffic, errors, latency, saturation, and the results of probes."""
 
 from typing import Any
 
@@ -6,21 +6,29 @@ import numpy as np
 
 from randsvc.histograms.from_prometheus import parse_bound
 from randsvc.review import pictures
-from randsvc.review.quantiles import Quantile, buckets, longer, quantile
+from randsvc.review.formatting import format_change, format_count, format_share
+from randsvc.review.quantiles import Quantile, compare_quantiles, find_quantile, sum_buckets
 from randsvc.review.readings import SATURATION, View
-from randsvc.review.section import NONE, Section, Table, gauge, holes, no_requests, ranges
-from randsvc.review.words import change, number, seconds, share
+from randsvc.review.section import (
+    NONE,
+    Section,
+    Table,
+    describe_ranges,
+    explain_no_requests,
+    list_holes,
+    summarise_gauge,
+)
 from randsvc.telemetry.catalogue import EVENT_LOOP_LAG
 
-__all__ = ("latency", "outside", "saturation", "traffic")
+__all__ = ("report_latency", "report_probes", "report_saturation", "report_traffic")
 
 QUANTILES = (0.5, 0.9, 0.99)
 SHOWN_ROUTES = 5
 """Routes whose latency is shown if no objective names them."""
 
 
-def traffic(now: View, before: View) -> Section:
-    """Requests by route, and how many failed."""
+def report_traffic(now: View, before: View) -> Section:
+    """Requests by route, and the share that failed."""
     route_label = now.subject.route_label
     requests = now.readings.requests.only(
         lambda label: parse_bound(label.get("le", "nan")) == np.inf
@@ -48,12 +56,12 @@ def traffic(now: View, before: View) -> Section:
         rows.append(
             [
                 name,
-                number(count),
-                change(count, last),
+                format_count(count),
+                format_change(count, last),
                 f"{rate:.3g}",
                 f"{np.nanmax(rates):.3g}" if np.isfinite(rates).any() else NONE,
-                share(now.of(bad).sum() / count) if count else NONE,
-                share(before.of(bad).sum() / last) if last else NONE,
+                format_share(now.of(bad).sum() / count) if count else NONE,
+                format_share(before.of(bad).sum() / last) if last else NONE,
             ]
         )
         if route:
@@ -62,51 +70,55 @@ def traffic(now: View, before: View) -> Section:
                 ratios = now.of(bad) / now.of(all_)
             failed[name] = np.where(sight, ratios, np.nan)
     if not rows:
-        reason = _sentence(no_requests(now))
+        reason = _sentence(explain_no_requests(now))
         return Section("traffic", "Traffic and errors", [reason], unread=reason)
     total = sum(each["requests"] for each in figures.values())
     bad_total = sum(each["errors"] for each in figures.values())
     before_total = sum(each["requests_before"] for each in figures.values())
     unseen = sum(each["unseen_requests"] for each in figures.values())
-    against = f" ({change(total, before_total)} against the period before)" if before_total else ""
+    against = (
+        f" ({format_change(total, before_total)} compared with the period before)"
+        if before_total
+        else ""
+    )
     short = (
-        f"{number(total)} requests{against}, "
-        f"of which {share(bad_total / total) if total else NONE} failed."
+        f"{format_count(total)} requests{against}, "
+        f"of which {format_share(bad_total / total) if total else NONE} failed."
     )
     table = Table(
-        "Requests by route; failed are those answered 5xx",
-        ("route", "requests", "change", "each second", "at most", "failed", "failed before"),
+        "Requests by route; a response 5xx is a failure",
+        ("route", "requests", "change", "requests/s", "maximum", "failed", "failed before"),
         rows,
     )
     says = [short]
     if unseen:
         says.append(
-            f"{number(unseen)} of them were counted while nothing was recorded: a counter goes on "
-            "while nobody reads it, so they are known in number, but not in time. They are in "
-            "every total, and in no picture."
+            f"{format_count(unseen)} of these requests fall into gaps of the data. A counter keeps "
+            "counting while nothing scrapes it, so their number is known and their times are not. "
+            "They are in every total and in no picture."
         )
-    title = "Requests each second"
+    title = "Requests per second"
     return Section(
         "traffic",
         "Traffic and errors",
         says,
         [table],
         [
-            pictures.lines(
+            pictures.draw_lines(
                 title,
-                f"{title} by route. {ranges(drawn, 'requests/s')}",
+                f"{title} by route. {describe_ranges(drawn, 'requests/s')}",
                 now.windows,
                 drawn,
                 unit="requests/s",
-                holes=holes(now),
+                holes=list_holes(now),
             ),
-            pictures.lines(
+            pictures.draw_lines(
                 "Share of requests that failed",
-                f"The share answered 5xx, by route. {ranges(failed, '', percent=True)}",
+                f"The share of 5xx responses by route. {describe_ranges(failed, '', percent=True)}",
                 now.windows,
                 failed,
                 unit="failed",
-                holes=holes(now),
+                holes=list_holes(now),
                 percent=True,
             ),
         ],
@@ -115,8 +127,8 @@ def traffic(now: View, before: View) -> Section:
     )
 
 
-def latency(now: View, before: View) -> Section:
-    """Quantiles of the time that answers took."""
+def report_latency(now: View, before: View) -> Section:
+    """Quantiles of the latency of successful requests."""
     rows: list[list[str]] = []
     figures, drawn = {}, []
     found: dict[str, list[Quantile]] = {}
@@ -128,12 +140,12 @@ def latency(now: View, before: View) -> Section:
                 and not now.is_failed(label)
             ),
         )
-        bounds, rising = buckets(served)
+        bounds, rising = sum_buckets(served)
         if not len(bounds) or not now.of(rising)[-1].sum():
             continue
         name = f"{service} {route}"
-        this = [quantile(q, bounds, now.of(rising).sum(axis=1)) for q in QUANTILES]
-        last = [quantile(q, bounds, before.of(rising).sum(axis=1)) for q in QUANTILES]
+        this = [find_quantile(q, bounds, now.of(rising).sum(axis=1)) for q in QUANTILES]
+        last = [find_quantile(q, bounds, before.of(rising).sum(axis=1)) for q in QUANTILES]
         found[name] = this
         figures[name] = {
             f"p{q * 100:g}": {"value": a.value, "low": a.low, "high": a.high, "before": b.value}
@@ -141,11 +153,11 @@ def latency(now: View, before: View) -> Section:
         }
         for q, a, b in zip(QUANTILES, this, last, strict=True):
             within = f"{a.low:g} to {a.high:g} s" if np.isfinite(a.high) else "no bucket"
-            rows.append([f"{name}, {q:.0%}", a.told, within, b.told, longer(a, b)])
+            rows.append([f"{name}, {q:.0%}", a.text, within, b.text, compare_quantiles(a, b)])
         lines = {
             f"{q:.0%}": np.array(
                 [
-                    (quantile(q, bounds, column).value or np.nan) if seen else np.nan
+                    (find_quantile(q, bounds, column).value or np.nan) if seen else np.nan
                     for column, seen in zip(now.of(rising).T, now.in_sight(service), strict=True)
                 ]
             )
@@ -157,9 +169,9 @@ def latency(now: View, before: View) -> Section:
             if each.job == service and each.route in (None, route) and each.within
         }
         drawn.append(
-            pictures.lines(
-                f"Time that {route} took",
-                f"Quantiles of the time of answers of {route}. {ranges(lines, 's')}",
+            pictures.draw_lines(
+                f"Latency of {route}",
+                f"Quantiles of the latency of {route}. {describe_ranges(lines, 's')}",
                 now.windows,
                 lines,
                 unit="seconds",
@@ -169,19 +181,19 @@ def latency(now: View, before: View) -> Section:
             )
         )
     if not rows:
-        reason = _sentence(no_requests(now))
+        reason = _sentence(explain_no_requests(now))
         return Section("latency", "Latency", [reason], unread=reason)
     first, (half, _, most) = next(iter(found.items()))
-    short = f"Half of the answers of {first} took {half.at_most}, 99% {most.at_most}."
+    short = f"The median latency of {first} was {half.at_most}, and its p99 was {most.at_most}."
     table = Table(
-        "So many of the answers took no longer; 5xx are left out",
-        ("share of answers", "took at most", "which lies in", "before", "change"),
+        "Latency without 5xx responses",
+        ("quantile", "latency", "bucket", "before", "change"),
         rows,
     )
     says = [
         short,
-        "Buckets tell between which bounds a quantile lies; within them it is interpolated, as "
-        "histogram_quantile does.",
+        "A quantile lies between the bounds of its bucket. The value is interpolated within the "
+        "bucket, like that of histogram_quantile.",
     ]
     return Section("latency", "Latency", says, [table], drawn, figures, short)
 
@@ -211,42 +223,43 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def saturation(now: View, before: View) -> Section:
-    """How near to its limits the service came."""
+def report_saturation(now: View, before: View) -> Section:
+    """How close the service came to its limits."""
     samples = now.readings.saturation
-    bounds, rising = buckets(now.readings.lag)
+    bounds, rising = sum_buckets(now.readings.lag)
     says, rows, drawn = [], [], []
     figures: dict[str, Any] = {}
     for service in now.subject.jobs:
         key = frozenset({("job", service)})
-        mean, greatest = gauge(now, samples, key)
+        mean, greatest = summarise_gauge(now, samples, key)
         if mean is None or greatest is None:
             continue
-        mean_before, greatest_before = gauge(before, samples, key)
+        mean_before, greatest_before = summarise_gauge(before, samples, key)
         figures[service] = {"mean": mean, "greatest": greatest, "headroom": 1 - greatest}
         rows.append(
             [
-                f"{service}: concurrent requests, of the limit",
-                share(mean, digits=1),
-                share(greatest, digits=1),
-                share(1 - greatest, digits=1),
-                f"{share(mean_before, digits=1)}, at most {share(greatest_before, digits=1)}",
+                f"{service}: concurrent requests, share of the limit",
+                format_share(mean, digits=1),
+                format_share(greatest, digits=1),
+                format_share(1 - greatest, digits=1),
+                f"{format_share(mean_before, digits=1)}, "
+                f"maximum {format_share(greatest_before, digits=1)}",
             ]
         )
-        # The sample that ends a gap would else be drawn in it.
+        # Otherwise the sample that ends a gap would be drawn in the gap.
         greatest_by_window = now.of(samples.greatest[key])
         drawn.append((service, np.where(now.in_sight(service), greatest_by_window, np.nan)))
     short = ""
     if rows:
         worst = max(figures, key=lambda name: figures[name]["greatest"])
         short = (
-            f"At its busiest sample {worst} used {share(figures[worst]['greatest'], digits=1)} of "
-            "the concurrent requests that are allowed."
+            f"At its busiest sample {worst} used "
+            f"{format_share(figures[worst]['greatest'], digits=1)} of its concurrency limit."
         )
         says += [
             short,
-            "What is not used is the headroom. Samples are taken now and then, so a shorter peak "
-            "may have been higher; what was turned away is among the failed requests.",
+            "Headroom is the unused share of the limit. A short peak between two samples may have "
+            "been higher. Requests that were turned away are among the failed requests.",
         ]
     else:
         says.append(f"Prometheus has no series {SATURATION}, which the rules of randsvc record.")
@@ -255,30 +268,30 @@ def saturation(now: View, before: View) -> Section:
         tables.append(
             Table(
                 "Saturation",
-                ("of what", "mean", "at most", "headroom", "before"),
+                ("resource", "mean", "maximum", "headroom", "before"),
                 rows,
             )
         )
     if len(bounds) and now.of(rising)[-1].sum():
-        late = quantile(0.99, bounds, now.of(rising).sum(axis=1))
-        late_before = quantile(0.99, bounds, before.of(rising).sum(axis=1))
+        late = find_quantile(0.99, bounds, now.of(rising).sum(axis=1))
+        late_before = find_quantile(0.99, bounds, before.of(rising).sum(axis=1))
         figures["event_loop_lag_p99"] = {"value": late.value, "before": late_before.value}
         says.append(
-            f"99% of the timers of {now.subject.main_job} were late by {seconds(late.value)} or "
-            f"less (before: {seconds(late_before.value)})."
+            f"The p99 of the event loop lag of {now.subject.main_job} was "
+            f"{late.text} (before: {late_before.text})."
         )
     else:
         name = f"{EVENT_LOOP_LAG.prometheus_name}_bucket"
         says.append(f"Prometheus has no series {name} of job {now.subject.main_job}.")
     picture = [
-        pictures.lines(
-            "Concurrent requests at most, of the limit",
-            "The greatest share of the allowed concurrent requests that was under way. "
-            + ranges(dict(drawn), "", percent=True),
+        pictures.draw_lines(
+            "Maximum of concurrent requests, share of the limit",
+            "The largest share of the concurrency limit that was in use. "
+            + describe_ranges(dict(drawn), "", percent=True),
             now.windows,
             dict(drawn),
             unit="of the limit",
-            holes=holes(now),
+            holes=list_holes(now),
             percent=True,
         )
     ]
@@ -294,19 +307,19 @@ def saturation(now: View, before: View) -> Section:
     )
 
 
-def outside(now: View, before: View) -> Section:
-    """What probes saw, which ask as users do."""
+def report_probes(now: View, before: View) -> Section:
+    """The results of the probes, which send requests like users."""
     samples = now.readings.probes
     rows, figures, drawn = [], {}, {}
     for service in now.subject.jobs:
         key = frozenset({("service", service)})
-        good, _ = gauge(now, samples, key)
+        good, _ = summarise_gauge(now, samples, key)
         if good is None:
             continue
-        good_before, _ = gauge(before, samples, key)
+        good_before, _ = summarise_gauge(before, samples, key)
         probes = np.nansum(now.of(samples.samples[key]))
         figures[service] = {"succeeded": good, "probes": probes, "before": good_before}
-        rows.append([service, share(good), number(probes), share(good_before)])
+        rows.append([service, format_share(good), format_count(probes), format_share(good_before)])
         with np.errstate(invalid="ignore"):
             ratios = now.of(samples.total[key]) / now.of(samples.samples[key])
         drawn[service] = np.where(now.recorded(), ratios, np.nan)
@@ -315,20 +328,20 @@ def outside(now: View, before: View) -> Section:
         reason = f'Prometheus has no series probe_success{{job="blackbox"}} of service {services}.'
         return Section("outside", "Seen from outside", [reason], unread=reason)
     short = "Probes from outside succeeded: " + ", ".join(
-        f"{service} {share(each['succeeded'])}" for service, each in figures.items()
+        f"{service} {format_share(each['succeeded'])}" for service, each in figures.items()
     )
     return Section(
         "outside",
         "Seen from outside",
         [
             f"{short}.",
-            "A service that is down counts no request, so only this tells of it.",
+            "A service that is down counts no requests. Only the probes show that it is down.",
         ],
         [Table("Probes", ("service", "succeeded", "probes", "before"), rows)],
         [
-            pictures.lines(
-                "Share of probes that succeeded",
-                f"By service. {ranges(drawn, '', percent=True)}",
+            pictures.draw_lines(
+                "Share of successful probes",
+                f"By service. {describe_ranges(drawn, '', percent=True)}",
                 now.windows,
                 drawn,
                 unit="succeeded",

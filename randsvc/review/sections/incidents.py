@@ -1,4 +1,4 @@
-"""What broke, how soon it was seen, and for how long it lasted."""
+"""Incidents, with the times to detect and to clear them."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -6,16 +6,17 @@ from typing import Any
 
 from randsvc.levels import LEVELS
 from randsvc.review import pictures
+from randsvc.review.formatting import format_duration
 from randsvc.review.incidents import Incident
 from randsvc.review.readings import View
 from randsvc.review.section import NONE, Section, Table
-from randsvc.review.words import lasting
+from randsvc.review.spans import measure_overlap
 from randsvc.times import format_time
 
-__all__ = ("incidents",)
+__all__ = ("report_incidents",)
 
 
-def incidents(now: View, before: View) -> Section:
+def report_incidents(now: View, before: View) -> Section:
     """Alerts by level, with the time to detect and to clear."""
     found, earlier = now.incidents, before.incidents
     rows, figures = [], {}
@@ -61,11 +62,7 @@ def incidents(now: View, before: View) -> Section:
                 words=True,
             )
         )
-    if not found and not now.readings.alerting:
-        reason = (
-            "Incidents are not known: Prometheus has no alerting rules, and recorded no alert in "
-            "this period."
-        )
+    if reason := "" if found else _unknown(now):
         return Section("incidents", "Incidents", [reason], figures={}, short=reason, unread=reason)
     counted = ", ".join(f"{figures[level]['number']} {level}" for level in LEVELS)
     short = f"Incidents: {counted}." if found else "No alert with a level fired."
@@ -74,26 +71,26 @@ def incidents(now: View, before: View) -> Section:
     ]
     says = [
         short,
-        "An incident is one alert at one level, from its first sample to its last; interruptions "
-        f"shorter than {lasting(now.readings.bin_)} do not end it. Trouble begins when the fault "
-        "was switched on that caused it, where one was, or else when the alert's condition first "
-        "held (pending); where neither is recorded, the time to detect is not known.",
+        "An incident is one alert at one level, from its first sample to its last. An interruption "
+        f"shorter than {format_duration(now.readings.bin_)} does not end it. The time to detect "
+        "starts when a fault of the service was switched on, otherwise when the alert was first "
+        "pending. Without either it is not known.",
     ]
     if now.readings.unclassified:
         says.append(
-            "Alerts also fired whose labels give no level, neither level nor severity: "
+            "These alerts fired too, but have no label level or severity that is known: "
             + ", ".join(now.readings.unclassified)
             + "."
         )
     if going_on:
         says.append(
-            f"{len(going_on)} more began before the period and went on into it: "
+            f"{len(going_on)} more had begun before the period and continued in it: "
             + ", ".join(f"{each.alert} ({each.level})" for each in going_on)
             + "."
         )
     shown = {level: [each.span for each in found if each.level == level] for level in LEVELS}
     drawn = [
-        pictures.bands(
+        pictures.draw_bands(
             "Incidents",
             f"When alerts of each level fired. {short}",
             now.span,
@@ -105,10 +102,22 @@ def incidents(now: View, before: View) -> Section:
     return Section("incidents", "Incidents", says, tables, drawn if found else [], figures, short)
 
 
+def _unknown(now: View) -> str:
+    """Why the incidents are not known; empty if they are."""
+    if measure_overlap(now.span, now.unrecorded) > 0.999 * now.span.seconds:
+        return "Incidents are not known: Prometheus has no data of this period."
+    if not now.readings.alerting:
+        return (
+            "Incidents are not known: Prometheus has no alerting rules, and recorded no alert in "
+            "this period."
+        )
+    return ""
+
+
 def _incident_row(each: Incident) -> list[str]:
-    since = f", since the fault {each.fault}" if each.fault else ""
-    detect = "not known" if each.to_detect is None else f"{lasting(each.to_detect)}{since}"
-    clear = lasting(each.to_clear) if each.to_clear is not None else "its end was not seen"
+    since = f" after fault {each.fault}" if each.fault else ""
+    detect = "not known" if each.to_detect is None else f"{format_duration(each.to_detect)}{since}"
+    clear = format_duration(each.to_clear) if each.to_clear is not None else "end not seen"
     return [each.alert, each.level, each.service, format_time(each.span.start), detect, clear]
 
 
@@ -132,4 +141,4 @@ def _median(numbers: Sequence[float]) -> float | None:
 def _median_and_longest(durations: Sequence[float]) -> tuple[str, str]:
     if not durations:
         return NONE, NONE
-    return lasting(median(durations)), lasting(max(durations))
+    return format_duration(median(durations)), format_duration(max(durations))

@@ -1,23 +1,23 @@
-"""Who answered, how the answers lie, and how good they were."""
+"""Fallback, drift of the values, and the error of the predictions."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from randsvc.histograms.binned import EMPTY, Binned, merged
+from randsvc.histograms.binned import EMPTY, Binned, merge
 from randsvc.metrics import FEEDBACK, FEEDBACK_ABSOLUTE_ERROR, PREDICTIONS, VALUE
 from randsvc.review import pictures
 from randsvc.review.counts import Values
+from randsvc.review.formatting import format_count, format_share
 from randsvc.review.readings import Mean, View
-from randsvc.review.section import NONE, Section, Table, gauge, ranges
-from randsvc.review.words import number, share
+from randsvc.review.section import NONE, Section, Table, describe_ranges, summarise_gauge
 
-__all__ = ("drift", "fallback", "quality")
+__all__ = ("report_drift", "report_fallback", "report_quality")
 
 
-def fallback(now: View, before: View) -> Section:
-    """The share of predictions that the fallback gave in the model's place."""
+def report_fallback(now: View, before: View) -> Section:
+    """The share of predictions that the fallback made."""
     predictions = now.readings.predictions
     total = predictions.where(lambda _: True)
     stood_in = predictions.where(lambda label: label.get("randsvc_source") == "fallback")
@@ -28,7 +28,10 @@ def fallback(now: View, before: View) -> Section:
         return Section("fallback", "Fallback", [reason], unread=reason)
     part = now.of(stood_in).sum() / count
     part_before = before.of(stood_in).sum() / last if last else None
-    short = f"The fallback gave {share(part)} of the predictions (before: {share(part_before)})."
+    short = (
+        f"The fallback made {format_share(part)} of the predictions "
+        f"(before: {format_share(part_before)})."
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         ratios = np.where(
             now.in_sight(now.subject.main_job), now.of(stood_in) / now.of(total), np.nan
@@ -36,12 +39,12 @@ def fallback(now: View, before: View) -> Section:
     return Section(
         "fallback",
         "Fallback",
-        [short, f"{number(now.of(stood_in).sum())} of {number(count)} predictions."],
+        [short, f"{format_count(now.of(stood_in).sum())} of {format_count(count)} predictions."],
         (),
         [
-            pictures.lines(
-                "Share of the fallback",
-                f"Of predictions. {ranges({'': ratios}, '', percent=True)}",
+            pictures.draw_lines(
+                "Share of fallback predictions",
+                f"Of predictions. {describe_ranges({'': ratios}, '', percent=True)}",
                 now.windows,
                 {"fallback": ratios},
                 unit="of predictions",
@@ -59,8 +62,8 @@ def fallback(now: View, before: View) -> Section:
     )
 
 
-def drift(now: View, before: View) -> Section:
-    """How the values that users got lie, against the period before."""
+def report_drift(now: View, before: View) -> Section:
+    """The distance of the values from those of the period before."""
     this, last = _together(now), _together(before)
     name = VALUE.prometheus_name
     if not this.bins:
@@ -72,22 +75,22 @@ def drift(now: View, before: View) -> Section:
     figures["recorded"] = {f"{name} {against}": each for name, against, *each in recorded}
     tables = [
         Table(
-            "Drift as it was recorded: the distance, over what chance alone explains",
-            ("distribution", "against", "mean", "at most"),
+            "Recorded drift: the distance divided by the distance that chance alone explains",
+            ("distribution", "compared with", "mean", "maximum"),
             [[name, against, f"{a:.3g}", f"{b:.3g}"] for name, against, a, b in recorded],
         )
     ]
     if not last.bins:
-        says = f"The mean of the values was {mean:.4g}; there are none of the period before."
-        told = tables if recorded else []
-        return Section("drift", "Drift", [says], told, figures=figures, short=says)
+        says = f"The mean of the values was {mean:.4g}. The period before has no values."
+        shown = tables if recorded else []
+        return Section("drift", "Drift", [says], shown, figures=figures, short=says)
     inner = [float(edge) for edge in VALUE.buckets]
     a, b = (_shares(each, inner) for each in (this, last))
     distance = float(np.abs(a - b).sum())
     figures["distance"] = distance
     short = (
-        f"The values lie {distance:.3f} away from those of the period before (0: alike, 2: nothing "
-        f"in common); their mean went from {mean_before:.4g} to {mean:.4g}."
+        f"The distance of the values from the period before is {distance:.3f} (0: equal, 2: no "
+        f"overlap). Their mean changed from {mean_before:.4g} to {mean:.4g}."
     )
     by_window = np.array(
         [
@@ -104,21 +107,21 @@ def drift(now: View, before: View) -> Section:
         "Drift",
         [
             short,
-            "The distance is D1, the sum of the absolute differences between two normalised "
-            "histograms; a window with few values is away from any other by chance.",
+            "The distance is D1, the sum of the absolute differences of two normalised histograms. "
+            "A window with few values has a distance by chance.",
         ],
         tables if recorded else [],
         [
-            pictures.shares(
-                "Values answered",
+            pictures.draw_shares(
+                "Distribution of the values",
                 "The share of values in each bin, in this period and the one before.",
                 inner[low - 1 : high + 1],
                 {"this period": a[low : high + 1], "before": b[low : high + 1]},
                 "value",
             ),
-            pictures.lines(
+            pictures.draw_lines(
                 "Distance from the period before",
-                f"D1 by window. {ranges({'': by_window}, '')}",
+                f"D1 by window. {describe_ranges({'': by_window}, '')}",
                 now.windows,
                 {"distance": by_window},
                 unit="D1",
@@ -130,8 +133,8 @@ def drift(now: View, before: View) -> Section:
     )
 
 
-def quality(now: View, before: View) -> Section:
-    """How far predictions were from what turned out to be true."""
+def report_quality(now: View, before: View) -> Section:
+    """The error of the predictions for which feedback reported the outcome."""
     errors, feedback = now.readings.errors, now.readings.feedback
     means = {
         dict(key).get("randsvc_source", ""): (_ratio(now, errors, key), _ratio(before, errors, key))
@@ -147,12 +150,12 @@ def quality(now: View, before: View) -> Section:
         for (outcome,), values in feedback.by("randsvc_outcome").items()
     }
     said = ", ".join(f"{source} {each[0]:.3g}" for source, each in means.items())
-    short = f"Predictions were off by, on average: {said}."
+    short = f"Mean absolute error of the predictions: {said}."
     says = [short]
     if outcomes:
         says.append(
-            f"Reports of what turned out to be true ({FEEDBACK.prometheus_name}): "
-            + ", ".join(f"{number(count)} {outcome}" for outcome, count in outcomes.items())
+            f"Feedback by outcome ({FEEDBACK.prometheus_name}): "
+            + ", ".join(f"{format_count(count)} {outcome}" for outcome, count in outcomes.items())
             + "."
         )
     lines = {}
@@ -167,7 +170,7 @@ def quality(now: View, before: View) -> Section:
         says,
         [
             Table(
-                "Mean absolute error by what predicted",
+                "Mean absolute error by source",
                 ("source", "mean absolute error", "before"),
                 [
                     [source, f"{a:.4g}", f"{b:.4g}" if b is not None else NONE]
@@ -176,9 +179,9 @@ def quality(now: View, before: View) -> Section:
             )
         ],
         [
-            pictures.lines(
+            pictures.draw_lines(
                 "Mean absolute error",
-                f"By what predicted. {ranges(lines, '')}",
+                f"By source of the prediction. {describe_ranges(lines, '')}",
                 now.windows,
                 lines,
                 unit="error",
@@ -196,11 +199,11 @@ def _ratio(view: View, mean: Mean, key: frozenset[tuple[str, str]]) -> float | N
 
 
 def _recorded(view: View) -> list[tuple[str, str, float, float]]:
-    """Of each distribution and what it is compared with: mean and greatest distance."""
+    """Mean and maximum distance of each distribution, by what it is compared with."""
     drift = view.readings.drift
     found = []
     for key in drift.samples:
-        mean, greatest = gauge(view, drift, key)
+        mean, greatest = summarise_gauge(view, drift, key)
         if mean is not None and greatest is not None:
             labels = dict(key)
             name, against = labels["randsvc_distribution"], labels["against"]
@@ -210,7 +213,7 @@ def _recorded(view: View) -> list[tuple[str, str, float, float]]:
 
 def _together(view: View) -> Binned:
     parts = view.readings.values[view.part]
-    bins = merged(bin_ for part in parts for bin_ in part.bins)
+    bins = merge(bin_ for part in parts for bin_ in part.bins)
     sums = [part.sum for part in parts]
     total = None if None in sums else sum(each for each in sums if each is not None)
     return Binned(bins, total) if bins else EMPTY

@@ -8,12 +8,19 @@ import numpy as np
 from randsvc.histograms.from_prometheus import parse_bound
 from randsvc.review import pictures
 from randsvc.review.counts import Values
+from randsvc.review.formatting import format_count, format_share
 from randsvc.review.readings import View
-from randsvc.review.section import NONE, Section, Table, end, holes, no_requests
+from randsvc.review.section import (
+    NONE,
+    Section,
+    Table,
+    explain_no_requests,
+    format_last,
+    list_holes,
+)
 from randsvc.review.subject import Objective
-from randsvc.review.words import number, share
 
-__all__ = ("objectives",)
+__all__ = ("report_objectives",)
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class _Attained:
         return 1 - self.bad / self.total / self.objective.budget if self.total else None
 
 
-def objectives(now: View, before: View) -> Section:
+def report_objectives(now: View, before: View) -> Section:
     """Attainment of each objective, and what is left of its error budget."""
     stated = now.subject.objectives
     if not stated:
@@ -56,19 +63,19 @@ def objectives(now: View, before: View) -> Section:
         }
         if this.attained is None or this.budget_left is None:
             unjudged[each.name] = problem or "no request was counted in this period"
-            rows.append([_describe(now, each), share(each.objective)] + [NONE] * 5)
+            rows.append([_describe(now, each), format_share(each.objective)] + [NONE] * 5)
             continue
         verdict = "met" if this.bad <= each.budget * this.total else "missed"
         missed += [each.name] if verdict == "missed" else []
         rows.append(
             [
                 _describe(now, each),
-                share(each.objective),
-                f"{share(this.attained)}, {verdict}",
-                share(last.attained),
-                f"{number(this.bad)} of {number(this.total)}",
-                share(this.budget_left, digits=1),
-                share(now.seen(each.job) / now.span.seconds, digits=1),
+                format_share(each.objective),
+                f"{format_share(this.attained)}, {verdict}",
+                format_share(last.attained),
+                f"{format_count(this.bad)} of {format_count(this.total)}",
+                format_share(this.budget_left, digits=1),
+                format_share(now.seen(each.job) / now.span.seconds, digits=1),
             ]
         )
         spent = np.cumsum(now.of(bad)) / (this.total * each.budget)
@@ -103,15 +110,15 @@ def objectives(now: View, before: View) -> Section:
         ),
         rows,
     )
-    picture = pictures.lines(
+    picture = pictures.draw_lines(
         "Error budget left",
-        "The share of each objective's error budget that was left as the period went on. "
-        + "; ".join(f"{name} ended at {end(values)}" for name, values in left.items())
+        "The share of each error budget that was left over time. "
+        + "; ".join(f"{name} ended at {format_last(values)}" for name, values in left.items())
         + ".",
         now.windows,
         left,
         unit="budget left",
-        holes=holes(now),
+        holes=list_holes(now),
         limits={"spent": 0.0},
         percent=True,
     )
@@ -133,7 +140,7 @@ def _problem(view: View, objective: Objective) -> str:
     labels = [dict(key) for key in view.readings.requests.series]
     of_job = [each for each in labels if each.get("job") == objective.job]
     if not of_job:
-        return no_requests(view, objective.job)
+        return explain_no_requests(view, objective.job)
     if not any(subject.status_label in each for each in of_job):
         return f"no series of {subject.metric}_bucket has the label {subject.status_label}"
     of_route = [each for each in of_job if _is_about(view, objective, each)]

@@ -1,26 +1,33 @@
-"""Numbers as a person reads them; what is not known is ``n/a``."""
+"""Numbers as a person reads them; an unknown number is ``n/a``."""
 
 import math
 
-__all__ = ("change", "lasting", "number", "points", "seconds", "share")
+__all__ = (
+    "format_change",
+    "format_count",
+    "format_duration",
+    "format_points",
+    "format_seconds",
+    "format_share",
+)
 
 _UNKNOWN = "n/a"
 
 
-def number(x: float) -> str:
+def format_count(x: float) -> str:
     """A count.
 
-    >>> number(1234567)
+    >>> format_count(1234567)
     '1,234,567'
     """
     return f"{x:,.0f}"
 
 
-def share(x: float | None, digits: int = 3) -> str:
-    """A share in percent; what is nearly all or nothing is not rounded to it.
+def format_share(x: float | None, digits: int = 3) -> str:
+    """A share in percent; a share that is nearly 0 or 1 is not rounded to it.
 
-    >>> share(0.99987), share(0.5, digits=1), share(0.0000001), share(None)
-    ('99.987%', '50%', '<0.001%', 'n/a')
+    >>> format_share(0.99987), format_share(0.5, digits=1), format_share(0.0000001)
+    ('99.987%', '50%', '<0.001%')
     """
     if x is None or not math.isfinite(x):
         return _UNKNOWN
@@ -33,19 +40,19 @@ def share(x: float | None, digits: int = 3) -> str:
     return f"{percent:.{digits}f}".rstrip("0").rstrip(".") + "%" if percent else "0%"
 
 
-def points(x: float) -> str:
-    """A share to a tenth of a percent.
+def format_points(x: float) -> str:
+    """A share, or a negative one, to a tenth of a percent.
 
-    >>> points(-0.5)
+    >>> format_points(-0.5)
     '-50%'
     """
-    return share(x, digits=1) if x >= 0 else f"{x:.0%}"
+    return format_share(x, digits=1) if x >= 0 else f"{x:.0%}"
 
 
-def change(now: float, before: float) -> str:
-    """By how much it has changed.
+def format_change(now: float, before: float) -> str:
+    """The relative change of a number.
 
-    >>> change(110, 100), change(1, 0), change(100, 100)
+    >>> format_change(110, 100), format_change(1, 0), format_change(100, 100)
     ('+10%', 'n/a', '0%')
     """
     if not before or not math.isfinite(before):
@@ -54,10 +61,10 @@ def change(now: float, before: float) -> str:
     return f"{'0' if percent in ('+0', '-0') else percent}%"
 
 
-def seconds(x: float | None) -> str:
+def format_seconds(x: float | None) -> str:
     """A short time, to three digits.
 
-    >>> seconds(0.0512), seconds(2.5), seconds(None)
+    >>> format_seconds(0.0512), format_seconds(2.5), format_seconds(None)
     ('51.2 ms', '2.5 s', 'n/a')
     """
     if x is None or not math.isfinite(x):
@@ -65,10 +72,10 @@ def seconds(x: float | None) -> str:
     return f"{x * 1000:.3g} ms" if x < 1 else f"{x:.3g} s"
 
 
-def lasting(x: float | None) -> str:
-    """A long time, to its two greatest units.
+def format_duration(x: float | None) -> str:
+    """A long time, in its two largest units.
 
-    >>> lasting(45), lasting(3725), lasting(200000), lasting(0.5)
+    >>> format_duration(45), format_duration(3725), format_duration(200000), format_duration(0.5)
     ('45 s', '1 h 2 min', '2 d 7 h', '0.5 s')
     """
     if x is None:
