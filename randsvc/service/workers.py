@@ -33,7 +33,7 @@ from randsvc.service.serving import (
 )
 from randsvc.service.shutdown import Shutdown
 from randsvc.settings import Settings
-from randsvc.telemetry.environment import choices
+from randsvc.telemetry.environment import configuration, names
 
 __all__ = ("supervise",)
 
@@ -59,7 +59,7 @@ async def supervise(settings: Settings, shutdown: Shutdown) -> AsyncIterator[str
     Each worker has its own telemetry and ``service.instance.id``, and pushes. One that dies is
     replaced. Raises ``ConfigurationError`` where one of the first workers cannot start.
     """
-    if "prometheus" in choices(os.environ, "OTEL_METRICS_EXPORTER", "otlp", _EXPORTERS):
+    if "prometheus" in names(configuration(os.environ), "OTEL_METRICS_EXPORTER"):
         raise ConfigurationError(
             f"OTEL_METRICS_EXPORTER={os.environ['OTEL_METRICS_EXPORTER']} with "
             f"RANDSVC_WORKERS={settings.workers}: /metrics would show the numbers of one worker as "
@@ -93,9 +93,6 @@ def _shared(settings: Settings) -> Iterator[Settings]:
             feedback_secret=settings.feedback_secret or secrets.token_urlsafe(),
             feedback_store=settings.feedback_store or Path(folder) / "feedback.sqlite",
         )
-
-
-_EXPORTERS = ("otlp", "prometheus", "console")
 
 
 async def _no_metrics() -> None:

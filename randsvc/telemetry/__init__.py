@@ -19,7 +19,11 @@ Nothing else of randsvc is imported, so that this folder can be copied as it is.
 
 from typing import TYPE_CHECKING, Any
 
+from .environment import import_environment
 from .errors import ConfigurationError
+
+with import_environment():
+    import opentelemetry.propagate  # noqa: F401 - it may raise, whoever imports it first
 
 if TYPE_CHECKING:
     from .telemetry import Telemetry

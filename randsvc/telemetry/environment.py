@@ -1,15 +1,117 @@
-"""Reading the ``OTEL_*`` variables that the SDK leaves to whoever sets it up.
+"""Reading the ``OTEL_*`` variables: checked at start-up, and given to the SDK as it can read them.
 
-An empty value means unset, as the specification says:
-https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+``variables`` has the table of all of them.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+import difflib
+import json
+import os
+import re
+import ssl
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from threading import RLock
 
 from .errors import ConfigurationError
+from .variables import VARIABLES, Variable, WrongValueError
 
-__all__ = ("choice", "choices", "disabled", "otlp_endpoint", "otlp_protocol")
+__all__ = (
+    "OTEL",
+    "configuration",
+    "disabled",
+    "import_environment",
+    "job",
+    "names",
+    "notices",
+    "otlp_endpoint",
+    "otlp_protocol",
+    "redact",
+    "sdk_environment",
+    "value",
+)
+
+OTEL = "OTEL_"
+"""The prefix of the names of all variables."""
+
+# Instrumentation libraries have variables of their own, which the table does not know.
+_OF_OTHERS = ("OTEL_PYTHON_", "OTEL_INSTRUMENTATION_", "OTEL_SEMCONV_")
+_READ_ON_IMPORT = ("OTEL_PROPAGATORS", "OTEL_PYTHON_CONTEXT")
+_TLS = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
+
+_lock = RLock()
+
+
+def configuration(environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the ``OTEL_*`` variables that are set, as the SDK is to read them.
+
+    Raises ``ConfigurationError`` with one line for the first that cannot be followed.
+    """
+    if disabled(environ):
+        return {"OTEL_SDK_DISABLED": "true"}
+    given = {
+        name: text.strip()
+        for name, text in environ.items()
+        if name.startswith(OTEL) and text.strip()
+    }
+    read = {}
+    for name, text in given.items():
+        variable = VARIABLES.get(name)
+        if variable is None or variable.status == "followed":
+            read[name] = _read(variable, name, text)
+        elif variable.status == "refused":
+            raise ConfigurationError(f"{_given(name, text)}: not supported. {variable.note}")
+    _check_otlp(read, given)
+    return _complete(read)
+
+
+def notices(environ: Mapping[str, str]) -> list[str]:
+    """Give a line for each variable that is set but not followed, and does not stop the start."""
+    lines = []
+    for name, text in sorted(environ.items()):
+        if not name.startswith(OTEL) or not text.strip() or disabled(environ):
+            continue
+        variable = VARIABLES.get(name)
+        if variable is None:
+            if not name.startswith(_OF_OTHERS):
+                close = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0.8)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                lines.append(f"{name}: no variable of OpenTelemetry, ignored{hint}")
+        elif variable.status == "not supported" and text.strip().lower() != "none":
+            lines.append(f"{name}: not supported, ignored. {variable.note}")
+        elif (kind := variable.kind) and kind.fallback and not _is_read(variable, text.strip()):
+            lines.append(
+                f'{_given(name, text)}: expected {kind.expected}; "{kind.fallback}" is used'
+            )
+    return lines
+
+
+@contextlib.contextmanager
+def sdk_environment(read: Mapping[str, str]) -> Iterator[None]:
+    """Let the SDK, which reads ``os.environ`` by itself, find what ``configuration`` gave.
+
+    The variables are as before at the end. Other threads should not read them meanwhile.
+    """
+    with _lock:
+        before = {name: text for name, text in os.environ.items() if name.startswith(OTEL)}
+        try:
+            _replace(read)
+            yield
+        finally:
+            _replace(before)
+
+
+@contextlib.contextmanager
+def import_environment() -> Iterator[None]:
+    """Let the API be imported: it raises for some values, which ``configuration`` names instead."""
+    readable = dict(os.environ)
+    for name in _READ_ON_IMPORT:
+        text = readable.pop(name, "").strip()
+        variable = VARIABLES[name]
+        if text and variable.status == "followed" and _is_read(variable, text):
+            readable[name] = _read(variable, name, text)
+    with sdk_environment({n: t for n, t in readable.items() if n.startswith(OTEL)}):
+        yield
 
 
 def disabled(environ: Mapping[str, str]) -> bool:
@@ -17,56 +119,144 @@ def disabled(environ: Mapping[str, str]) -> bool:
     return environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
-def choice(environ: Mapping[str, str], variable: str, default: str, known: Iterable[str]) -> str:
-    """The name in ``variable``, one of those that are ``known``; its case does not matter."""
-    text = environ.get(variable, "").strip()
-    name = text.lower() or default
-    expected = list(known)
-    if name not in expected:
-        names = ", ".join(filter(None, expected))
-        raise ConfigurationError(f'{variable}="{text}": expected one of {names}')
-    return name
+def value(read: Mapping[str, str], name: str) -> str:
+    """Give the value of a variable, or its default."""
+    return read.get(name) or VARIABLES[name].default
 
 
-def choices(
-    environ: Mapping[str, str], variable: str, default: str, known: Iterable[str]
-) -> list[str]:
-    """The comma-separated names in ``variable``, each once and known; ``none`` gives none."""
-    text = environ.get(variable, "").strip() or default
-    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    expected = [*known, "none"]
-    for name in names:
-        if name not in expected:
-            raise ConfigurationError(
-                f'{variable}="{text}": unknown exporter "{name}", '
-                f"expected a comma-separated list of {', '.join(expected)}"
-            )
-    if "none" in names and len(names) > 1:
-        raise ConfigurationError(f'{variable}="{text}": "none" stands alone')
-    return [name for name in names if name != "none"]
+def names(read: Mapping[str, str], variable: str) -> list[str]:
+    """Give the names that a variable lists; ``none`` gives none."""
+    return [name for name in value(read, variable).split(",") if name != "none"]
 
 
-def otlp_endpoint(environ: Mapping[str, str], signal: str) -> str:
+def otlp_endpoint(read: Mapping[str, str], signal: str) -> str:
     """Where the exporter of ``METRICS`` or ``TRACES`` sends to, for a person to read."""
-    default = "4317" if otlp_protocol(environ, signal) == "grpc" else "4318"
-    return (
-        environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
-        or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-        or f"http://localhost:{default}"
-    )
+    port = "4317" if otlp_protocol(read, signal) == "grpc" else "4318"
+    endpoint = _of_signal(read, signal, "ENDPOINT") or f"http://localhost:{port}"
+    return redact(endpoint.partition("?")[0])
 
 
-def otlp_protocol(environ: Mapping[str, str], signal: str) -> str:
+def otlp_protocol(read: Mapping[str, str], signal: str) -> str:
     """``http/protobuf``, the default, or ``grpc``, for ``METRICS`` or ``TRACES``."""
-    for variable in (f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        if protocol := environ.get(variable, "").strip():
-            break
-    else:
-        return "http/protobuf"
-    if protocol not in ("grpc", "http/protobuf"):
-        raise ConfigurationError(f'{variable}="{protocol}": expected grpc or http/protobuf')
-    if protocol == "grpc" and find_spec("opentelemetry.exporter.otlp.proto.grpc") is None:
+    default = VARIABLES["OTEL_EXPORTER_OTLP_PROTOCOL"].default
+    return _of_signal(read, signal, "PROTOCOL") or default
+
+
+def job(attributes: Mapping[str, object]) -> str:
+    """Give the label ``job`` that the Collector makes of resource attributes.
+
+    https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#resource-attributes-1
+    """
+    namespace, name = attributes.get("service.namespace"), attributes.get("service.name")
+    return f"{namespace}/{name}" if namespace else f"{name}"
+
+
+def redact(text: str) -> str:
+    """Hide the credentials of every URL in ``text``."""
+    return re.sub(r"//\S*@", "//***@", text)
+
+
+def _given(name: str, text: str) -> str:
+    """Give a variable with its value as it was given, on one line, without what is secret."""
+    variable = VARIABLES.get(name)
+    if variable is None or (variable.kind and variable.kind.secret):
+        return f"{name} (value not shown)"
+    shown = json.dumps(redact(text), ensure_ascii=False)
+    return f"{name}={shown.encode('utf-8', 'backslashreplace').decode()}"
+
+
+def _read(variable: Variable | None, name: str, text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"{_given(name, text)}: expected UTF-8") from None
+    if variable is None or variable.kind is None:
+        return text
+    kind = variable.kind
+    try:
+        return kind.read(text)
+    except (ValueError, OSError) as error:
+        if kind.fallback is not None:
+            return kind.fallback
+        reason = error.strerror if isinstance(error, OSError) else ""
+        if isinstance(error, WrongValueError):
+            reason = str(error)
+        detail = f" ({redact(reason)})" if reason else ""
+        line = f"{_given(name, text)}: expected {kind.expected}{detail}"
+        raise ConfigurationError(line) from None
+
+
+def _is_read(variable: Variable, text: str) -> bool:
+    try:
+        if variable.kind:
+            variable.kind.read(text)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _of_signal(read: Mapping[str, str], signal: str, suffix: str) -> str:
+    return read.get(_name_of_signal(read, signal, suffix), "")
+
+
+def _name_of_signal(read: Mapping[str, str], signal: str, suffix: str) -> str:
+    own, common = f"OTEL_EXPORTER_OTLP_{signal}_{suffix}", f"OTEL_EXPORTER_OTLP_{suffix}"
+    return own if read.get(own) else common
+
+
+def _check_otlp(read: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Check what depends on more than one variable."""
+    for signal in ("METRICS", "TRACES"):
+        protocol = otlp_protocol(read, signal)
+        if protocol == "grpc" and find_spec("opentelemetry.exporter.otlp.proto.grpc") is None:
+            name = _name_of_signal(read, signal, "PROTOCOL")
+            raise ConfigurationError(
+                f"{_given(name, given[name])}: OTLP over gRPC needs the package "
+                "opentelemetry-exporter-otlp-proto-grpc, such as the extra grpc installs"
+            )
+        name = _name_of_signal(read, signal, "ENDPOINT")
+        if protocol != "grpc" and "://" not in read.get(name, "://"):
+            raise ConfigurationError(
+                f"{_given(name, given[name])}: expected a URL such as http://{given[name]}, "
+                f"as the protocol is {protocol}"
+            )
+        certificate, key = (_name_of_signal(read, signal, suffix) for suffix in _TLS[1:])
+        if key in read and certificate not in read:
+            raise ConfigurationError(f"{_given(key, given[key])}: expected {certificate} too")
+        if certificate in read:
+            try:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                # An encrypted key would ask for its password on the terminal.
+                context.load_cert_chain(read[certificate], read.get(key), password=lambda: "")
+            except (OSError, ValueError) as error:
+                raise ConfigurationError(
+                    f"{_given(certificate, given[certificate])}: expected a client certificate "
+                    f"with its key, which is not encrypted ({error})"
+                ) from None
+    queue, batch = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+    if batch in read and int(read[batch]) > int(value(read, queue)):
         raise ConfigurationError(
-            f'{variable}="grpc": OTLP over gRPC needs pip install "randsvc[grpc]"'
+            f"{_given(batch, given[batch])}: expected at most {queue}, which is "
+            f"{value(read, queue)}"
         )
-    return protocol
+
+
+def _complete(read: dict[str, str]) -> dict[str, str]:
+    """Add what the SDK's own defaults would get wrong."""
+    queue, batch = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+    if queue in read and batch not in read:
+        read[batch] = str(min(int(read[queue]), int(VARIABLES[batch].default)))
+    # The exporter over gRPC does not know "none", and a signal cannot turn it off there.
+    common = read.pop("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+    for signal in ("METRICS", "TRACES"):
+        name = f"OTEL_EXPORTER_OTLP_{signal}_COMPRESSION"
+        if (compression := read.pop(name, common)) != "none":
+            read[name] = compression
+    return read
+
+
+def _replace(variables: Mapping[str, str]) -> None:
+    for name in [name for name in os.environ if name.startswith(OTEL)]:
+        if name not in variables:
+            del os.environ[name]
+    os.environ.update(variables)

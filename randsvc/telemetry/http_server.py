@@ -104,8 +104,15 @@ class HttpServerMetrics:
     an exemplar of its duration.
     """
 
-    def __init__(self, duration: Histogram, *, tracing: ServerTracing | None = None) -> None:
+    def __init__(
+        self,
+        duration: Histogram,
+        *,
+        tracing: ServerTracing | None = None,
+        with_exemplars: bool = True,
+    ) -> None:
         self.tracing = tracing
+        self.with_exemplars = with_exemplars
         self._duration = duration
         self._methods = {scheme: _Methods(scheme) for scheme in ("http", "https")}
         self._series: dict[Key, Series] = {}
@@ -379,7 +386,7 @@ class _Connection(web.RequestHandler):
                     error = ""  # as any of them is to end
             series = self.metrics.find(request, method, status, error)
             series.observe(ended - started)
-            if self.span:
+            if self.span and self.metrics.with_exemplars:
                 series.offer_exemplar(ended - started, self.span)
             route = _route(request)
             if route and not error and not streams_from and request.version == HttpVersion11:

@@ -23,7 +23,7 @@ from opentelemetry.sdk.metrics.view import (
 )
 
 from . import exposition
-from .environment import choice, choices, otlp_endpoint, otlp_protocol
+from .environment import names, otlp_endpoint, otlp_protocol, value
 from .instruments import Reading
 from .outage import AnnouncedMetricExporter
 
@@ -71,7 +71,7 @@ class PullReader(InMemoryMetricReader):
 
 
 def readings_from_environment(environ: Mapping[str, str]) -> list[Reading]:
-    """The readers that ``OTEL_METRICS_EXPORTER`` names; raises ``ConfigurationError``."""
+    """The readers that ``OTEL_METRICS_EXPORTER`` names, by what ``configuration`` gave."""
     known: dict[str, Callable[[], Reading]] = {
         "otlp": lambda: _otlp(environ),
         "prometheus": lambda: Reading(PullReader(), PullReader),
@@ -79,23 +79,13 @@ def readings_from_environment(environ: Mapping[str, str]) -> list[Reading]:
             InMemoryMetricReader(), lambda: PushReader(ConsoleMetricExporter())
         ),
     }
-    return [known[name]() for name in choices(environ, "OTEL_METRICS_EXPORTER", "otlp", known)]
+    return [known[name]() for name in names(environ, "OTEL_METRICS_EXPORTER")]
 
 
 def _otlp(environ: Mapping[str, str]) -> Reading:
-    preference = choice(
-        environ,
-        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
-        "cumulative",
-        _DELTA,
-    )
+    preference = value(environ, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")
     # Unset is no preference: then each histogram has the buckets that it asks for itself.
-    aggregation = choice(
-        environ,
-        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
-        "",
-        _AGGREGATION,
-    )
+    aggregation = value(environ, "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION")
     of_sdk: dict[str, Any] = {
         "preferred_temporality": {
             kind: AggregationTemporality.DELTA

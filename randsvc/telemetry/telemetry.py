@@ -25,7 +25,7 @@ from .catalogue import (
     REFUSED_MEASUREMENTS,
     REQUEST_DURATION,
 )
-from .environment import disabled
+from .environment import configuration, disabled, notices, sdk_environment, value
 from .exposition import CONTENT_TYPE
 from .http_server import HttpServerMetrics
 from .instruments import Reading
@@ -75,18 +75,17 @@ class Telemetry:
         ``viewed`` there is a reader more, for ``view``. ``readers`` replaces those that the
         variables name; they read at once, and until ``shutdown``.
         """
+        for line in notices(environ):
+            _logger.warning(line)
+        self._environ = configuration(environ)
         enabled = not disabled(environ)
         self._service, self._version, self._worker = service, version, worker
         self._pid = os.getpid()
-        self._resource = resource(service, version, worker=worker)
-        self._tracers = (
-            tracer_provider_from_environment(environ, self._resource) if enabled else None
-        )
         self._given = readers is not None
         if readers is not None:
             readings = [Reading.of(reader) for reader in readers]
         else:
-            readings = readings_from_environment(environ) if enabled else []
+            readings = readings_from_environment(self._environ) if enabled else []
         self._readings = readings
         self._view = (
             Reading(InMemoryMetricReader(), InMemoryMetricReader) if viewed and enabled else None
@@ -94,13 +93,19 @@ class Telemetry:
         if self._view:
             readings = [*readings, self._view]
         self._running = 0
-        self._provider = MeterProvider(readings, traced=self._tracers is not None)
+        with sdk_environment(self._environ):
+            self._resource = resource(service, version, worker=worker)
+            self._tracers = (
+                tracer_provider_from_environment(self._environ, self._resource) if enabled else None
+            )
+            tracing = ServerTracing(self._tracers) if self._tracers else None
+            with_exemplars = value(self._environ, "OTEL_METRICS_EXEMPLAR_FILTER") != "always_off"
+            self._provider = MeterProvider(readings, traced=bool(self._tracers) and with_exemplars)
 
         meter = self._provider.get_meter(SCOPE)
         duration = meter.create_histogram(**REQUEST_DURATION.arguments)
         self._lag = meter.create_histogram(**EVENT_LOOP_LAG.arguments)
-        tracing = ServerTracing(self._tracers) if self._tracers else None
-        self.server = HttpServerMetrics(duration, tracing=tracing)
+        self.server = HttpServerMetrics(duration, tracing=tracing, with_exemplars=with_exemplars)
         self._observe(meter, concurrency_limit)
         observe_process(meter)
         if self._given:
@@ -168,14 +173,15 @@ class Telemetry:
 
     def start(self) -> None:
         """Begin to export, where nothing did yet; ``running`` does this too."""
-        pid = os.getpid()
-        if self._pid != pid:
-            self._pid, self._running = pid, 0
-            self._resource = resource(self._service, self._version, self._worker, forked=True)
-            if self._tracers:
-                # The SDK has made an identity of its own after the fork, which metrics do not have.
-                self._tracers._update_resource(self._resource)
-        self._provider.start(self._resource)
+        with sdk_environment(self._environ):
+            pid = os.getpid()
+            if self._pid != pid:
+                self._pid, self._running = pid, 0
+                self._resource = resource(self._service, self._version, self._worker, forked=True)
+                if self._tracers:
+                    # The SDK has made an identity after the fork, which metrics do not have.
+                    self._tracers._update_resource(self._resource)
+            self._provider.start(self._resource)
 
     async def render(self) -> bytes | None:
         """The metrics in the Prometheus text format; None where pulling is not configured."""
@@ -280,7 +286,7 @@ def resource(
     elif instance and forked:
         instance = f"{instance}-{os.getpid()}"
     own = {
-        "service.name": given.get("service.name") or service,
+        "service.name": str(given.get("service.name") or "").strip() or service,
         "service.version": given.get("service.version") or version,
         _INSTANCE_ID: instance or _make_instance_id(worker),
     }

@@ -31,8 +31,7 @@ from opentelemetry.sdk.trace.sampling import (
 )
 from opentelemetry.trace import SpanContext, SpanKind
 
-from .environment import choices, otlp_endpoint, otlp_protocol
-from .errors import ConfigurationError
+from .environment import names, otlp_endpoint, otlp_protocol, value
 from .outage import AnnouncedSpanExporter
 
 __all__ = ("ServerTracing", "sampler_from_environment", "tracer_provider_from_environment")
@@ -43,7 +42,6 @@ _STATIC_SAMPLERS: Mapping[str, Sampler] = {
     "parentbased_always_on": ParentBased(ALWAYS_ON),
     "parentbased_always_off": ParentBased(ALWAYS_OFF),
 }
-_RATIO_SAMPLERS = ("traceidratio", "parentbased_traceidratio")
 
 KeepSpan = Callable[[web.Request, SpanContext], None]
 
@@ -61,13 +59,13 @@ def tracer_provider_from_environment(
         ),
         "console": lambda: ConsoleSpanExporter(out=sys.stdout),
     }
-    names = choices(environ, "OTEL_TRACES_EXPORTER", "none", known)
-    if not names:
+    exporters = names(environ, "OTEL_TRACES_EXPORTER")
+    if not exporters:
         return None
     provider = TracerProvider(
         sampler_from_environment(environ), resource, shutdown_on_exit=False, id_generator=_ids
     )
-    for name in names:
+    for name in exporters:
         provider.add_span_processor(BatchSpanProcessor(known[name]()))
     return provider
 
@@ -81,20 +79,10 @@ def sampler_from_environment(environ: Mapping[str, str]) -> Sampler:
     the specification says, and ``parentbased_traceidratio`` does follow the client.
     https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
     """
-    text = environ.get("OTEL_TRACES_SAMPLER", "").strip()
-    name = text.lower()
-    if name not in ("", *_RATIO_SAMPLERS, *_STATIC_SAMPLERS):
-        expected = ", ".join((*_STATIC_SAMPLERS, *_RATIO_SAMPLERS))
-        raise ConfigurationError(f'OTEL_TRACES_SAMPLER="{text}": expected one of {expected}')
+    name = value(environ, "OTEL_TRACES_SAMPLER")
     if name in _STATIC_SAMPLERS:
         return _STATIC_SAMPLERS[name]
-    given = environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip()
-    try:
-        by_ratio = TraceIdRatioBased(float(given or 1))
-    except ValueError:
-        raise ConfigurationError(
-            f'OTEL_TRACES_SAMPLER_ARG="{given}": expected a ratio from 0 to 1'
-        ) from None
+    by_ratio = TraceIdRatioBased(float(value(environ, "OTEL_TRACES_SAMPLER_ARG")))
     if name == "traceidratio":
         return by_ratio
     if name == "parentbased_traceidratio":
