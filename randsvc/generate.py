@@ -27,6 +27,7 @@ from randsvc.rules.service_alerts import make_service_alerts
 from randsvc.rules.time_scale import DEMO, PRODUCTION, SEVERITY, TimeScale
 from randsvc.service.openapi import DOCUMENTS
 from randsvc.telemetry.catalogue import Metric
+from randsvc.telemetry.variables import VARIABLES
 
 RULES = "observability/prometheus/rules"
 COMMAND = "python -m randsvc.generate"
@@ -79,12 +80,13 @@ def make_dashboard_files() -> dict[str, str]:
 
 
 def make_reference() -> dict[str, str]:
-    """Give the tables of all metrics, alerts and endpoints, and all the command line takes."""
+    """Give the tables of all metrics, alerts, endpoints and variables, and the command line."""
     return {
         "docs/metrics.md": _reference(METRICS),
         "docs/alerts.md": _alerts(),
         "docs/command-line.md": _command_line(),
         "docs/endpoints.md": _endpoints(),
+        "docs/telemetry-variables.md": _telemetry_variables(),
     }
 
 
@@ -236,6 +238,45 @@ def _reference(metrics: Sequence[Metric]) -> str:
             "",
             "| OpenTelemetry | Prometheus | Kind | Unit | Attributes | Description | Buckets |",
             "| --- | --- | --- | --- | --- | --- | --- |",
+            *(f"| {' | '.join(row)} |" for row in rows),
+            "",
+        )
+    )
+
+
+def _telemetry_variables() -> str:
+    rows = (
+        (
+            f"`{row.name}`",
+            row.status,
+            row.kind.expected if row.kind else "",
+            f"`{row.default}`" if row.default else "",
+            row.note,
+        )
+        for row in VARIABLES.values()
+    )
+    return "\n".join(
+        (
+            "<!-- Generated from randsvc/telemetry/variables.py. Change that file, then run",
+            f"`{COMMAND}`. -->",
+            "",
+            "# Telemetry variables",
+            "",
+            "All `OTEL_*` variables of the OpenTelemetry specification and of the Python SDK. An",
+            "empty variable is unset, and names and other enumerated values ignore case.",
+            "",
+            "- **followed**: a wrong value stops the start with one line, which gives the",
+            "  variable, the value and what was expected. Only a wrong boolean counts as `false`, as the",
+            "  specification requires, and is logged.",
+            "- **refused**: the variable stops the start, as ignoring it would change everything.",
+            "- **not supported**: the variable is ignored, and one line of the log says so.",
+            "",
+            "A variable with an unknown name is logged too, without its value. The variables of",
+            "instrumentation libraries (`OTEL_INSTRUMENTATION_*`, `OTEL_PYTHON_*`) are passed on.",
+            "`tests/telemetry/test_environment.py` tests every row.",
+            "",
+            "| Variable | Status | Value | Default | Note |",
+            "| --- | --- | --- | --- | --- |",
             *(f"| {' | '.join(row)} |" for row in rows),
             "",
         )

@@ -258,7 +258,7 @@ _ROWS = (
         "false",
         "`true` turns metrics and traces off; then no other variable is checked.",
     ),
-    Variable("OTEL_SERVICE_NAME", "followed", _TEXT, "", "Wins over `service.name` in the next."),
+    Variable("OTEL_SERVICE_NAME", "followed", _TEXT, "", "Wins over the attribute `service.name`."),
     Variable(
         "OTEL_RESOURCE_ATTRIBUTES",
         "followed",
