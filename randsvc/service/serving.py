@@ -111,6 +111,13 @@ def build_instance(
         worker=worker,
         viewed=viewed,
     )
+    if worker in (None, 0) and (job := telemetry.job) not in ("", settings.service):
+        _logger.warning(
+            'metrics are pushed with job="%s", which no alert sees: the rules select job="%s"; '
+            "unset OTEL_SERVICE_NAME and service.namespace, or change the rules",
+            job,
+            settings.service,
+        )
     observe_faults(telemetry.meter, faults.states)
     return Instance(make_app(telemetry, faults), telemetry, faults)
 

@@ -43,7 +43,8 @@ def render(data: MetricsData) -> bytes:
         for scope in resource.scope_metrics:
             for metric in scope.metrics:
                 lines += _family(metric)
-    return "\n".join([*lines, ""]).encode()
+    # A lone surrogate, which an attribute may contain, has no UTF-8.
+    return "\n".join([*lines, ""]).encode(errors="replace")
 
 
 def _family(metric: Metric) -> Iterator[str]:
@@ -82,13 +83,24 @@ def _bounds(bounds: Sequence[float]) -> tuple[str, ...]:
 
 
 def _labels(attributes: Mapping[str, Any]) -> str:
-    return ",".join(f'{_label_name(key)}="{_escaped(value)}"' for key, value in attributes.items())
+    values = {_label_name(key): value for key, value in attributes.items()}
+    if len(values) < len(attributes):
+        # Names that are equal as labels share one label, as two would make the whole scrape fail.
+        values = {}
+        for key, value in sorted(attributes.items()):
+            name = _label_name(key)
+            values[name] = f"{values[name]};{value}" if name in values else value
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in values.items())
 
 
 @lru_cache
 def _label_name(key: str) -> str:
-    # One name that is none would make the whole scrape fail.
-    name = "".join(c if c.isascii() and c.isalnum() else "_" for c in key)
+    # One name that is none, or that Prometheus uses, would make the whole scrape fail.
+    name = "".join(c if c.isascii() and c.isalnum() else "_" for c in key) or "_"
+    if name == "le":
+        return "exported_le"
+    if name.startswith("__"):
+        return f"_{name.lstrip('_')}"
     return f"_{name}" if name[0].isdigit() else name
 
 

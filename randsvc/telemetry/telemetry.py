@@ -25,7 +25,15 @@ from .catalogue import (
     REFUSED_MEASUREMENTS,
     REQUEST_DURATION,
 )
-from .environment import configuration, disabled, notices, sdk_environment, value
+from .environment import (
+    configuration,
+    disabled,
+    job,
+    names,
+    notices,
+    sdk_environment,
+    value,
+)
 from .exposition import CONTENT_TYPE
 from .http_server import HttpServerMetrics
 from .instruments import Reading
@@ -120,6 +128,12 @@ class Telemetry:
     def meter(self) -> Meter:
         """The meter of the application's own instruments, in a scope of its name."""
         return self._provider.get_meter(self._service or "application", self._version or None)
+
+    @property
+    def job(self) -> str:
+        """The label ``job`` that the Collector gives to what is pushed; "" if nothing is."""
+        pushed = "otlp" in names(self._environ, "OTEL_METRICS_EXPORTER")
+        return job(self._resource.attributes) if pushed and not disabled(self._environ) else ""
 
     @property
     def access_log_class(self) -> type[AbstractAccessLogger]:

@@ -4,7 +4,10 @@ import time
 from urllib.request import urlopen
 
 import pytest
+from aiohttp import web
 
+from randsvc.service.serving import build_instance
+from randsvc.settings import Settings
 from tests.support.command_line import refuse
 from tests.support.service import running_service
 
@@ -113,3 +116,25 @@ def test_a_taken_port_is_named_with_its_setting(setting: str) -> None:
 def test_a_host_that_does_not_exist_is_one_line() -> None:
     line = serve_and_fail("--management-host", "no.such.host.invalid", "--port", "0")
     assert "no.such.host.invalid" in line
+
+
+@pytest.mark.parametrize(
+    ("exporter", "attributes", "said"),
+    [
+        ("otlp", "service.namespace=eu", ['metrics are pushed with job="eu/randsvc"']),
+        ("otlp", "service.name=shop", ['metrics are pushed with job="shop"']),
+        ("otlp", "service.name=,team=a", []),
+        ("prometheus", "service.namespace=eu", []),
+    ],
+)
+def test_a_job_that_the_rules_do_not_select_is_logged(
+    exporter: str,
+    attributes: str,
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", exporter)
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", attributes)
+    build_instance(Settings(), lambda *_: web.Application(), [])
+    assert [message.partition(",")[0] for message in caplog.messages] == said

@@ -314,7 +314,7 @@ def test_a_time_limit_reaches_the_exporters_in_their_unit() -> None:
     (reading,) = telemetry.meter_provider.shared.readings
     with sdk_environment(configuration(environ)):
         reader: Any = reading.make()
-    assert reader._exporter._exporter._client._timeout == 2.5
+    assert reader._exporter._exporter._client._client._timeout == 2.5
     reader.shutdown()
     telemetry.shutdown(0.1)
 

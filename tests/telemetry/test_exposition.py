@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -87,6 +88,44 @@ def test_any_label_and_any_number_is_read_back(label: str, value: float) -> None
     name = "some_count_total"
     expected = frozenset({("label", label)} if label else ())
     assert samples(ours)[name, expected] == value
+
+
+@given(
+    attributes=st.dictionaries(
+        st.text(st.sampled_from("a.-_9ä"), max_size=3) | st.text(max_size=3), st.text(min_size=1)
+    )
+)
+def test_any_resource_attributes_are_labels_each_once(attributes: dict[str, str]) -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], Resource(attributes), shutdown_on_exit=False)
+    provider.get_meter("tested").create_counter("some.count").add(1)
+    data = reader.get_metrics_data()
+    assert data
+    text = render(data).decode()
+    provider.shutdown()
+    labels = re.findall(r'([a-zA-Z_]\w*)="(?:[^"\\]|\\.)*"', text.splitlines()[2], re.ASCII)
+    assert len(labels) == len(set(labels)) <= len(attributes)
+    assert not any(label.startswith("__") for label in labels)
+    text_string_to_metric_families(text)
+
+
+def test_names_that_are_equal_as_labels_share_one_with_both_values(both: Both) -> None:
+    both.meter.create_counter("some.count").add(1, {"team_name": "x", "team.name": "y"})
+    ours, _ = both.texts()
+    assert ("some_count_total", frozenset({("team_name", "y;x")})) in samples(ours)
+
+
+def test_an_attribute_with_the_name_of_the_bucket_label_has_another(both: Both) -> None:
+    both.meter.create_histogram("some.size").record(1, {"le": "chat"})
+    ours, _ = both.texts()
+    assert ("some_size_count", frozenset({("exported_le", "chat")})) in samples(ours)
+
+
+def test_a_value_that_is_no_unicode_does_not_break_the_scrape(both: Both) -> None:
+    both.meter.create_counter("some.count").add(1, {"file": "caf\udce9"})
+    data = both._ours.get_metrics_data()
+    assert data
+    assert b'file="caf?"' in render(data)
 
 
 def test_a_label_that_begins_with_a_digit_does_not_break_the_scrape(both: Both) -> None:
