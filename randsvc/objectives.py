@@ -17,7 +17,7 @@ __all__ = ("SLOS", "Slo")
 class Slo:
     """An objective for the requests of one route: ``objective`` is the share that must be good.
 
-    Without ``within`` a request is bad when it is answered 5xx. With ``within`` a request is bad
+    Without ``within`` a request is bad when the service fails. With ``within`` a request is bad
     when it takes longer than that many seconds; failed requests then do not count, as they have a
     latency of their own. ``within`` is a bucket bound of ``http.server.request.duration``.
 

@@ -16,7 +16,7 @@ from randsvc.dashboards.panels import (
     show_number,
     tabulate,
 )
-from randsvc.rules.golden_signals import DISCONNECT, SERVER_ERROR, WINDOW, rate, reporting
+from randsvc.rules.golden_signals import DISCONNECT, FAILED, WINDOW, rate, reporting
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
@@ -75,7 +75,7 @@ def _summary() -> tuple[Panel, ...]:
         ),
         show_number(
             "Errors",
-            "Share of requests that failed with a 5xx status. Orange from 1%, red from 5%.",
+            "Share of requests in which the service failed. Orange from 1%, red from 5%.",
             "percentunit",
             Query(expr=_error_share()),
             thresholds=ERROR_THRESHOLDS,
@@ -197,7 +197,7 @@ def _errors() -> tuple[Panel, ...]:
     return (
         draw_lines(
             "Errors by route",
-            "Share of a route's requests that failed with a 5xx status. Lines at 1% and 5%.",
+            "Share of a route's requests in which the service failed. Lines at 1% and 5%.",
             "percentunit",
             Query(
                 expr=_name_missing(_error_share(by="http_route"), "http_route", "no route"),
@@ -211,7 +211,7 @@ def _errors() -> tuple[Panel, ...]:
             "requests whose client left.",
             "reqps",
             Query(
-                expr=or_named(_requests(SERVER_ERROR, by="error_type"), "error_type", "no errors"),
+                expr=or_named(_requests(FAILED, by="error_type"), "error_type", "no errors"),
                 legend="{{error_type}}",
             ),
             Query(
@@ -299,7 +299,7 @@ def _tables() -> tuple[Panel, ...]:
     return (
         tabulate(
             "Routes",
-            f"Each route over the last {WINDOW}: requests, share of 5xx responses, latency.",
+            f"Each route over the last {WINDOW}: requests, share of failed requests, latency.",
             (Column("http_route", "Route"), *_COLUMNS),
             _signals("http_route", ROUTE),
             sort_by="Route",
@@ -360,7 +360,7 @@ def _requests(*matchers: str, by: str = "") -> str:
 def _error_share(by: str = "") -> str:
     # Until the first error there is no series of one, and their share is 0.
     requests = _requests(by=by)
-    return f"({_requests(SERVER_ERROR, by=by)} or 0 * {requests}) / {requests}"
+    return f"({_requests(FAILED, by=by)} or 0 * {requests}) / {requests}"
 
 
 def _buckets(*by: str) -> str:

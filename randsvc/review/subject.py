@@ -16,8 +16,9 @@ A file of objectives, for ``randsvc review --objectives``, is YAML::
         objective: 0.98
         within: 0.5                                 # seconds, an upper bound of a bucket
 
-Without ``within`` a request is bad if its status is 5xx. With it, a request is bad if it takes
-longer; requests with a status of 5xx then do not count.
+Without ``within`` a request is bad if it fails: its status is 5xx, or its ``error_type`` names an
+error of the service. With it, a request is bad if it takes longer; failed requests then do not
+count.
 """
 
 import difflib

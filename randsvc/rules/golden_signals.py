@@ -18,6 +18,7 @@ from math import inf
 from randsvc.metrics import DELAY, VALUE
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
+    CLIENT_LEFT,
     CONCURRENCY_LIMIT,
     EVENT_LOOP_LAG,
     PROCESS_CPU_TIME,
@@ -29,9 +30,12 @@ JOB = 'job="randsvc"'
 """The service, however many workers and replicas it has."""
 ANY_JOB = 'job!=""'
 """Every service that has the metric: golden signals are the same of all of them."""
-SERVER_ERROR = 'http_response_status_code=~"5.."'
-DISCONNECT = 'error_type!="",http_response_status_code=""'
-"""The client went away, or the server shut down, before there was a status."""
+FAILED = f'error_type!~"|{CLIENT_LEFT}"'
+"""Requests in which the service failed. A status of 5xx alone would miss a stream that fails after
+its headers, whose status is 200, and a response that cannot be sent, which has none."""
+NOT_FAILED = FAILED.replace("!~", "=~")
+DISCONNECT = f'error_type="{CLIENT_LEFT}"'
+"""Requests whose client left before it was served, which is no failure of the service."""
 WINDOW = "1m"
 """Of the golden signals: thirty scrapes at 2 s, short enough to see an incident as it happens."""
 DISTRIBUTION_WINDOW = "5m"
@@ -120,7 +124,7 @@ def _golden_signals() -> Iterator[Rule]:
         level = "_".join(by)
         requests = f"{level}:{duration}_count:rate{WINDOW}"
         yield Rule(requests, rate(f"{duration}_count", by=by, job=ANY_JOB))
-        for name, which in (("errors", SERVER_ERROR), ("disconnects", DISCONNECT)):
+        for name, which in (("errors", FAILED), ("disconnects", DISCONNECT)):
             some = rate(f"{duration}_count", which, by=by, job=ANY_JOB)
             # Such a series exists only once one has happened; until then the share is 0.
             yield Rule(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from randsvc.metrics import PREDICTIONS
 from randsvc.rules.alert import Alert
-from randsvc.rules.golden_signals import JOB, SERVER_ERROR, reporting
+from randsvc.rules.golden_signals import JOB, NOT_FAILED, reporting
 from randsvc.rules.time_scale import TimeScale, spell, spell_last
 from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, EVENT_LOOP_LAG, REQUEST_DURATION
 
@@ -214,7 +214,7 @@ def _service(scale: TimeScale) -> Iterator[Alert]:
         wait=scale.wait,
         hold=scale.hold,
     )
-    served = f"{_RANDOM},{SERVER_ERROR.replace('=~', '!~')}"
+    served = f"{_RANDOM},{NOT_FAILED}"
     buckets = f"sum by (le) (rate({_DURATION}_bucket{{{served}}}[{scale.tail}]))"
     yield Alert(
         name="RandsvcStrangeLoop",

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from randsvc.objectives import SLOS, Slo
 from randsvc.rules.alert import Alert
-from randsvc.rules.golden_signals import SERVER_ERROR, Rule
+from randsvc.rules.golden_signals import FAILED, NOT_FAILED, Rule
 from randsvc.rules.time_scale import SEVERITY, Burn, TimeScale, spell, spell_last
 from randsvc.telemetry.catalogue import REQUEST_DURATION
 from randsvc.times import parse_duration
@@ -125,7 +125,7 @@ def _total(slo: Slo, window: str, function: str = "rate") -> str:
 def _bad(slo: Slo, window: str, function: str = "rate") -> str:
     """Give the bad ones among them."""
     if slo.within is None:
-        errors = f"{_matchers(slo)},{SERVER_ERROR}"
+        errors = f"{_matchers(slo)},{FAILED}"
         # Such a series exists only once one has happened; until then there are 0.
         return f"(sum ({function}({_DURATION}_count{{{errors}}}[{window}])) or vector(0))"
     total = _total(slo, window, function)
@@ -137,4 +137,4 @@ def _bad(slo: Slo, window: str, function: str = "rate") -> str:
 
 def _matchers(slo: Slo) -> str:
     which = f'job="{slo.service}",http_route="{slo.route}"'
-    return which if slo.within is None else f"{which},{SERVER_ERROR.replace('=~', '!~')}"
+    return which if slo.within is None else f"{which},{NOT_FAILED}"

@@ -60,6 +60,9 @@ def prometheus_name(name: str, unit: str, *, monotonic: bool) -> str:
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 _SEMCONV_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
+CLIENT_LEFT = "ClientConnectionResetError"
+"""The ``error.type`` of a request whose client left before it was served."""
+
 REQUEST_DURATION = Metric(
     name="http.server.request.duration",
     kind="histogram",

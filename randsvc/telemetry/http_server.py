@@ -27,17 +27,16 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.abc import AbstractAccessLogger
 from opentelemetry.trace import SpanContext
 
+from .catalogue import CLIENT_LEFT
 from .instruments import CARDINALITY_LIMIT, OVERFLOW, Histogram, Series
 from .tracing import ServerTracing
 
-__all__ = ("CLIENT_LEFT", "ERROR_TYPE", "UNMATCHED", "HttpServerMetrics")
+__all__ = ("ERROR_TYPE", "UNMATCHED", "HttpServerMetrics")
 
 ERROR_TYPE = web.ResponseKey("error_type", str)
 """Where a response made from an exception says which one it was."""
 UNMATCHED = "/{unmatched}"
 """The resource of a catch-all for what no route matched: such a request has no ``http.route``."""
-CLIENT_LEFT = "ClientConnectionResetError"
-"""The ``error.type`` of a request whose client left before it was served."""
 
 OTHER = "_OTHER"
 """Stands for every value that a client can invent, so that it cannot invent series."""

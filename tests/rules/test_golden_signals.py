@@ -11,7 +11,7 @@ import yaml
 
 from randsvc.generate import make_rule_files
 from randsvc.rules.golden_signals import DISTRIBUTIONS, Rule, format_bound, make_groups
-from randsvc.telemetry.catalogue import Metric
+from randsvc.telemetry.catalogue import CLIENT_LEFT, Metric
 from tests.support.promtool import promtool
 
 RULES = [rule for group in make_groups() for rule in group.rules]
@@ -20,8 +20,8 @@ Expected = dict[str, float]
 
 # Every series gains `+n` each 10 s, so its rate is n/10.
 #
-#              requests/s          a: 200 5, 503 3   no route 4   b: 200 6, 500 1, gone 1
-#              all 20, /random 16, no route 4, a 12, b 8; errors a 3, b 1; gone b 1
+#              requests/s          a: 200 5, 503 3   no route 4   b: 200 6, failed 1, left 1
+#              all 20, /random 16, no route 4, a 12, b 8; errors a 3, b 1; left b 1
 #   seconds    a: 10/s up to 0.1, no route: 10/s up to 0.1       b: 10/s between 0.1 and 1
 COUNTS = "http_server_request_duration_seconds_count"
 BUCKETS = "http_server_request_duration_seconds_bucket"
@@ -31,9 +31,13 @@ SIGNALS = {
     'error_type="503"}': "0+30x60",
     f'{COUNTS}{{instance="a",http_response_status_code="404"}}': "0+40x60",
     f'{COUNTS}{{instance="b",http_route="/random",http_response_status_code="200"}}': "0+60x60",
+    # The service fails before a response, after its headers, and without one that can be sent.
     f'{COUNTS}{{instance="b",http_route="/random",http_response_status_code="500",'
-    'error_type="ValueError"}': "0+10x60",
-    f'{COUNTS}{{instance="b",http_route="/random",error_type="ClientGone"}}': "0+10x60",
+    'error_type="ValueError"}': "0+3x60",
+    f'{COUNTS}{{instance="b",http_route="/random",http_response_status_code="200",'
+    'error_type="RuntimeError"}': "0+4x60",
+    f'{COUNTS}{{instance="b",http_route="/random",error_type="TypeError"}}': "0+3x60",
+    f'{COUNTS}{{instance="b",http_route="/random",error_type="{CLIENT_LEFT}"}}': "0+10x60",
     f'{BUCKETS}{{instance="a",http_route="/random",le="0.1"}}': "0+100x60",
     f'{BUCKETS}{{instance="a",http_route="/random",le="1"}}': "0+100x60",
     f'{BUCKETS}{{instance="a",http_route="/random",le="+Inf"}}': "0+100x60",

@@ -141,7 +141,10 @@ def test_the_budget_left_is_what_was_not_spent(tmp_path: Path) -> None:
         "interval": "1m",
         "input_series": [
             {"series": f'{count},http_response_status_code="200"}}', "values": "0+999x60"},
-            {"series": f'{count},http_response_status_code="500"}}', "values": "0+1x60"},
+            {
+                "series": f'{count},http_response_status_code="500",error_type="500"}}',
+                "values": "0+1x60",
+            },
         ],
         "promql_expr_test": [
             {

@@ -110,6 +110,8 @@ def requests(
     found = {}
     for answered, kinds in ((200, ("fast", "dull", "slow")), (status, ("error", "refused"))):
         all_labels = f'{labels},http_response_status_code="{answered}"'
+        if answered >= 500:
+            all_labels += f',error_type="{answered}"'
         there = [kind for kind in kinds if kind in phases]
         if not there:
             continue

@@ -267,6 +267,8 @@ class Quarter:
                 "http_route": route.path,
                 "http_response_status_code": route.status,
             }
+            if route.status.startswith("5"):
+                labels["error_type"] = route.status
             upto = self.happened[route].cumsum(axis=1)
             for index, bound in enumerate(BOUNDS):
                 for instance, which, value in self._counters(route.service, upto[:, index]):
