@@ -50,11 +50,21 @@ CANCELLATION = 0.05
 
 
 def listen(host: str, port: int, setting: str) -> socket.socket:
-    """A listening socket; raises ``ConfigurationError`` with the ``setting`` where it cannot be."""
+    """Open a listening socket; ``setting`` is the variable of the port.
+
+    Raises ``ConfigurationError`` with the variable of the host or of the port.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
+    except (OSError, ValueError) as error:  # IDNA refuses a..b with a ValueError
+        shown = ascii(host).strip("'\"")
+        raise ConfigurationError(
+            f"{setting.removesuffix('PORT')}HOST={shown}: expected an address or a name of this "
+            "machine, such as 127.0.0.1"
+        ) from error
+    try:
         server = socket.socket(family, kind, protocol)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind(address)

@@ -7,6 +7,7 @@ import os
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import cache
 from threading import Thread
 from time import monotonic
 from typing import Any
@@ -84,7 +85,7 @@ class Telemetry:
         variables name; they read at once, and until ``shutdown``.
         """
         for line in notices(environ):
-            _logger.warning(line)
+            _warn_once(line)
         self._environ = configuration(environ)
         enabled = not disabled(environ)
         self._service, self._version, self._worker = service, version, worker
@@ -274,6 +275,12 @@ class Telemetry:
         meter.create_observable_up_down_counter(callbacks=[active], **ACTIVE_REQUESTS.arguments)
         meter.create_observable_gauge(callbacks=[limit], **CONCURRENCY_LIMIT.arguments)
         meter.create_observable_counter(callbacks=[refused], **REFUSED_MEASUREMENTS.arguments)
+
+
+@cache
+def _warn_once(line: str) -> None:
+    """Log a line; there may be several of ``Telemetry`` in one process."""
+    _logger.warning(line)
 
 
 def _quietly(export: Callable[[], None]) -> None:

@@ -6,7 +6,8 @@ from urllib.request import urlopen
 import pytest
 from aiohttp import web
 
-from randsvc.service.serving import build_instance
+from randsvc.errors import ConfigurationError
+from randsvc.service.serving import build_instance, listen
 from randsvc.settings import Settings
 from tests.support.command_line import refuse
 from tests.support.service import running_service
@@ -116,6 +117,15 @@ def test_a_taken_port_is_named_with_its_setting(setting: str) -> None:
 def test_a_host_that_does_not_exist_is_one_line() -> None:
     line = serve_and_fail("--management-host", "no.such.host.invalid", "--port", "0")
     assert "no.such.host.invalid" in line
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "caf\udce9", "not a host", "\n", "a\0b"])
+def test_a_host_that_is_none_is_one_line_with_its_variable(host: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        listen(host, 0, "RANDSVC_MANAGEMENT_PORT")
+    line = str(error.value)
+    assert line.startswith("RANDSVC_MANAGEMENT_HOST=")
+    assert line.isprintable()
 
 
 @pytest.mark.parametrize(
