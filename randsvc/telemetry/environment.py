@@ -5,7 +5,6 @@
 
 import contextlib
 import difflib
-import json
 import os
 import re
 import ssl
@@ -161,15 +160,21 @@ def _given(name: str, text: str) -> str:
     variable = VARIABLES.get(name)
     if variable is None or (variable.kind and variable.kind.secret):
         return f"{name} (value not shown)"
-    shown = json.dumps(redact(text), ensure_ascii=False)
-    return f"{name}={shown.encode('utf-8', 'backslashreplace').decode()}"
+    return f'{name}="{_on_one_line(redact(text))}"'
+
+
+def _on_one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _read(variable: Variable | None, name: str, text: str) -> str:
     try:
         text.encode()
+        is_text = "\0" not in text
     except UnicodeEncodeError:
-        raise ConfigurationError(f"{_given(name, text)}: expected UTF-8") from None
+        is_text = False
+    if not is_text:
+        raise ConfigurationError(f"{_given(name, text)}: expected UTF-8")
     if variable is None or variable.kind is None:
         return text
     kind = variable.kind
@@ -181,7 +186,7 @@ def _read(variable: Variable | None, name: str, text: str) -> str:
         reason = error.strerror if isinstance(error, OSError) else ""
         if isinstance(error, WrongValueError):
             reason = str(error)
-        detail = f" ({redact(reason)})" if reason else ""
+        detail = f" ({_on_one_line(redact(reason))})" if reason else ""
         line = f"{_given(name, text)}: expected {kind.expected}{detail}"
         raise ConfigurationError(line) from None
 
