@@ -290,7 +290,7 @@ class _Instrument:
             # Fast, and true of a sum only if it is true of every value.
             if type(total) in (float, int) and math.isfinite(total) and not self._refuses(values):
                 return self._ordered(values)
-        except Exception:  # noqa: BLE001, S110, RUF100 - whatever was recorded is looked at below
+        except Exception:  # noqa: S110 - whatever was recorded is looked at below
             pass
         kept = []
         for value in values:
@@ -484,5 +484,5 @@ def _number(value: object) -> tuple[float, Refusal | None]:
         return (number, None) if math.isfinite(number) else (0, "not_finite")  # type: ignore[arg-type,return-value]
     except OverflowError:
         return 0, "not_finite"
-    except Exception:  # noqa: BLE001, RUF100 - whatever it is, it is none
+    except Exception:  # whatever it is, it is not a number
         return 0, "not_a_number"

@@ -256,7 +256,7 @@ def collected_or_failure(side: Side, reader: str) -> dict[str, Any] | str:
     """What is collected, or why that fails."""
     try:
         return side.collect(reader)
-    except Exception as error:  # noqa: BLE001, RUF100 - the SDK raises nothing else
+    except Exception as error:  # the SDK raises nothing else
         return str(error)
 
 
