@@ -6,6 +6,7 @@ everything that decides the result.
 """
 
 import fcntl
+import gzip
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from randsvc.project import ROOT
 
-_NO_PAGES = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Alertmanager</title>
+_NO_PAGES = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Alertmanager</title>
 <h1>Alertmanager</h1>
 <p>This native build has no web pages; the container image has them. Its API answers:
 <a href="api/v2/alerts">alerts</a>, <a href="api/v2/silences">silences</a>,
@@ -51,7 +52,7 @@ class GoModule:
     release: str
     version_variable: str = ""
     upstream: str = ""
-    placeholders: Mapping[str, str] = field(default_factory=dict)
+    placeholders: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -74,10 +75,15 @@ def list_modules() -> tuple[GoModule, ...]:
             _find_version(alertmanager, "github.com/prometheus/alertmanager"),
             stamp,
             upstream="github.com/prometheus/alertmanager",
-            # Both of its web pages are compiled from other languages when it is released.
-            placeholders=dict.fromkeys(
-                ("ui/app/dist/elm/index.html", "ui/app/dist/mantine/index.html"), _NO_PAGES
-            ),
+            # Its web pages are compiled from other languages when it is released, and compressed.
+            placeholders={
+                f"ui/app/dist/{page}/index.html.{suffix}": compressed
+                for page in ("elm", "mantine")
+                for suffix, compressed in (
+                    ("gz", gzip.compress(_NO_PAGES, mtime=0)),
+                    ("br", _store_as_brotli(_NO_PAGES)),
+                )
+            },
         ),
         GoModule(
             collector,
@@ -174,9 +180,9 @@ def _add_placeholders(module: GoModule, folder: Path) -> tuple[str]:
     shutil.copytree(found["Dir"], source, copy_function=shutil.copyfile)
     for directory, _, _ in os.walk(source):
         Path(directory).chmod(0o755)  # the module cache is read-only
-    for name, text in module.placeholders.items():
+    for name, content in module.placeholders.items():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).write_text(text)
+        (source / name).write_bytes(content)
     modfile = folder / "go.mod"
     required = (module.folder / "go.mod").read_text()
     modfile.write_text(f"{required}\nreplace {module.upstream} => {source}\n")
@@ -208,6 +214,15 @@ def _hash_inputs(module: GoModule) -> str:
         if path.name in ("go.mod", "go.sum") or path.suffix == ".go":
             digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
     return _short(digest)
+
+
+def _store_as_brotli(content: bytes) -> bytes:
+    """Wrap up to 65,536 bytes as a Brotli stream of one uncompressed meta-block, RFC 7932, 9.2.
+
+    Browsers ask for Brotli, and Python has none.
+    """
+    header = 1 << 20 | len(content) - 1 << 4  # ISUNCOMPRESSED, MLEN - 1; all else is 0
+    return header.to_bytes(3, "little") + content + b"\x03"  # ISLAST, ISLASTEMPTY
 
 
 def _short(digest: "hashlib._Hash") -> str:

@@ -37,13 +37,14 @@ REFUSED = {
         "column 21, at 'sigm': lognormal has no such parameter; "
         "known: median, sigma, min, max; did you mean sigma?"
     ),
-    "normal(0.5*constant(1))": "column 8, at '0.5': a part is for mixture only",
+    "normal(0.5*constant(1))": "column 8, at '0.5': only a mixture has parts",
     "normal(mean=50, sd=-1)": "column 20, at '-1': sd must be above 0, not -1",
     "normal(mean=50, sd=0)": (
-        "column 20, at '0': sd must be above 0, not 0: what never varies is constant(value=50)"
+        "column 20, at '0': sd must be above 0, not 0: for a value that never varies, use "
+        "constant(value=50)"
     ),
     "lognormal(0, 1)": "column 11, at '0': median must be above 0, not 0",
-    "lognormal(1, 0)": "column 14, at '0': sigma must be above 0, not 0: what never varies is",
+    "lognormal(1, 0)": "column 14, at '0': sigma must be above 0, not 0: for a value that never",
     "lognormal(1, 20)": "column 14, at '20': sigma must be from 0.001 to 10, not 20",
     "exponential(-1)": "column 13, at '-1': rate must be above 0, not -1",
     "gamma(0, 1)": "column 7, at '0': shape must be from 0.05 to 1000, not 0",

@@ -52,7 +52,7 @@ def started(command: str, log: str, says: str) -> str:
     """Give the lines of a script that start a command and wait until it has said something."""
     return (
         f"{{ {command}; }} >{log} 2>&1 &\n"
-        f"for _ in $(seq 120); do grep -q '{says}' {log} && break; sleep 0.5; done; "
+        f"for _ in $(seq 240); do grep -q '{says}' {log} && break; sleep 0.5; done; "
         f"grep -q '{says}' {log} || {{ cat {log}; exit 1; }}"
     )
 

@@ -6,16 +6,13 @@ for any number of such lines. After the line ``OMITTED``, labels and lines may b
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 __all__ = ("OMITTED", "prints")
 
 OMITTED = "# (some labels and series omitted)"
 BAR = re.compile(r"[█▉▊▋▌▍▎▏│]")
-BARS = r"(?:[^\n]*[█▉▊▋▌▍▎▏│][^\n]*\n)+"
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
-BLANKS = r"[^\S\n]*"
-LINES = r"(?:[^\n]*\n)*?"
 TOKEN = re.compile(
     r'(?P<exact>\w+="[^"]*"|[A-Za-z_]\w*|(?<![\w.+-])0(?![\w.]))'
     rf"|(?P<any>\.\.\.)|(?P<number>{NUMBER})|(?P<blank>\s+)|(?P<other>.)"
@@ -24,10 +21,9 @@ TOKEN = re.compile(
 
 def prints(shown: str, printed: str) -> bool:
     """Whether ``printed`` is the output that ``shown`` stands for."""
-    return re.fullmatch("".join(_lines(shown)), printed) is not None
-
-
-def _lines(shown: str) -> Iterator[str]:
+    lines = printed.splitlines()
+    # How many lines the page so far may stand for: one expression for all of it takes for ever.
+    reached = {0}
     omitted = False
     bars = False
     for line in shown.splitlines():
@@ -35,14 +31,31 @@ def _lines(shown: str) -> Iterator[str]:
         if line == OMITTED:
             omitted = True
         elif line == "...":
-            yield LINES
+            reached = _skip(reached, lines)
         elif is_bar and not bars:
-            yield BARS
+            reached = _pass_bars(reached, lines)
         elif not is_bar:
-            yield (LINES if omitted else "") + BLANKS + _line(line, omitted) + BLANKS + r"\n"
+            expected = re.compile(_line(line, omitted))
+            starts = _skip(reached, lines) if omitted else reached
+            reached = {
+                i + 1 for i in starts if i < len(lines) and expected.fullmatch(lines[i].strip())
+            }
         bars = is_bar
-    if omitted:
-        yield LINES
+    return len(lines) in (_skip(reached, lines) if omitted else reached)
+
+
+def _skip(reached: set[int], lines: Sequence[str]) -> set[int]:
+    return set(range(min(reached), len(lines) + 1)) if reached else set()
+
+
+def _pass_bars(reached: set[int], lines: Sequence[str]) -> set[int]:
+    passed = set()
+    for start in reached:
+        for i, line in enumerate(lines[start:], start=start + 1):
+            if not BAR.search(line):
+                break
+            passed.add(i)
+    return passed
 
 
 def _line(line: str, omitted: bool) -> str:
