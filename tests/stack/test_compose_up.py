@@ -202,6 +202,10 @@ def test_a_scenario_run_inside_is_told_at_its_level(
         for alert in notification["alerts"]
         if alert["name"] == "RandsvcModelReplaced"
     } == {("ticket", "major")}
+    for alert in (alert for notification in told for alert in notification["alerts"]):
+        assert alert["name"] in get(alert["runbook"]).decode()
+        # Grafana may be a stand-in that serves nothing; tests/dashboards checks the rest.
+        assert alert["dashboard"].startswith(f"http://localhost:{ports['GRAFANA_PORT']}/d/randsvc-")
     assert ">major</span>" in get(f"http://127.0.0.1:{ports['INBOX_PORT']}/").decode()
 
 
