@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from aiohttp import ClientSession
 
@@ -14,6 +15,8 @@ from randsvc.service.answer_ids import AnswerIds
 SECRET = "f" * 32
 LIFETIME = 300.0
 CONNECTIONS = 30
+PER_CONNECTION = 50
+"""Requests on one connection."""
 MIX = {"accepted": 5000, "duplicate": 2000, "forged": 1000, "expired": 1000, "malformed": 1000}
 """Ten thousand."""
 STATUSES = {200: "accepted", 409: "duplicate", 403: "forged", 410: "expired"} | dict.fromkeys(
@@ -69,16 +72,18 @@ def mixed(seed: int = 1) -> list[bytes]:
 
 
 async def send(url: str) -> Counter[str]:
-    """Post them all over ``CONNECTIONS`` connections; what was answered, by outcome."""
+    """Post them all over ``CONNECTIONS`` connections at a time; what was answered, by outcome."""
     answered: Counter[str] = Counter()
     left = iter(mixed())
 
     async def post() -> None:
-        async with ClientSession() as session:
-            for body in left:
-                async with session.post(url, data=body) as response:
-                    await response.read()
-                answered[STATUSES.get(response.status, str(response.status))] += 1
+        # One worker may accept all connections that are opened at once: others follow.
+        while bodies := list(islice(left, PER_CONNECTION)):
+            async with ClientSession() as session:
+                for body in bodies:
+                    async with session.post(url, data=body) as response:
+                        await response.read()
+                    answered[STATUSES.get(response.status, str(response.status))] += 1
 
     await asyncio.gather(*(post() for _ in range(CONNECTIONS)))
     return answered

@@ -10,6 +10,7 @@ from opentelemetry.sdk.metrics.view import (
 )
 
 from randsvc.telemetry import ConfigurationError
+from randsvc.telemetry.environment import configuration
 from randsvc.telemetry.instruments import Counter, Gauge, Histogram, Reading, UpDownCounter
 from randsvc.telemetry.readers import PullReader, PushReader, readings_from_environment
 
@@ -18,7 +19,7 @@ AGGREGATION = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
 
 
 def reading(**environ: str) -> Reading:
-    (found,) = readings_from_environment(environ)
+    (found,) = readings_from_environment(configuration(environ))
     return found
 
 
