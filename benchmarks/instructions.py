@@ -1,8 +1,8 @@
-"""The price of measuring in instructions, which other programs on the machine do not change.
+"""The price of measuring in instructions, which other programs on the machine change less.
 
 CPU time of the same code differs by a quarter from run to run on a busy machine. callgrind counts
-what the server process executes in user space instead: the same program gives the same number to
-within 0.1%.
+what the server process executes in user space instead. Counts of one state still differed by up to
+7% on a busy machine, as what the server does in the background depends on time: see the quartiles.
 """
 
 import asyncio
