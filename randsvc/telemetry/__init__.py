@@ -22,8 +22,11 @@ from typing import TYPE_CHECKING, Any
 from .environment import import_environment
 from .errors import ConfigurationError
 
+# These two read variables when they are imported, whoever imports them first, and raise or log a
+# traceback for a wrong value. `Telemetry` says in one line what is wrong.
 with import_environment():
-    import opentelemetry.propagate  # noqa: F401 - it may raise, whoever imports it first
+    import opentelemetry.propagate
+    import opentelemetry.sdk.trace  # noqa: F401
 
 if TYPE_CHECKING:
     from .telemetry import Telemetry
@@ -32,7 +35,7 @@ __all__ = ("ConfigurationError", "Telemetry")
 
 
 def __getattr__(name: str) -> Any:
-    # The SDK is imported when it is needed: those who read the catalogue do not need it.
+    # Most of the SDK is imported when it is needed: a reader of the catalogue does not need it.
     if name == "Telemetry":
         from .telemetry import Telemetry
 

@@ -18,6 +18,8 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.util.types import Attributes
 
+from .otlp import fit_number
+
 __all__ = (
     "MAX_BUCKETS",
     "MAX_SCALE",
@@ -37,7 +39,6 @@ MAX_BUCKETS = 160
 https://opentelemetry.io/docs/specs/otel/metrics/sdk/#base2-exponential-bucket-histogram-aggregation
 """
 MAX_SCALE = 20
-_INT64 = 2**63
 
 DataPoint = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint
 
@@ -74,11 +75,7 @@ class Sum:
         self, attributes: Attributes, start: int, now: int, exemplars: Sequence[Exemplar] = ()
     ) -> NumberDataPoint:
         """The data point; ``start`` and ``now`` are in Unix nanoseconds."""
-        value = self.value
-        # OTLP has 64 bits for an integer, and a batch that holds a larger one is never delivered.
-        if isinstance(value, int) and not -_INT64 <= value < _INT64:
-            value = float(value)
-        return NumberDataPoint(attributes, start, now, value, exemplars)
+        return NumberDataPoint(attributes, start, now, fit_number(self.value), exemplars)
 
 
 class LastValue:
@@ -98,7 +95,8 @@ class LastValue:
     ) -> NumberDataPoint:
         """The data point at ``now`` (Unix ns); a gauge has no start."""
         # The SDK's own points have None here too, whatever its annotations say.
-        return NumberDataPoint(attributes, None, now, self.value, exemplars)  # type: ignore[arg-type]
+        value = fit_number(self.value)
+        return NumberDataPoint(attributes, None, now, value, exemplars)  # type: ignore[arg-type]
 
 
 class _Distribution:

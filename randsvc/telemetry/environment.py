@@ -35,7 +35,6 @@ OTEL = "OTEL_"
 
 # Instrumentation libraries have variables of their own, which the table does not know.
 _OF_OTHERS = ("OTEL_PYTHON_", "OTEL_INSTRUMENTATION_", "OTEL_SEMCONV_")
-_READ_ON_IMPORT = ("OTEL_PROPAGATORS", "OTEL_PYTHON_CONTEXT")
 _TLS = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
 
 _lock = RLock()
@@ -102,14 +101,14 @@ def sdk_environment(read: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def import_environment() -> Iterator[None]:
-    """Let the API be imported: it raises for some values, which ``configuration`` names instead."""
-    readable = dict(os.environ)
-    for name in _READ_ON_IMPORT:
-        text = readable.pop(name, "").strip()
-        variable = VARIABLES[name]
-        if text and variable.status == "followed" and _is_read(variable, text):
-            readable[name] = _read(variable, name, text)
-    with sdk_environment({n: t for n, t in readable.items() if n.startswith(OTEL)}):
+    """Let OpenTelemetry be imported: the import fails for some values of some variables.
+
+    It needs only ``OTEL_PROPAGATORS``. ``configuration`` says what is wrong with the others.
+    """
+    name = "OTEL_PROPAGATORS"
+    variable, text = VARIABLES[name], os.environ.get(name, "").strip()
+    is_right = text and _is_read(variable, text)
+    with sdk_environment({name: _read(variable, name, text)} if is_right else {}):
         yield
 
 

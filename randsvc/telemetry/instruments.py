@@ -54,6 +54,7 @@ from .aggregate import (
     LastValue,
     Sum,
 )
+from .otlp import fit, fit_number
 
 __all__ = ("Counter", "Gauge", "Histogram", "Reading", "Series", "Shared", "UpDownCounter")
 
@@ -154,7 +155,7 @@ class Series:
     def offer_exemplar(self, value: float, span: SpanContext) -> None:
         """Keep the trace of ``value`` as the latest example of its explicit bucket."""
         self._exemplars[bisect_left(self._instrument.bounds, value)] = Exemplar(
-            {}, value, time_ns(), span.span_id, span.trace_id
+            {}, fit_number(value), time_ns(), span.span_id, span.trace_id
         )
 
     def fold(self) -> None:
@@ -469,7 +470,8 @@ def _of_kind(preferences: Mapping[Any, _T], kind: type) -> _T:
 def _cleaned(attributes: object) -> Mapping[str, Any]:
     """The attributes with values that OTLP can carry, as the SDK cleans them."""
     if attributes is None or isinstance(attributes, Mapping):
-        return BoundedAttributes(attributes=attributes or {})
+        cleaned: Mapping[str, Any] = fit(BoundedAttributes(attributes=attributes or {}))
+        return cleaned
     _logger.warning("attributes %.100r are left out: expected a mapping", attributes)
     return {}
 

@@ -14,6 +14,8 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from .otlp import fit_span
+
 __all__ = ("AnnouncedMetricExporter", "AnnouncedSpanExporter")
 
 _logger = logging.getLogger(__name__)
@@ -146,7 +148,7 @@ class AnnouncedSpanExporter(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export, and note the result."""
         result: SpanExportResult = self._outage.watch(
-            lambda: self._exporter.export(spans), SpanExportResult.SUCCESS
+            lambda: self._exporter.export(list(map(fit_span, spans))), SpanExportResult.SUCCESS
         )
         return result
 

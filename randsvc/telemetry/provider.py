@@ -31,6 +31,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util.types import Attributes
 
 from .instruments import Counter, Gauge, Histogram, Reading, Shared, UpDownCounter
+from .otlp import fit, fit_observations, fit_scope
 
 __all__ = ("Meter", "MeterProvider")
 
@@ -89,8 +90,10 @@ class MeterProvider(api.MeterProvider):
         """The meter of an instrumentation scope."""
         if name == _COUNTED_ALREADY:
             return api.NoOpMeter(name, version, schema_url)  # type: ignore[return-value]
-        registry = self._registry.get_meter(name, version, schema_url, attributes)
-        scope = InstrumentationScope(name, version, schema_url, attributes)
+        scope = fit_scope(InstrumentationScope(name, version, schema_url, attributes))
+        registry = self._registry.get_meter(
+            scope.name, scope.version, scope.schema_url, scope.attributes
+        )
         with self._lock:
             return self._meters.setdefault(scope, Meter(self, scope, registry))
 
@@ -157,7 +160,7 @@ class MeterProvider(api.MeterProvider):
         now = time_ns()
         since, self._collected[reading] = self._collected.get(reading, 0), now
         scopes = {
-            scope.scope: scope
+            scope.scope: fit_observations(scope)
             for resource in (observed.resource_metrics if observed else ())
             for scope in resource.scope_metrics
         }
@@ -290,8 +293,8 @@ class Meter(api.Meter):
         self._observe("create_observable_gauge", name, callbacks, unit, description)
         return registered
 
-    def _observe(self, create: str, *arguments: Any) -> None:
-        self._provider.observe(self.scope, create, *arguments)
+    def _observe(self, create: str, name: str, callbacks: Any, unit: str, description: str) -> None:
+        self._provider.observe(self.scope, create, name, callbacks, unit, fit(description))
 
     def _local(
         self,
@@ -309,7 +312,7 @@ class Meter(api.Meter):
                 instrument = self._instruments[registered] = of(
                     getattr(registered, "name", name),
                     unit,
-                    description,
+                    fit(description),
                     self._provider.shared,
                     **advice,
                 )

@@ -38,6 +38,7 @@ from .environment import (
 from .exposition import CONTENT_TYPE
 from .http_server import HttpServerMetrics
 from .instruments import Reading
+from .otlp import fit
 from .provider import Meter, MeterProvider
 from .readers import PullReader, readings_from_environment
 from .runtime import observe_process, watch_event_loop
@@ -311,7 +312,8 @@ def resource(
         "service.version": given.get("service.version") or version,
         _INSTANCE_ID: instance or _make_instance_id(worker),
     }
-    return Resource.create({name: value for name, value in own.items() if value})
+    made = Resource.create({name: value for name, value in own.items() if value})
+    return Resource(fit(made.attributes), made.schema_url)
 
 
 def _make_instance_id(worker: int | None) -> str:

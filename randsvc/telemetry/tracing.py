@@ -32,6 +32,7 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import SpanContext, SpanKind
 
 from .environment import names, otlp_endpoint, otlp_protocol, value
+from .otlp import fit
 from .outage import AnnouncedSpanExporter
 
 __all__ = ("ServerTracing", "sampler_from_environment", "tracer_provider_from_environment")
@@ -199,12 +200,8 @@ def _presentable(request: web.Request) -> web.Request:
         return request.clone(host="invalid")
     else:
         return request
-    cleaned = [(name, _utf8(value)) for name, value in headers.items()]
-    return request.clone(headers=cleaned, rel_url=_utf8(request.path_qs), host="invalid")
-
-
-def _utf8(text: str) -> str:
-    return text.encode(errors="replace").decode()
+    cleaned = [(name, fit(value)) for name, value in headers.items()]
+    return request.clone(headers=cleaned, rel_url=fit(request.path_qs), host="invalid")
 
 
 def _contrib_middleware(provider: TracerProvider) -> Middleware:

@@ -361,6 +361,16 @@ _ROWS = (
         Variable(name, "followed", _PATTERNS, "", "Requests that get no span; metrics count them.")
         for name in ("OTEL_PYTHON_EXCLUDED_URLS", "OTEL_PYTHON_AIOHTTP_SERVER_EXCLUDED_URLS")
     ),
+    *(
+        Variable(
+            f"OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_{suffix}", "followed", _PATTERNS, "", note
+        )
+        for suffix, note in (
+            ("SERVER_REQUEST", "Names of request headers that become attributes of the span."),
+            ("SERVER_RESPONSE", "Names of response headers that become attributes of the span."),
+            ("SANITIZE_FIELDS", "Names of those headers whose values are hidden."),
+        )
+    ),
     *_unsupported(
         _NO_LOGS,
         "OTEL_LOGS_EXPORTER",
