@@ -26,6 +26,7 @@ from randsvc.prometheus_api import (
     format_selector,
     parse_matcher,
 )
+from randsvc.rules.golden_signals import NOT_FAILED
 from randsvc.telemetry.catalogue import REQUEST_DURATION, Metric
 from randsvc.times import parse_duration, parse_time
 
@@ -123,9 +124,9 @@ class ReadingOptions(PrometheusOptions):
         if own_latency:
             # Only what was served: a request that was turned away did not wait.
             found.append(format_matcher("http_response_status_code", "200"))
-        elif latency:
+        if latency:
             # A failed request has a latency of its own.
-            found.append(format_matcher("http_response_status_code", "5..", "!~"))
+            found.append(NOT_FAILED)
         if self.instance:
             any_of = "|".join(map(re.escape, self.instance))
             found.append(format_matcher("instance", any_of, "=~"))

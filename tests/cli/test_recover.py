@@ -254,12 +254,12 @@ def test_without_the_extra_one_line_says_how_to_install_it() -> None:
         (
             ["latency"],
             'http_server_request_duration_seconds{job="randsvc", http_route="/random", '
-            'http_response_status_code="200"}',
+            'http_response_status_code="200", error_type=~"|ClientConnectionResetError"}',
         ),
         (
             ["latency", "--job", "media", "--route", "/clips/{id}"],
             'http_server_request_duration_seconds{job="media", http_route="/clips/{id}", '
-            'http_response_status_code!~"5.."}',
+            'error_type=~"|ClientConnectionResetError"}',
         ),
         (["rpc_latency_seconds_bucket"], "rpc_latency_seconds"),
         (
