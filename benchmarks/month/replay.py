@@ -40,6 +40,8 @@ ML_RULES = "ml.yml"
 """The rules of the model; benchmarks/drift.py tests their alerts, as they need many more draws."""
 FIRING, BEGAN, ENDED = "month:firing", "month:began", "month:ended"
 HOUR = 3600
+LOOKBACK = 300
+"""Seconds before a window in which Prometheus looks for the first sample of ``anchored``."""
 _SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"((?:[^"\\]|\\.)*)"')
 _RANGE = re.compile(r"\[(\d+[smhd])[\]:]")
@@ -80,7 +82,8 @@ class Part:
     def before(self) -> float:
         """Seconds after which earlier samples have no influence."""
         times = [parse_duration(rule[key]) for rule in self.rules for key in _TIMES if key in rule]
-        return max(self.windows, default=0) + 2 * max(times, default=0) + 10 * self.interval
+        waits = 2 * max(times, default=0) + 10 * self.interval
+        return max(self.windows, default=0) + LOOKBACK + waits
 
     def reads(self, series: Series) -> bool:
         """Whether a rule selects a series."""

@@ -47,7 +47,7 @@ from randsvc.metrics import (
     VALUE,
 )
 from randsvc.model.baselines import BINS, QUANTILE_LEVELS
-from randsvc.rules.golden_signals import JOB, Rule
+from randsvc.rules.golden_signals import JOB, Rule, count_events
 from randsvc.rules.time_scale import TimeScale
 
 __all__ = (
@@ -156,7 +156,7 @@ def make_recordings(scale: TimeScale) -> Iterator[Rule]:
     for name, series in OUTPUTS.items():
         for window in scale.samples:
             labels = {"randsvc_distribution": name, "window": window}
-            yield Rule(SAMPLE, f"sum by (job) (increase({series}[{window}]))", labels)
+            yield Rule(SAMPLE, f"sum by (job) ({count_events(series, window)})", labels)
     # Without values there is nothing to say, and no NaN to say it.
     yield Rule(COUNT, f"histogram_count({SAMPLE}) > 0")
     for level in QUANTILE_LEVELS:
@@ -227,10 +227,11 @@ def _binned(name: str) -> Iterator[Rule]:
 
 def _mix(window: str) -> Iterator[Rule]:
     labels = {"randsvc_distribution": MIX, "window": window}
-    known = f'{INPUTS.prometheus_name}{{{JOB},randsvc_segment!="missing"}}[{window}]'
-    yield Rule(COUNT, f"sum by (job) (increase({known})) > 0", labels)
+    known = f'{INPUTS.prometheus_name}{{{JOB},randsvc_segment!="missing"}}'
+    counted = count_events(known, window)
+    yield Rule(COUNT, f"sum by (job) ({counted}) > 0", labels)
     # The bins of the baseline are the segments.
-    renamed = f'label_replace(increase({known}), "randsvc_bin", "$1", "randsvc_segment", "(.+)")'
+    renamed = f'label_replace({counted}, "randsvc_bin", "$1", "randsvc_segment", "(.+)")'
     count = f'{COUNT}{{randsvc_distribution="{MIX}",window="{window}"}}'
     yield Rule(
         SHARE,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from randsvc.metrics import PREDICTIONS
 from randsvc.rules.alert import Alert
-from randsvc.rules.golden_signals import JOB, NOT_FAILED, reporting
+from randsvc.rules.golden_signals import JOB, NOT_FAILED, count_events, reporting
 from randsvc.rules.time_scale import TimeScale, spell, spell_last
 from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, EVENT_LOOP_LAG, REQUEST_DURATION
 
@@ -118,7 +118,8 @@ def _unseen(service: str, scale: TimeScale) -> Iterator[Alert]:
 
 def _nobody_can_log_in(scale: TimeScale) -> Alert:
     def logins(matcher: str) -> str:
-        return f"sum (increase({_DURATION}_count{{{_LOGIN},{matcher}}}[{scale.logins}]))"
+        series = f"{_DURATION}_count{{{_LOGIN},{matcher}}}"
+        return f"sum ({count_events(series, scale.logins)})"
 
     # Wrong passwords (4xx) are no sign that others cannot log in.
     attempts = logins('http_response_status_code!~"4.."')
@@ -144,8 +145,8 @@ def _service(scale: TimeScale) -> Iterator[Alert]:
     def rate(metric: str, matchers: str, over: str = window) -> str:
         return f"sum (rate({metric}{{{matchers}}}[{over}]))"
 
-    def increase(metric: str, matchers: str, over: str = window) -> str:
-        return f"sum (increase({metric}{{{matchers}}}[{over}]))"
+    def count(metric: str, matchers: str, over: str = window) -> str:
+        return f"sum ({count_events(f'{metric}{{{matchers}}}', over)})"
 
     predictions, requests = PREDICTIONS.prometheus_name, f"{_DURATION}_count"
     fallback = f'{JOB},randsvc_source="fallback"'
@@ -154,7 +155,7 @@ def _service(scale: TimeScale) -> Iterator[Alert]:
         level="major",
         service="randsvc",
         expr=f"{rate(predictions, fallback)} / {rate(predictions, JOB)} > {FALLBACK_SHARE:g}"
-        f" and {increase(predictions, JOB)} >= {scale.min_events}",
+        f" and {count(predictions, JOB)} >= {scale.min_events}",
         unit="%",
         summary="/random: {{ $value | humanizePercentage }} of predictions come from the fallback "
         f"(alert above {FALLBACK_SHARE:.0%})",
@@ -171,7 +172,7 @@ def _service(scale: TimeScale) -> Iterator[Alert]:
         level="major",
         service="randsvc",
         expr=f"{rate(requests, shed)} / {rate(requests, _RANDOM)} > {SHED_SHARE:g}"
-        f" and {increase(requests, _RANDOM)} >= {scale.min_events}",
+        f" and {count(requests, _RANDOM)} >= {scale.min_events}",
         unit="%",
         summary="/random: {{ $value | humanizePercentage }} of requests are rejected with 503 "
         f"(alert above {SHED_SHARE:.0%})",
@@ -222,7 +223,7 @@ def _service(scale: TimeScale) -> Iterator[Alert]:
         service="randsvc",
         expr=f"histogram_quantile({TAIL_QUANTILE:g}, {buckets})"
         f" / histogram_quantile(0.5, {buckets}) > {TAIL_FACTOR:g}"
-        f" and {increase(requests, served, scale.tail)} >= {scale.min_tail}",
+        f" and {count(requests, served, scale.tail)} >= {scale.min_tail}",
         unit="times",
         summary=f"/random: the slowest {1 - TAIL_QUANTILE:.1%} of requests take "
         '{{ printf "%.0f" $value }} times the median latency, or longer',
@@ -237,7 +238,7 @@ def _monitoring(scale: TimeScale) -> Iterator[Alert]:
     window = spell_last(scale.window)
 
     def count(metric: str, matcher: str) -> str:
-        return f"sum (increase({metric}{{{matcher}}}[{scale.window}])) > 0"
+        return f"sum ({count_events(f'{metric}{{{matcher}}}', scale.window)}) > 0"
 
     def make(
         name: str, unit: str, expr: str, summary: str, description: str, panel: str, wait: str = ""

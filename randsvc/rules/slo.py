@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from randsvc.objectives import SLOS, Slo
 from randsvc.rules.alert import Alert
-from randsvc.rules.golden_signals import FAILED, NOT_FAILED, Rule
+from randsvc.rules.golden_signals import FAILED, NOT_FAILED, Rule, count_events
 from randsvc.rules.time_scale import SEVERITY, Burn, TimeScale, spell, spell_last
 from randsvc.telemetry.catalogue import REQUEST_DURATION
 from randsvc.times import parse_duration
@@ -54,12 +54,14 @@ def make_recordings(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[Ru
             ratio = f"{_bad(slo, window)} / ({_total(slo, window)} > 0)"
             yield Rule(BURN_RATE, f"{ratio} / {slo.budget:g}", windowed)
             if window in long:
-                yield Rule(BAD_EVENTS, _bad(slo, window, "increase"), windowed)
+                yield Rule(BAD_EVENTS, _bad(slo, window), windowed)
         period = scale.budget
         spent = f"{_bad(slo, period)} / ({_total(slo, period)} > 0) / {slo.budget:g}"
         yield Rule(BUDGET_LEFT, f"1 - {spent}", labels)
-        allowed = f"{slo.budget:g} * {_total(slo, period, 'increase')}"
-        yield Rule(BUDGET_REQUESTS, f"{allowed} - {_bad(slo, period, 'increase')}", labels)
+        allowed = f"{slo.budget:g} * {_total(slo, period)}"
+        # The small number keeps a product such as 0.29 * 100 from losing its last request.
+        left_over = f"floor({allowed} + 1e-6 - {_bad(slo, period)})"
+        yield Rule(BUDGET_REQUESTS, left_over, labels)
         of = f'slo="{slo.name}"'
         burning = f'{BURN_RATE}{{{of},window="{scale.burns[0].long}"}} > 0'
         left = f"{parse_duration(period):g} * clamp_min({BUDGET_LEFT}{{{of}}}, 0)"
@@ -117,22 +119,22 @@ def _burns(slo: Slo, burn: Burn) -> str:
     )
 
 
-def _total(slo: Slo, window: str, function: str = "rate") -> str:
-    """Give the events of a window in PromQL: each second, or with ``increase`` all."""
-    return f"sum ({function}({_DURATION}_count{{{_matchers(slo)}}}[{window}]))"
+def _total(slo: Slo, window: str) -> str:
+    """Give the number of events of a window in PromQL."""
+    return f"sum ({count_events(f'{_DURATION}_count{{{_matchers(slo)}}}', window)})"
 
 
-def _bad(slo: Slo, window: str, function: str = "rate") -> str:
-    """Give the bad ones among them."""
+def _bad(slo: Slo, window: str) -> str:
+    """Give the number of bad events among them."""
     if slo.within is None:
         errors = f"{_matchers(slo)},{FAILED}"
         # Such a series exists only once one has happened; until then there are 0.
-        return f"(sum ({function}({_DURATION}_count{{{errors}}}[{window}])) or vector(0))"
-    total = _total(slo, window, function)
+        return f"(sum ({count_events(f'{_DURATION}_count{{{errors}}}', window)}) or vector(0))"
     # Prometheus 3 stores `le` as a number of OpenMetrics, 1 as 1.0, whatever was exposed:
     # https://prometheus.io/docs/prometheus/latest/migration/#le-and-quantile-label-values
     fast = f'{_matchers(slo)},le="{float(slo.within)}"'
-    return f"({total} - sum ({function}({_DURATION}_bucket{{{fast}}}[{window}])))"
+    in_time = f"sum ({count_events(f'{_DURATION}_bucket{{{fast}}}', window)})"
+    return f"({_total(slo, window)} - {in_time})"
 
 
 def _matchers(slo: Slo) -> str:

@@ -182,7 +182,7 @@ def against_the_past() -> RuleCase:
     """Normal a week ago, shifted a day ago, narrow now; without a baseline there are no bins."""
     week = parse_duration(DEMO.week)
     now, day_ago = week + 780, week + 780 - DAY
-    lengths = [1000, day_ago + 100 - 1000, now - day_ago - 100]
+    lengths = [1000, day_ago + 100 - 1000, now + STEP - day_ago - 100]
     phases = [
         (int(length) // STEP, buckets)
         for length, buckets in zip(lengths, (NORMAL, SHIFTED, NARROW), strict=True)

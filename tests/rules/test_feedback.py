@@ -122,9 +122,8 @@ CHANGED = RuleCase(
     },
     {
         in_window(LABELS): 2 * 12 * GAINS,
-        # In ten minutes there are 119 gains between the first sample and the last.
-        COVERAGE_NOW: 12 / ((107 * 24 + 12 * 12) / 119),
-        LABELS_NOW: 12 / ((107 * 24 + 12 * 12) / 119),
+        COVERAGE_NOW: 12 / ((108 * 24 + 12 * 12) / 120),
+        LABELS_NOW: 12 / ((108 * 24 + 12 * 12) / 120),
         f'{ERROR_NOW}{{randsvc_source="model"}}': (1.5 * R - CHANCE * R / 2 / sqrt(N)) / sqrt(0.5),
     },
     780,
