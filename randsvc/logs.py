@@ -1,4 +1,7 @@
-"""Logs as JSON on stdout: one line an event, with the ids of the span it happened in."""
+"""Logs as JSON on stdout: one line an event, with the ids of the span it happened in.
+
+The attributes are those that ``OTEL_LOGS_EXPORTER=otlp`` exports.
+"""
 
 import logging
 import sys
@@ -7,13 +10,19 @@ from datetime import UTC, datetime
 from opentelemetry import trace
 from pythonjsonlogger.json import JsonFormatter
 
+from randsvc.telemetry.log_records import RateLimit, attributes_of
+
 __all__ = ("configure",)
 
 
 def configure(level: str = "INFO") -> None:
-    """Send everything from ``level`` up to stdout, warnings of Python included."""
+    """Send everything from ``level`` up to stdout, warnings of Python included.
+
+    A statement that logs very often is limited, see ``RateLimit``.
+    """
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_Formatter())
+    handler.addFilter(RateLimit())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
 
@@ -28,7 +37,7 @@ class _Formatter(JsonFormatter):
         super().__init__(
             "{levelname}{name}{message}",
             style="{",
-            rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception"},
+            rename_fields={"levelname": "level", "name": "logger"},
         )
 
     def add_fields(
@@ -40,7 +49,10 @@ class _Formatter(JsonFormatter):
         """Put the time first and the span last."""
         time = datetime.fromtimestamp(record.created, UTC)
         log_data["time"] = time.isoformat(timespec="milliseconds")
+        message_dict.pop("exc_info", None)  # the attributes have it, under its names
         super().add_fields(log_data, record, message_dict)
+        log_data.update(attributes_of(record))
+        log_data.pop("_is_kept", None)
         span = trace.get_current_span().get_span_context()
         if span.is_valid:
             log_data["trace_id"] = trace.format_trace_id(span.trace_id)

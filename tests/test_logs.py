@@ -44,7 +44,10 @@ def test_an_exception_is_a_field_of_its_event(capsys: pytest.CaptureFixture[str]
     except ZeroDivisionError:
         logging.getLogger(__name__).exception("failed")
     (event,) = events(capsys)
-    assert "ZeroDivisionError" in str(event["exception"])
+    assert event["exception.type"] == event["error.type"] == "ZeroDivisionError"
+    assert event["exception.message"] == "division by zero"
+    assert str(event["exception.stacktrace"]).startswith("Traceback")
+    assert "exc_info" not in event
 
 
 def test_an_event_in_a_span_has_its_ids(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,8 +62,9 @@ def serve(settings: Settings | None = None) -> None:
 
     The standard OTEL_* variables configure telemetry: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
     OTEL_METRICS_EXPORTER (otlp, prometheus, console, none, or a list of them), OTEL_TRACES_EXPORTER
-    (none, otlp, console), OTEL_TRACES_SAMPLER, OTEL_METRIC_EXPORT_INTERVAL (ms),
-    OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL (http/protobuf, grpc) and _HEADERS, OTEL_SDK_DISABLED.
+    (none, otlp, console), OTEL_TRACES_SAMPLER, OTEL_LOGS_EXPORTER (none, otlp, console),
+    OTEL_METRIC_EXPORT_INTERVAL (ms), OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL (http/protobuf, grpc)
+    and _HEADERS, OTEL_SDK_DISABLED.
     """
     import uvloop
 

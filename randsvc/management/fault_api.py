@@ -8,6 +8,7 @@ DELETE /faults         clear all
 """
 
 import json
+import logging
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -17,6 +18,8 @@ from randsvc.web.bearer_auth import has_token, unauthorized
 from randsvc.web.request_body import read_first, read_object
 
 __all__ = ("add_faults",)
+
+_logger = logging.getLogger(__name__)
 
 BODY_TIMEOUT = 5.0
 """Seconds that the parameters of a fault have to arrive."""
@@ -63,15 +66,18 @@ def add_faults(
         return web.Response(text=text + "\n", content_type="application/json")
 
     async def put(request: web.Request) -> web.Response:
-        name = named(request)
+        name, parameters = named(request), await read_object(request)
         try:
-            faults.set(name, await read_object(request))
+            faults.set(name, parameters)
         except FaultError as error:
             raise web.HTTPUnprocessableEntity(text=str(error)) from error
+        _logger.warning("fault %s set: %s", name, parameters, extra={"randsvc.fault": name})
         return web.Response(status=204)
 
     async def delete(request: web.Request) -> web.Response:
-        faults.clear(named(request) if "name" in request.match_info else None)
+        name = named(request) if "name" in request.match_info else None
+        faults.clear(name)
+        _logger.info("cleared: %s", f"fault {name}" if name else "all faults")
         return web.Response(status=204)
 
     router.add_get("/faults", show)

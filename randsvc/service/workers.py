@@ -18,7 +18,7 @@ from pathlib import Path
 
 import uvloop
 
-from randsvc import logs
+from randsvc import __version__, logs
 from randsvc.errors import ConfigurationError
 from randsvc.faults.faults import RANDOM_FAULTS, Faults
 from randsvc.management.console import Console
@@ -33,6 +33,7 @@ from randsvc.service.serving import (
 )
 from randsvc.service.shutdown import Shutdown
 from randsvc.settings import Settings
+from randsvc.telemetry import Telemetry
 from randsvc.telemetry.environment import configuration, names
 
 __all__ = ("supervise",)
@@ -65,7 +66,11 @@ async def supervise(settings: Settings, shutdown: Shutdown) -> AsyncIterator[str
             f"RANDSVC_WORKERS={settings.workers}: /metrics would show the numbers of one worker as "
             "those of the service; push with otlp, or run one worker"
         )
-    with listening_sockets(settings) as (public, management), _shared(settings) as settings:
+    with (
+        listening_sockets(settings) as (public, management),
+        _shared(settings) as settings,
+        _exported_logs(settings, shutdown),
+    ):
         workers = _Workers(settings, public, shutdown)
         async with (
             management_site(
@@ -93,6 +98,24 @@ def _shared(settings: Settings) -> Iterator[Settings]:
             feedback_secret=settings.feedback_secret or secrets.token_urlsafe(),
             feedback_store=settings.feedback_store or Path(folder) / "feedback.sqlite",
         )
+
+
+@contextlib.contextmanager
+def _exported_logs(settings: Settings, shutdown: Shutdown) -> Iterator[None]:
+    """Export the logs of this process, which measures nothing, as the workers do theirs."""
+    if not names(configuration(os.environ), "OTEL_LOGS_EXPORTER"):
+        yield
+        return
+    telemetry = Telemetry(
+        settings.service,
+        __version__,
+        readers=[],
+        environ={**os.environ, "OTEL_TRACES_EXPORTER": "none"},
+    )
+    try:
+        yield
+    finally:
+        telemetry.shutdown(shutdown.remaining())
 
 
 async def _no_metrics() -> None:

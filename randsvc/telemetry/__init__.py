@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 from .environment import import_environment
 from .errors import ConfigurationError
 
-# These two read variables when they are imported, whoever imports them first, and raise or log a
+# These read variables when they are imported, whoever imports them first, and raise or log a
 # traceback for a wrong value. `Telemetry` says in one line what is wrong.
 with import_environment():
     import opentelemetry.propagate
+    import opentelemetry.sdk._logs
     import opentelemetry.sdk.trace  # noqa: F401
 
 if TYPE_CHECKING:

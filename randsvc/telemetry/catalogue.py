@@ -128,6 +128,14 @@ REFUSED_MEASUREMENTS = Metric(
     description="Measurements that were refused as invalid, by metric and reason.",
     attributes=("otel.metric.name", "error.type"),
 )
+DROPPED_LOGS = Metric(
+    name="telemetry.logs.dropped",
+    kind="counter",
+    unit="{log_record}",
+    description="Log records that were dropped, by reason: too many of one kind "
+    "(rate_limited), too many that wait (queue_full), or taken by nobody (refused).",
+    attributes=("error.type",),
+)
 
 METRICS: tuple[Metric, ...] = (
     REQUEST_DURATION,
@@ -138,4 +146,5 @@ METRICS: tuple[Metric, ...] = (
     PROCESS_MEMORY_USAGE,
     PROCESS_OPEN_FILES,
     REFUSED_MEASUREMENTS,
+    DROPPED_LOGS,
 )

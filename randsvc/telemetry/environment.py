@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from threading import RLock
 
 from .errors import ConfigurationError
-from .variables import VARIABLES, Variable, WrongValueError
+from .variables import SIGNALS, VARIABLES, Variable, WrongValueError
 
 __all__ = (
     "OTEL",
@@ -35,6 +35,10 @@ OTEL = "OTEL_"
 
 # Instrumentation libraries have variables of their own, which the table does not know.
 _OF_OTHERS = ("OTEL_PYTHON_", "OTEL_INSTRUMENTATION_", "OTEL_SEMCONV_")
+_BATCHES = tuple(
+    (f"{batch}_MAX_QUEUE_SIZE", f"{batch}_MAX_EXPORT_BATCH_SIZE")
+    for batch in ("OTEL_BSP", "OTEL_BLRP")
+)
 _TLS = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
 
 _lock = RLock()
@@ -128,14 +132,14 @@ def names(read: Mapping[str, str], variable: str) -> list[str]:
 
 
 def otlp_endpoint(read: Mapping[str, str], signal: str) -> str:
-    """Where the exporter of ``METRICS`` or ``TRACES`` sends to, for a person to read."""
+    """Where the exporter of a signal, such as ``METRICS``, sends to, for a person to read."""
     port = "4317" if otlp_protocol(read, signal) == "grpc" else "4318"
     endpoint = _of_signal(read, signal, "ENDPOINT") or f"http://localhost:{port}"
     return redact(endpoint.partition("?")[0])
 
 
 def otlp_protocol(read: Mapping[str, str], signal: str) -> str:
-    """``http/protobuf``, the default, or ``grpc``, for ``METRICS`` or ``TRACES``."""
+    """``http/protobuf``, the default, or ``grpc``, for a signal such as ``METRICS``."""
     default = VARIABLES["OTEL_EXPORTER_OTLP_PROTOCOL"].default
     return _of_signal(read, signal, "PROTOCOL") or default
 
@@ -210,7 +214,7 @@ def _name_of_signal(read: Mapping[str, str], signal: str, suffix: str) -> str:
 
 def _check_otlp(read: Mapping[str, str], given: Mapping[str, str]) -> None:
     """Check what depends on more than one variable."""
-    for signal in ("METRICS", "TRACES"):
+    for signal in SIGNALS:
         protocol = otlp_protocol(read, signal)
         if protocol == "grpc" and find_spec("opentelemetry.exporter.otlp.proto.grpc") is None:
             name = _name_of_signal(read, signal, "PROTOCOL")
@@ -237,22 +241,22 @@ def _check_otlp(read: Mapping[str, str], given: Mapping[str, str]) -> None:
                     f"{_given(certificate, given[certificate])}: expected a client certificate "
                     f"with its key, which is not encrypted ({error})"
                 ) from None
-    queue, batch = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
-    if batch in read and int(read[batch]) > int(value(read, queue)):
-        raise ConfigurationError(
-            f"{_given(batch, given[batch])}: expected at most {queue}, which is "
-            f"{value(read, queue)}"
-        )
+    for queue, batch in _BATCHES:
+        if batch in read and int(read[batch]) > int(value(read, queue)):
+            raise ConfigurationError(
+                f"{_given(batch, given[batch])}: expected at most {queue}, which is "
+                f"{value(read, queue)}"
+            )
 
 
 def _complete(read: dict[str, str]) -> dict[str, str]:
     """Add what the SDK's own defaults would get wrong."""
-    queue, batch = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
-    if queue in read and batch not in read:
-        read[batch] = str(min(int(read[queue]), int(VARIABLES[batch].default)))
+    for queue, batch in _BATCHES:
+        if queue in read and batch not in read:
+            read[batch] = str(min(int(read[queue]), int(VARIABLES[batch].default)))
     # The exporter over gRPC does not know "none", and a signal cannot turn it off there.
     common = read.pop("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
-    for signal in ("METRICS", "TRACES"):
+    for signal in SIGNALS:
         name = f"OTEL_EXPORTER_OTLP_{signal}_COMPRESSION"
         if (compression := read.pop(name, common)) != "none":
             read[name] = compression

@@ -7,6 +7,8 @@ written, or whose client leaves. A middleware sees less, and an empty one alone 
 request; an access logger is not called where a response fails after its headers.
 
 - The status is the one that the client was sent; none where it was sent none.
+- What fails is logged once, with the attributes of its request and in its span: by aiohttp where
+  the handler raised, by the application where it says so in its response, or else here.
 - ``error.type`` is set where the service failed: the type of the exception, or the status as text
   where the application made the response itself. A client that left before it was served is
   ``ClientConnectionResetError``, which is no failure of the service.
@@ -16,6 +18,7 @@ request; an access logger is not called where a response fails after its headers
 """
 
 import asyncio
+import contextlib
 import logging
 import sys
 from collections.abc import Callable, Coroutine
@@ -25,16 +28,18 @@ from typing import Any
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.abc import AbstractAccessLogger
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
 
 from .catalogue import CLIENT_LEFT
 from .instruments import CARDINALITY_LIMIT, OVERFLOW, Histogram, Series
 from .tracing import ServerTracing
 
-__all__ = ("ERROR_TYPE", "UNMATCHED", "HttpServerMetrics")
+__all__ = ("ERROR_TYPE", "IS_LOGGED", "UNMATCHED", "HttpServerMetrics", "describe")
 
 ERROR_TYPE = web.ResponseKey("error_type", str)
 """Where a response made from an exception says which one it was."""
+IS_LOGGED = web.ResponseKey("is_logged", bool)
+"""Where a response of a failure says that the application has logged it."""
 UNMATCHED = "/{unmatched}"
 """The resource of a catch-all for what no route matched: such a request has no ``http.route``."""
 
@@ -153,10 +158,7 @@ class HttpServerMetrics:
 
     def find(self, request: web.BaseRequest, method: _Method, status: int, error: str) -> Series:
         """The series of a request that ended so."""
-        route = _route(request)
-        resource = route.resource if route else None
-        canonical = resource.canonical if resource else ""
-        path = "" if canonical == UNMATCHED else canonical
+        route, path = _route(request), _path(request)
         version = _VERSIONS.get(request.version, OTHER)
         key = (method.name, method.scheme, path, status, error, version)
         if series := self._series.get(key):
@@ -190,6 +192,19 @@ class NoAccessLog(AbstractAccessLogger):
                 "requests are not measured: the access log class is telemetry's, but the "
                 "application is not; call install(app) before it is started"
             )
+
+
+def describe(request: web.BaseRequest, status: int = 0) -> dict[str, str | int]:
+    """The attributes of a request, and of its response, that a log record about it has."""
+    attributes: dict[str, str | int] = {
+        "http.request.method": request.method,
+        "url.path": request.path,
+    }
+    if path := _path(request):
+        attributes["http.route"] = path
+    if status:
+        attributes["http.response.status_code"] = status
+    return attributes
 
 
 class _Server(web.Server):
@@ -279,7 +294,9 @@ class _Request(web.Request):
 class _Connection(web.RequestHandler):
     """A connection, whose requests come one after the other."""
 
-    __slots__ = ("error", "left", "methods", "metrics", "response", "span", "streams_from")
+    __slots__ = (
+        *("error", "failed", "left", "methods", "metrics", "response", "span", "streams_from"),
+    )
 
     def __init__(self, server: _Server, **options: Any) -> None:
         super().__init__(server, **options)
@@ -292,6 +309,8 @@ class _Connection(web.RequestHandler):
         """When its headers were sent (``perf_counter``), where more is to follow; or 0."""
         self.error: type[BaseException | None] | None = None
         """What the handler raised, where that is no HTTP response."""
+        self.failed: web.BaseRequest | None = None
+        """The request whose failure aiohttp is about to log."""
         self.span: SpanContext | None = None
         """The sampled span of the request."""
 
@@ -318,7 +337,19 @@ class _Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         if status >= 500:  # a malformed request is no failure of the service
             self.error = type(exc or sys.exception())
-        return super().handle_error(request, status, exc, message)
+        self.failed = request
+        try:
+            return super().handle_error(request, status, exc, message)
+        finally:
+            self.failed = None
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Let aiohttp log what a handler raised, in the span that has ended meanwhile."""
+        with self._in_span():
+            super().log_exception(*args, extra=self.failed and describe(self.failed), **kw)
+
+    def _in_span(self) -> contextlib.AbstractContextManager[Any]:
+        return use_span(NonRecordingSpan(self.span)) if self.span else contextlib.nullcontext()
 
     async def _handle_request(
         self,
@@ -385,12 +416,21 @@ class _Connection(web.RequestHandler):
                     error = ""  # as any of them is to end
             series = self.metrics.find(request, method, status, error)
             series.observe(ended - started)
+            if response and error == str(response.status) and not response.get(IS_LOGGED):
+                self._log_failure(request, response.status)
             if self.span and self.metrics.with_exemplars:
                 series.offer_exemplar(ended - started, self.span)
             route = _route(request)
             if route and not error and not streams_from and request.version == HttpVersion11:
                 method.usual.setdefault(route, {})[status] = series.observe
             self.response, self.span, self.streams_from, self.error = None, None, 0.0, None
+
+    def _log_failure(self, request: web.BaseRequest, status: int) -> None:
+        attributes = {**describe(request, status), "error.type": str(status)}
+        with self._in_span():
+            _logger.error(
+                "%s %s was answered %d", request.method, request.path, status, extra=attributes
+            )
 
     def _outcome(
         self,
@@ -429,6 +469,14 @@ def _route(request: web.BaseRequest) -> web.AbstractRoute | None:
         return None
     route: web.AbstractRoute = match_info.route
     return route
+
+
+def _path(request: web.BaseRequest) -> str:
+    """The template of the route that matched, or ""."""
+    route = _route(request)
+    resource = route.resource if route else None
+    canonical = resource.canonical if resource else ""
+    return "" if canonical == UNMATCHED else canonical
 
 
 def _attributes(key: Key) -> dict[str, str | int]:

@@ -10,13 +10,21 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from .log_records import REFUSED, dropped
 from .otlp import fit_span
 
-__all__ = ("AnnouncedMetricExporter", "AnnouncedSpanExporter")
+__all__ = ("AnnouncedLogExporter", "AnnouncedMetricExporter", "AnnouncedSpanExporter")
+
+# https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes
+_RETRYABLE = frozenset((None, 429, 502, 503, 504))
+RETRY_SECONDS = 1.0
+"""Time between two exports of the same log records; the exporter itself backs off in each."""
 
 _logger = logging.getLogger(__name__)
 
@@ -54,6 +62,7 @@ class _Client:
             result = replace(result, success=False)
         if not result.success:
             _export.reason = _explain(status, result.reason, result.error)
+            _export.is_retryable = status in _RETRYABLE
         return result
 
     def shutdown(self) -> None:
@@ -84,6 +93,7 @@ class _Outage:
     def watch(self, export: Callable[[], Any], success: object) -> Any:
         """Export, and log where this begins an outage or ends one."""
         _export.message = _export.reason = ""
+        _export.is_retryable = False
         try:
             result = export()
         except Exception as error:
@@ -159,3 +169,40 @@ class AnnouncedSpanExporter(SpanExporter):
     def shutdown(self) -> None:
         """Shut the exporter down."""
         self._exporter.shutdown()
+
+
+class AnnouncedLogExporter(LogRecordExporter):
+    """The same for log records, which it exports again until somebody takes them.
+
+    Later records wait in the queue meanwhile. The SDK would drop a batch after
+    ``OTEL_EXPORTER_OTLP_TIMEOUT``, and logs are not repeated as the sums of metrics are.
+    """
+
+    def __init__(self, exporter: LogRecordExporter, destination: str) -> None:
+        self._exporter = exporter
+        self._outage = _Outage("logs", destination, exporter)
+        self._stopping = threading.Event()
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        """Export, and note the result; count the records that nobody will ever take."""
+        while True:
+            result: LogRecordExportResult = self._outage.watch(
+                lambda: self._exporter.export(batch), LogRecordExportResult.SUCCESS
+            )
+            if result is LogRecordExportResult.SUCCESS:
+                return result
+            if not _export.is_retryable or self._stopping.wait(RETRY_SECONDS):
+                dropped(REFUSED, len(batch))
+                return result
+
+    def stop_retrying(self) -> None:
+        """Make one attempt for each batch from now on."""
+        self._stopping.set()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flush the exporter."""
+        return self._exporter.force_flush(timeout_millis)
+
+    def shutdown(self) -> None:
+        """Shut the exporter down."""
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]

@@ -22,6 +22,7 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from .catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
+    DROPPED_LOGS,
     EVENT_LOOP_LAG,
     REFUSED_MEASUREMENTS,
     REQUEST_DURATION,
@@ -38,6 +39,8 @@ from .environment import (
 from .exposition import CONTENT_TYPE
 from .http_server import HttpServerMetrics
 from .instruments import Reading
+from .log_export import LogExport
+from .log_records import drops
 from .otlp import fit
 from .provider import Meter, MeterProvider
 from .readers import PullReader, readings_from_environment
@@ -109,6 +112,8 @@ class Telemetry:
                 tracer_provider_from_environment(self._environ, self._resource) if enabled else None
             )
             tracing = ServerTracing(self._tracers) if self._tracers else None
+            exports_logs = enabled and bool(names(self._environ, "OTEL_LOGS_EXPORTER"))
+            self._logs = LogExport(self._environ) if exports_logs else None
             with_exemplars = value(self._environ, "OTEL_METRICS_EXEMPLAR_FILTER") != "always_off"
             self._provider = MeterProvider(readings, traced=bool(self._tracers) and with_exemplars)
 
@@ -198,6 +203,8 @@ class Telemetry:
                     # The SDK has made an identity after the fork, which metrics do not have.
                     self._tracers._update_resource(self._resource)
             self._provider.start(self._resource)
+            if self._logs:
+                self._logs.start(self._resource)
 
     async def render(self) -> bytes | None:
         """The metrics in the Prometheus text format; None where pulling is not configured."""
@@ -219,7 +226,7 @@ class Telemetry:
         return snapshot(data) if data else None
 
     def shutdown(self, seconds: float = 5.0) -> None:
-        """Export what was measured, metrics before traces, and stop; it blocks that long at most.
+        """Export what is left, metrics first and logs last, and stop; it blocks that long at most.
 
         Where nobody takes it in that time it is lost, which the log says.
         """
@@ -227,6 +234,8 @@ class Telemetry:
         parts: dict[str, Callable[[], None]] = {"metrics": self._provider.shutdown}
         if self._tracers:
             parts["traces"] = self._tracers.shutdown
+        if self._logs:
+            parts["logs"] = self._logs.shutdown
         for name, export in parts.items():
             # A daemon, as the SDK joins its threads for up to 30 s, and some exporters never end.
             thread = Thread(target=_quietly, args=(export,), name=f"last-{name}", daemon=True)
@@ -273,9 +282,14 @@ class Telemetry:
             for (name, refusal), count in list(self._provider.shared.refused.items()):
                 yield Observation(count, {"otel.metric.name": name, "error.type": refusal})
 
+        def dropped_logs(_: CallbackOptions) -> Iterable[Observation]:
+            for reason, count in drops().items():
+                yield Observation(count, {"error.type": reason})
+
         meter.create_observable_up_down_counter(callbacks=[active], **ACTIVE_REQUESTS.arguments)
         meter.create_observable_gauge(callbacks=[limit], **CONCURRENCY_LIMIT.arguments)
         meter.create_observable_counter(callbacks=[refused], **REFUSED_MEASUREMENTS.arguments)
+        meter.create_observable_counter(callbacks=[dropped_logs], **DROPPED_LOGS.arguments)
 
 
 @cache

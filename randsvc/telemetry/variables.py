@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-__all__ = ("VARIABLES", "Kind", "Variable", "WrongValueError")
+__all__ = ("SIGNALS", "VARIABLES", "Kind", "Variable", "WrongValueError")
 
 
 class WrongValueError(ValueError):
@@ -195,7 +195,9 @@ _CERTIFICATES = Kind("a file of PEM certificates", _read_certificates)
 _PEM = Kind("a PEM file", _read_file)
 _PATTERNS = Kind("regular expressions, separated by commas", _read_patterns)
 
-_NO_LOGS = "Logs go to standard error; they are not exported over OTLP."
+SIGNALS = ("METRICS", "TRACES", "LOGS")
+"""The signals as the variables' names have them."""
+
 _NO_PLUGIN = "Python's own plug-in; this library builds its own providers."
 
 _OTLP: tuple[tuple[str, Kind, str, str], ...] = (
@@ -204,7 +206,8 @@ _OTLP: tuple[tuple[str, Kind, str, str], ...] = (
         _ENDPOINT,
         "http://localhost:4318",
         "With the protocol grpc, the default port is 4317. The variable for all signals gets the "
-        "path `/v1/metrics` or `/v1/traces`; the variable of one signal is used as it is.",
+        "path `/v1/metrics`, `/v1/traces` or `/v1/logs`; the variable of one signal is used as it "
+        "is.",
     ),
     ("PROTOCOL", _one_of("http/protobuf", "grpc"), "http/protobuf", "`http/json` is refused."),
     ("HEADERS", _HEADERS, "", "No error message shows the value."),
@@ -225,25 +228,48 @@ _OTLP: tuple[tuple[str, Kind, str, str], ...] = (
 def _otlp_rows() -> Iterable[Variable]:
     for suffix, kind, default, note in _OTLP:
         yield Variable(f"OTEL_EXPORTER_OTLP_{suffix}", "followed", kind, default, note)
-        for signal in ("METRICS", "TRACES"):
+        for signal in SIGNALS:
             name = f"OTEL_EXPORTER_OTLP_{signal}_{suffix}"
             general = f"`OTEL_EXPORTER_OTLP_{suffix}`"
             yield Variable(name, "followed", kind, "", f"Unset, {general} is used.")
-        yield Variable(f"OTEL_EXPORTER_OTLP_LOGS_{suffix}", "not supported", note=_NO_LOGS)
 
 
-def _span_limits() -> Iterable[Variable]:
-    for name, default in (
-        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "128"),
-        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", ""),
-        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "128"),
-        ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", ""),
-        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "128"),
-        ("OTEL_SPAN_LINK_COUNT_LIMIT", "128"),
-        ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "128"),
-        ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "128"),
+def _batches(batch: str, delay: str) -> Iterable[Variable]:
+    """Give the variables of a batch processor, whose names begin with ``batch``."""
+    yield Variable(f"{batch}_SCHEDULE_DELAY", "followed", _DURATION, delay, "")
+    yield Variable(
+        f"{batch}_EXPORT_TIMEOUT",
+        "followed",
+        _MILLISECOND_LIMIT,
+        "30000",
+        "The SDK checks it only; `OTEL_EXPORTER_OTLP_TIMEOUT` limits an export.",
+    )
+    full = "Above it, the oldest are dropped"
+    note = f"{full} and counted." if batch == "OTEL_BLRP" else f"{full}."
+    yield Variable(f"{batch}_MAX_QUEUE_SIZE", "followed", _POSITIVE, "2048", note)
+    yield Variable(
+        f"{batch}_MAX_EXPORT_BATCH_SIZE",
+        "followed",
+        _POSITIVE,
+        "512",
+        f"At most `{batch}_MAX_QUEUE_SIZE`, which also limits the default.",
+    )
+
+
+def _limits() -> Iterable[Variable]:
+    for name, default, limited in (
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "128", "spans and log records"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "", "spans and log records"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "128", "spans"),
+        ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "", "spans"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "128", "spans"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "128", "spans"),
+        ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "128", "spans"),
+        ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "128", "spans"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "128", "log records"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "", "log records"),
     ):
-        yield Variable(name, "followed", _COUNT, default, "Limits spans, not metrics.")
+        yield Variable(name, "followed", _COUNT, default, f"Limits {limited}, not metrics.")
 
 
 def _unsupported(reason: str, *names: str) -> Iterable[Variable]:
@@ -256,7 +282,7 @@ _ROWS = (
         "followed",
         _BOOLEAN,
         "false",
-        "`true` turns metrics and traces off; then no other variable is checked.",
+        "`true` turns metrics, traces and logs off; then no other variable is checked.",
     ),
     Variable("OTEL_SERVICE_NAME", "followed", _TEXT, "", "Wins over the attribute `service.name`."),
     Variable(
@@ -290,6 +316,13 @@ _ROWS = (
         "`prometheus` makes `/metrics` answer.",
     ),
     Variable("OTEL_TRACES_EXPORTER", "followed", _list_of("otlp", "console"), "none", ""),
+    Variable(
+        "OTEL_LOGS_EXPORTER",
+        "followed",
+        _list_of("otlp", "console"),
+        "none",
+        "Exports what the handlers of the root logger get, and does not change them.",
+    ),
     Variable(
         "OTEL_TRACES_SAMPLER",
         "followed",
@@ -333,23 +366,9 @@ _ROWS = (
         "Unset, each histogram has the buckets that it asks for.",
     ),
     *_otlp_rows(),
-    Variable("OTEL_BSP_SCHEDULE_DELAY", "followed", _DURATION, "5000", ""),
-    Variable(
-        "OTEL_BSP_EXPORT_TIMEOUT",
-        "followed",
-        _MILLISECOND_LIMIT,
-        "30000",
-        "The SDK checks it only; `OTEL_EXPORTER_OTLP_TIMEOUT` limits an export.",
-    ),
-    Variable("OTEL_BSP_MAX_QUEUE_SIZE", "followed", _POSITIVE, "2048", ""),
-    Variable(
-        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-        "followed",
-        _POSITIVE,
-        "512",
-        "At most `OTEL_BSP_MAX_QUEUE_SIZE`, which also limits the default.",
-    ),
-    *_span_limits(),
+    *_batches("OTEL_BSP", "5000"),
+    *_batches("OTEL_BLRP", "1000"),
+    *_limits(),
     Variable(
         "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",
         "followed",
@@ -371,18 +390,6 @@ _ROWS = (
             ("SANITIZE_FIELDS", "Names of those headers whose values are hidden."),
         )
     ),
-    *_unsupported(
-        _NO_LOGS,
-        "OTEL_LOGS_EXPORTER",
-        "OTEL_BLRP_SCHEDULE_DELAY",
-        "OTEL_BLRP_EXPORT_TIMEOUT",
-        "OTEL_BLRP_MAX_QUEUE_SIZE",
-        "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
-        "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT",
-        "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-        "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED",
-        "OTEL_PYTHON_LOGGER_CONFIGURATOR",
-    ),
     *_unsupported("The application configures logging.", "OTEL_LOG_LEVEL"),
     *_unsupported("In development; use `OTEL_RESOURCE_ATTRIBUTES`.", "OTEL_ENTITIES"),
     *_unsupported(
@@ -398,6 +405,8 @@ _ROWS = (
     ),
     *_unsupported(
         _NO_PLUGIN,
+        "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED",
+        "OTEL_PYTHON_LOGGER_CONFIGURATOR",
         "OTEL_PYTHON_CONTEXT",
         "OTEL_PYTHON_ID_GENERATOR",
         "OTEL_PYTHON_TRACER_PROVIDER",

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from randsvc.telemetry.http_server import ERROR_TYPE, UNMATCHED
+from randsvc.telemetry.http_server import ERROR_TYPE, UNMATCHED, describe
 
 __all__ = ("add_catch_all", "guarded", "problem")
 
@@ -44,7 +44,12 @@ def guarded(handler: Handler) -> Handler:
                 response.force_close()  # the rest of the body may still come
             return response
         except Exception as error:
-            _logger.exception("unhandled exception in %s %s", request.method, request.path)
+            _logger.exception(
+                "unhandled exception in %s %s",
+                request.method,
+                request.path,
+                extra=describe(request, 500),
+            )
             response = problem(500, "the service failed; its log has the reason")
             response[ERROR_TYPE] = type(error).__qualname__
             return response

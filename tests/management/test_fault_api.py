@@ -6,6 +6,7 @@ from aiohttp import request, web
 from yarl import URL
 
 from randsvc.faults.faults import Faults
+from randsvc.management import fault_api
 from randsvc.management.app import make_management_app
 from randsvc.management.console import Console
 from tests.support.breaking import faults_of
@@ -147,3 +148,17 @@ async def test_a_page_of_another_origin_that_knows_the_token_switches_nothing() 
         headers = {"Authorization": "Bearer secret", "Sec-Fetch-Site": "same-site"}
         assert (await ask("PUT", url, "faults/errors", headers=headers, json=ERRORS))[0] == 403
     assert not faults.on
+
+
+async def test_a_fault_is_logged_once_when_it_is_set_and_once_when_it_is_cleared(
+    url: URL, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await ask("PUT", url, "faults/errors", json=ERRORS)
+    await ask("DELETE", url, "faults/errors")
+    await ask("DELETE", url, "faults")
+    assert [r.getMessage() for r in caplog.records if r.name == fault_api.__name__] == [
+        f"fault errors set: {ERRORS}",
+        "cleared: fault errors",
+        "cleared: all faults",
+    ]

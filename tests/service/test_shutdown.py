@@ -88,7 +88,7 @@ def test_sigterm_ends_it_within_the_grace_and_hands_over_the_last_numbers(ending
         if ending.collector == "up":
             assert receiver.requests == 10 + ending.slow_request
             assert ("/v1/traces" in receiver.paths) == ending.traces
-        logged = [event for event in service.drain() if "exception" in event]
+        logged = [event for event in service.drain() if "exception.type" in event]
         assert logged == []
 
 

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.support.command_line import refuse
+from tests.support.otlp import otlp_receiver
 from tests.support.service import Service, running_service
 
 
@@ -180,3 +181,24 @@ def test_a_store_that_cannot_be_is_named_by_every_kind_of_start(tmp_path: Path) 
             apart=True,
         )
         assert line == f"randsvc: RANDSVC_FEEDBACK_STORE={store}: unable to open database file"
+
+
+def test_the_supervisor_exports_that_a_worker_was_replaced_and_no_metrics() -> None:
+    with (
+        otlp_receiver("up") as receiver,
+        running_service(
+            "--workers",
+            "2",
+            OTEL_METRICS_EXPORTER="none",
+            OTEL_LOGS_EXPORTER="otlp",
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+            OTEL_BLRP_SCHEDULE_DELAY="100",
+        ) as service,
+    ):
+        service.wait_until_ready()
+        workers_of(service)[0].kill()
+        service.event("worker")
+        assert service.stop() == 0
+        messages = [record.body.string_value for _, _, record in receiver.logs]
+        assert len([m for m in messages if "another takes its place" in m]) == 1
+        assert set(receiver.paths) == {"/v1/logs"}

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 Behaviour = Literal["up", "refusing", "hanging"]
 
@@ -23,6 +25,12 @@ class Receiver:
         self.paths: list[str] = []
         self.traced: set[str] = set()
         """The instances that sent spans."""
+        self.traces: set[str] = set()
+        """The trace ids of the spans that came."""
+        self.logs: list[tuple[dict[str, str], str, LogRecord]] = []
+        """The log records that came, each with its resource and its logger."""
+        self.status = 200
+        """What it answers; it takes nothing with another status."""
         self.sums: dict[str, dict[str, float]] = {}
         """The last sum of each metric, over its series, by instance and name."""
         self._requests: dict[str, int] = {}
@@ -37,10 +45,23 @@ class Receiver:
     def take(self, path: str, body: bytes) -> None:
         with self._lock:
             self.paths.append(path)
+            if self.status != 200:
+                return
+            if path == "/v1/logs":
+                for of_resource in ExportLogsServiceRequest.FromString(body).resource_logs:
+                    about = {a.key: a.value.string_value for a in of_resource.resource.attributes}
+                    self.logs += [
+                        (about, scope.scope.name, record)
+                        for scope in of_resource.scope_logs
+                        for record in scope.log_records
+                    ]
             if path == "/v1/traces":
                 for spans in ExportTraceServiceRequest.FromString(body).resource_spans:
                     attributes = {a.key: a.value.string_value for a in spans.resource.attributes}
                     self.traced.add(attributes["service.instance.id"])
+                    self.traces |= {
+                        span.trace_id.hex() for scope in spans.scope_spans for span in scope.spans
+                    }
             if path != "/v1/metrics":
                 return
             for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
@@ -77,7 +98,7 @@ def _taking() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             receiver.take(self.path, self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
+            self.send_response(receiver.status)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

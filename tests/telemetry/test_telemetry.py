@@ -11,7 +11,7 @@ import pytest
 from aiohttp import request, web
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from randsvc.telemetry import ConfigurationError, Telemetry, catalogue
+from randsvc.telemetry import ConfigurationError, Telemetry, catalogue, log_records
 from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, EVENT_LOOP_LAG, Metric
 from randsvc.telemetry.readers import PullReader
 from randsvc.telemetry.telemetry import resource
@@ -26,6 +26,7 @@ def measure_everything(telemetry: Telemetry) -> None:
     telemetry.server.methods("http")["GET"].active = 0
     telemetry._lag.record(0.5)
     telemetry.meter.create_counter("shop.orders").add(-1)
+    log_records.dropped(log_records.RATE_LIMITED, 0)
 
 
 @pytest.mark.parametrize("metric", catalogue.METRICS, ids=lambda metric: metric.name)
