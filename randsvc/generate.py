@@ -16,7 +16,7 @@ from typing import Any
 from randsvc.cli.main import app as command_line
 from randsvc.dashboards import DASHBOARDS, to_json
 from randsvc.metrics import METRICS
-from randsvc.model.default_baselines import default_baseline_files
+from randsvc.model.default_baselines import make_default_baseline_files
 from randsvc.objectives import SLOS
 from randsvc.project import ROOT
 from randsvc.rules import drift, features, feedback, instances, make_alerts
@@ -35,7 +35,12 @@ COMMAND = "python -m randsvc.generate"
 
 def generate_files() -> dict[str, str]:
     """Give the text of every generated file by its path in the project."""
-    files = make_rule_files() | make_dashboard_files() | make_reference() | default_baseline_files()
+    files = (
+        make_rule_files()
+        | make_dashboard_files()
+        | make_reference()
+        | make_default_baseline_files()
+    )
     return files | make_alert_files(PRODUCTION) | make_alert_files(DEMO)
 
 

@@ -27,7 +27,7 @@ Name = Literal[
     "feature-missing",
     "segment-change",
     "feedback-down",
-    "truth-shift",
+    "outcome-shift",
 ]
 
 
@@ -159,7 +159,7 @@ RANDOM_FAULTS: tuple[Fault, ...] = (
     Fault("segment-change", "requests have the segment premium", {"share": _SHARE}),
     Fault("feedback-down", "feedback fails with status 503, so that no ground truth arrives"),
     Fault(
-        "truth-shift",
+        "outcome-shift",
         "concept drift: the ground truth shifts by a constant, predictions do not",
         {"by": Parameter("number to add to each outcome", -1e9, 1e9)},
     ),

@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from randsvc.web.cross_origin import refuse_cross_origin, refuse_foreign_host
-from randsvc.web.problems import guarded
+from randsvc.web.problems import guard
 
 __all__ = ("protect",)
 
@@ -39,7 +39,7 @@ def protect(allowed_hosts: Collection[str]) -> Middleware:
             refuse_cross_origin(request)
             return await handler(request)
 
-        response = await guarded(check_first)(request)
+        response = await guard(check_first)(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response

@@ -9,7 +9,7 @@ from randsvc.management.access import protect
 from randsvc.management.console import Console, add_console
 from randsvc.management.fault_api import add_faults
 from randsvc.telemetry.exposition import CONTENT_TYPE
-from randsvc.web.problems import add_catch_all, problem
+from randsvc.web.problems import add_catch_all, make_problem
 from randsvc.web.runbooks import add_runbooks
 
 __all__ = ("make_management_app",)
@@ -49,7 +49,7 @@ def make_management_app(
     async def readyz(request: web.Request) -> web.Response:
         if ready():
             return web.Response(text="ok\n")
-        return problem(503, "starting or stopping")
+        return make_problem(503, "starting or stopping")
 
     app = web.Application(middlewares=[protect(allowed_hosts)])
     app.router.add_get("/metrics", get_metrics)

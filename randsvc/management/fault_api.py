@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS, FaultError, Faults
-from randsvc.web.bearer_auth import has_token, unauthorized
+from randsvc.web.bearer_auth import has_token, make_unauthorized
 from randsvc.web.request_body import read_first, read_object
 
 __all__ = ("add_faults",)
@@ -45,7 +45,9 @@ def add_faults(
                         "RANDSVC_MANAGEMENT_TOKEN (RANDSVC_AUTH_MANAGEMENT_TOKEN for auth)"
                     )
             elif not has_token(request, token):
-                raise unauthorized("expected the management token as Authorization: Bearer TOKEN")
+                raise make_unauthorized(
+                    "expected the management token as Authorization: Bearer TOKEN"
+                )
             return await handler(request)
 
         return authorize

@@ -1,4 +1,4 @@
-"""What outputs and inputs are compared with, as numbers that monitoring can hold."""
+"""The baselines of outputs and inputs, as numbers that a metric can have."""
 
 import logging
 import math
@@ -26,26 +26,26 @@ __all__ = (
 _logger = logging.getLogger(__name__)
 
 BINS = 10
-"""Of about the same probability, as is usual for a population stability index."""
+"""Bins of about equal probability, as is usual for a population stability index."""
 QUANTILE_LEVELS = tuple((2 * k + 1) / (2 * BINS) for k in range(BINS))
 """The levels of the quantiles: the middle of each bin's share."""
 
 _FOLDER = Path(__file__).parent / "baseline"
-"""Of the committed baselines: those of the default settings."""
+"""The folder of the baseline files for the default settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineNumbers:
     """A baseline in numbers.
 
-    ``edges`` are the inner bounds by the bin below them, ``shares`` are by bin, ``quantiles`` by
-    level. ``statistics`` are ``count``, ``mean``, ``stddev``, the ``low`` and ``high`` end of what
-    is expected, and ``noise``: the integral of sqrt(F(1-F)), in the unit of the values.
+    ``edges`` has the upper bound of each bin but the last, by bin; ``shares`` is by bin,
+    ``quantiles`` by level. ``statistics`` has ``count``, ``mean`` and ``stddev``, ``low`` and
+    ``high`` (the ends of the expected range), and ``noise``: the integral of sqrt(F(1-F)), in the
+    unit of the values.
 
-    Its square root law: a sample of n values has an expected Wasserstein-1 distance from what it is
-    drawn from of at most noise / sqrt(n). S. Bobkov, M. Ledoux: One-dimensional empirical
-    measures, order statistics, and Kantorovich transport distances, Memoirs of the AMS 1259 (2019),
-    chapter 3.
+    A sample of n values has an expected Wasserstein-1 distance of at most noise / sqrt(n) from its
+    own distribution. S. Bobkov, M. Ledoux: One-dimensional empirical measures, order statistics,
+    and Kantorovich transport distances, Memoirs of the AMS 1259 (2019), chapter 3.
     """
 
     shares: Mapping[str, float]
@@ -55,10 +55,10 @@ class BaselineNumbers:
 
 
 def load_baselines(settings: Settings) -> dict[str, BaselineNumbers]:
-    """The baselines of a service by distribution: ``value``, ``delay`` and ``segment``.
+    """Return the baselines of a service by distribution: ``value``, ``delay`` and ``segment``.
 
-    A value or delay that is not the default one has none unless a file is set. Raises
-    ``ConfigurationError`` for a file that is no baseline.
+    If the distribution of the value or of the delay is not the default, it has a baseline only if a
+    file is set. Raises ``ConfigurationError`` for a file that is not a baseline.
     """
     default = Settings()
     found = {"segment": _describe_mix(SEGMENTS)}
@@ -68,7 +68,7 @@ def load_baselines(settings: Settings) -> dict[str, BaselineNumbers]:
     ):
         if given is None and not is_default:
             _logger.info(
-                "no drift of the %s is measured: it is not the default one, and "
+                "drift of the %s is not measured: its distribution is not the default, and "
                 "RANDSVC_%s_BASELINE is not set",
                 name,
                 name.upper(),
@@ -82,7 +82,7 @@ def load_baselines(settings: Settings) -> dict[str, BaselineNumbers]:
 
 
 def export_baselines(baselines: Mapping[str, BaselineNumbers], metrics: ServiceMetrics) -> None:
-    """Let ``metrics`` show the baselines."""
+    """Set the gauges of ``metrics`` to the baselines."""
     for name, it in baselines.items():
         for gauge, attribute, numbers in (
             (metrics.baseline_edge, "randsvc.bin", it.edges),
@@ -95,8 +95,8 @@ def export_baselines(baselines: Mapping[str, BaselineNumbers], metrics: ServiceM
 
 
 def describe(baseline: Baseline) -> BaselineNumbers:
-    """A baseline in numbers; within a bin its values are taken to lie evenly."""
-    bins, count = tuple(map(_bound, baseline.bins)), baseline.count
+    """Return a baseline in numbers; values are assumed to be uniform within a bin."""
+    bins, count = tuple(map(_close_bin, baseline.bins)), baseline.count
     total = baseline.sum
     if total is None:
         total = sum(b.middle * b.count for b in bins)
@@ -107,7 +107,7 @@ def describe(baseline: Baseline) -> BaselineNumbers:
     return BaselineNumbers(
         edges={name: b.upper for name, b in zip(names, tenths[:-1], strict=False)},
         shares={name: b.count / count for name, b in zip(names, tenths, strict=True)},
-        quantiles={f"{level:g}": _quantile(bins, level) for level in QUANTILE_LEVELS},
+        quantiles={f"{level:g}": _estimate_quantile(bins, level) for level in QUANTILE_LEVELS},
         statistics={
             "count": count,
             "mean": mean,
@@ -119,20 +119,22 @@ def describe(baseline: Baseline) -> BaselineNumbers:
     )
 
 
-def _bound(bin_: Bin) -> Bin:
-    """The bin itself; one without an end, as if all of it lay at its other."""
+def _close_bin(bin_: Bin) -> Bin:
+    """Return the bin; if one end is infinite, all of its values count at the other end."""
     lower, upper, count = bin_
     if math.isinf(lower) and math.isinf(upper):
-        raise RecoveryError("a baseline whose only bin has no ends tells nothing")
+        raise RecoveryError(
+            "the only bin of the baseline is infinite on both sides: expected a finite bound"
+        )
     return Bin(upper if math.isinf(lower) else lower, lower if math.isinf(upper) else upper, count)
 
 
 def _describe_mix(shares: Mapping[str, float]) -> BaselineNumbers:
-    # Not counted anywhere: as if so often that only the sample is uncertain.
+    # The mix is not a sample. With this count, only the sample compared with it is uncertain.
     return BaselineNumbers(shares=shares, statistics={"count": 1e9})
 
 
-def _quantile(bins: tuple[Bin, ...], level: float) -> float:
+def _estimate_quantile(bins: tuple[Bin, ...], level: float) -> float:
     found = estimate_quantile(bins, level)
     if found is None or found.value is None:
         raise RecoveryError("a baseline without values has no quantiles")
@@ -140,10 +142,10 @@ def _quantile(bins: tuple[Bin, ...], level: float) -> float:
 
 
 def _compute_noise(bins: tuple[Bin, ...], count: int) -> float:
-    """The integral of sqrt(F(1-F)), of an F that is linear in each bin and level between them."""
+    """Integrate sqrt(F(1-F)), with an F that is linear in each bin and constant between bins."""
     cumulated = [0.0, *(c / count for c in accumulate(b.count for b in bins))]
     inside = (
-        b.width * _mean_root(low, min(high, 1.0))
+        b.width * _average_root(low, min(high, 1.0))
         for b, (low, high) in zip(bins, pairwise(cumulated), strict=True)
     )
     between = (
@@ -153,12 +155,12 @@ def _compute_noise(bins: tuple[Bin, ...], count: int) -> float:
     return sum(inside) + sum(between)
 
 
-def _mean_root(low: float, high: float) -> float:
-    """The mean of sqrt(u(1-u)) from ``low`` to ``high``."""
+def _average_root(low: float, high: float) -> float:
+    """Return the mean of sqrt(u(1-u)) from ``low`` to ``high``."""
     if low == high:
         return math.sqrt(low * (1 - low))
 
-    def integral(u: float) -> float:
+    def integrate(u: float) -> float:
         return (2 * u - 1) * math.sqrt(u * (1 - u)) / 4 + math.asin(2 * u - 1) / 8
 
-    return (integral(high) - integral(low)) / (high - low)
+    return (integrate(high) - integrate(low)) / (high - low)

@@ -1,6 +1,6 @@
-"""The baseline files that come with the service: those of its default distributions.
+"""The baseline files for the default distributions, which are part of the project.
 
-They are computed rather than recovered, so that they are exact, and equal on every machine.
+They are computed and not recovered, so they are exact and equal on every machine.
 ``randsvc baseline save`` makes the files of other distributions from Prometheus.
 """
 
@@ -13,18 +13,18 @@ from randsvc.metrics import DELAY, VALUE
 from randsvc.settings import Settings
 from randsvc.telemetry.catalogue import Metric
 
-__all__ = ("default_baseline_files",)
+__all__ = ("make_default_baseline_files",)
 
 VALUE_COUNT = 1_000_000
-"""Values in each baseline: so many that the sample compared with it is the less certain one."""
+"""Values in each baseline: many more than in a sample that is compared with it."""
 BIN_COUNT = 100
 """Bins of equal probability; the first and the last are halved repeatedly, down to TAIL_SHARE."""
 TAIL_SHARE = 1 / VALUE_COUNT
 """Share of the values below the lowest bin, and above the highest."""
 
 
-def default_baseline_files() -> dict[str, str]:
-    """Give the text of each file by its path in the project."""
+def make_default_baseline_files() -> dict[str, str]:
+    """Return the text of each file by its path in the project."""
     default = Settings()
     return {
         f"randsvc/model/baseline/{name}.json": format_baseline(_compute(distribution, metric))

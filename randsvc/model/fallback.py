@@ -1,7 +1,7 @@
-"""The decision tree of business rules that answers where the model cannot.
+"""The fallback: a decision tree of business rules that responds if the model cannot.
 
-Known to everybody, the same every time, and never late: it uses nothing but what is known of a
-request when it arrives, and of the distribution that the model draws from.
+Its rules are simple, deterministic and fast. They use only what is known of a request when it
+arrives, and the mean and the standard deviation of the values.
 
     is the segment known?
     ├── premium: is the amount known, and 1000 or more?
@@ -22,29 +22,31 @@ import math
 from dataclasses import dataclass
 
 from randsvc.distributions import Distribution
-from randsvc.model.features import NONE, Features
+from randsvc.model.features import NO_FEATURES, Features
 
-__all__ = ("Known", "fallback")
+__all__ = ("Known", "predict_by_rules")
 
 LARGE_AMOUNT = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What is known of a request when it arrives. ``hour`` is of the day in UTC, from 0 to 23."""
+    """The facts about a request when it arrives. ``hour`` is that of the day in UTC, 0 to 23."""
 
     hour: int
     logged_in: bool
-    features: Features = NONE
+    features: Features = NO_FEATURES
 
 
-def fallback(known: Known, value: Distribution) -> float:
-    """The answer of the rules, in the unit of ``value`` and never out of its range."""
+def predict_by_rules(known: Known, value: Distribution) -> float:
+    """Return the prediction of the rules, in the unit of ``value`` and within its support."""
     low, high = value.support
-    return min(max(value.mean + _sds_above_mean(known) * math.sqrt(value.variance), low), high)
+    return min(
+        max(value.mean + _count_sds_above_mean(known) * math.sqrt(value.variance), low), high
+    )
 
 
-def _sds_above_mean(known: Known) -> float:
+def _count_sds_above_mean(known: Known) -> float:
     match known.features.segment:
         case "premium":
             return 1.0 if (known.features.amount or 0.0) >= LARGE_AMOUNT else 0.5

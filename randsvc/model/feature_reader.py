@@ -1,4 +1,4 @@
-"""The features of each request: read, counted, and spoilt by faults."""
+"""Reads the features of each request, counts them, and applies the faults of the features."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ from randsvc.faults.faults import Faults
 from randsvc.metrics import ServiceMetrics, count_by
 from randsvc.model.features import (
     FEATURES,
-    NONE,
+    NO_FEATURES,
     REASONS,
     SEGMENTS,
     FeatureError,
@@ -23,15 +23,15 @@ __all__ = ("make_feature_reader",)
 def make_feature_reader(
     metrics: ServiceMetrics, faults: Faults
 ) -> Callable[[web.Request], Features]:
-    """Give what reads the features of a request; it raises 422 where they cannot be used."""
+    """Return a function that reads the features of a request, and raises 422 if one is invalid."""
     count_input = count_by(metrics.inputs, "randsvc.segment", (*SEGMENTS, "missing"))
     count_missing = count_by(metrics.inputs_missing, "randsvc.feature", FEATURES)
     count_refused = count_by(metrics.inputs_refused, "randsvc.reason", REASONS)
 
     def read(request: web.Request) -> Features:
-        given = parse(request) if request.query_string else NONE
+        given = parse(request) if request.query_string else NO_FEATURES
         if faults.on:
-            given = spoil(given)
+            given = apply_faults(given)
         count_input[given.segment or "missing"](1)
         if given.segment is None:
             count_missing["segment"](1)
@@ -47,7 +47,7 @@ def make_feature_reader(
             count_refused[error.reason](1)
             raise web.HTTPUnprocessableEntity(text=str(error)) from error
 
-    def spoil(given: Features) -> Features:
+    def apply_faults(given: Features) -> Features:
         if faults.get("segment-change"):
             given = replace(given, segment="premium")
         if faults.get("feature-missing"):

@@ -1,4 +1,4 @@
-"""The features of a request for a prediction: what they may be, and how they are read."""
+"""The features of a request for a prediction: their schema, and how they are read."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 __all__ = (
     "FEATURES",
     "LARGEST_AMOUNT",
-    "NONE",
+    "NO_FEATURES",
     "REASONS",
     "SCHEMA",
     "SEGMENTS",
@@ -18,9 +18,9 @@ __all__ = (
 )
 
 SEGMENTS: Mapping[str, float] = {"new": 0.2, "regular": 0.5, "premium": 0.3}
-"""The segments of customers, and the share of the requests that each is expected to make.
+"""The segments of customers, with the expected share of the requests of each.
 
-Simulated users keep to it, and the mix of the segments is compared with it.
+Simulated users have these shares. Monitoring compares the mix of the segments with them.
 """
 LARGEST_AMOUNT = 10_000.0
 
@@ -56,17 +56,17 @@ class FeatureError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """What a request says about the customer; None where it does not say."""
+    """The features of a request; None for a feature that the request does not have."""
 
     segment: str | None = None
     amount: float | None = None
 
 
-NONE = Features()
+NO_FEATURES = Features()
 
 
 def parse_features(given: Mapping[str, list[str]]) -> Features:
-    """Read what was given for each name; raises ``FeatureError`` at the first thing wrong."""
+    """Parse the texts given for each name; raises ``FeatureError`` for the first invalid one."""
     for name, texts in given.items():
         if name not in FEATURES:
             raise FeatureError(
@@ -76,12 +76,12 @@ def parse_features(given: Mapping[str, list[str]]) -> Features:
         if len(texts) > 1:
             raise FeatureError("repeated", f"{name} is given {len(texts)} times, expected once")
     return Features(
-        segment=_segment(given["segment"][0]) if "segment" in given else None,
-        amount=_amount(given["amount"][0]) if "amount" in given else None,
+        segment=_parse_segment(given["segment"][0]) if "segment" in given else None,
+        amount=_parse_amount(given["amount"][0]) if "amount" in given else None,
     )
 
 
-def _segment(text: str) -> str:
+def _parse_segment(text: str) -> str:
     if text not in SEGMENTS:
         raise FeatureError(
             "unknown_segment", f"segment={text[:80]!r}, expected one of {', '.join(SEGMENTS)}"
@@ -89,7 +89,7 @@ def _segment(text: str) -> str:
     return text
 
 
-def _amount(text: str) -> float:
+def _parse_amount(text: str) -> float:
     expected = f"expected a number from 0 to {LARGEST_AMOUNT:g}"
     try:
         amount = float(text)

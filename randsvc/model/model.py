@@ -1,7 +1,7 @@
-"""The model that the value comes from: it predicts what can be known of a random number.
+"""The model that predicts the value.
 
-It stands for a model in production in what monitoring sees of one: it answers, takes its time or
-fails, and its output can drift. None of this happens by itself, only by a fault.
+Monitoring sees it as it sees any model in production: it responds, responds late or fails, and its
+output can drift. Each of these happens only through a fault.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ __all__ = ("Model", "ModelDownError")
 
 
 class ModelDownError(Exception):
-    """The model cannot be asked."""
+    """The model is down."""
 
 
 class Model:
-    """A model that predicts all that can be predicted, spoilt by the ``faults`` that are on."""
+    """A model that is as good as possible, apart from the effect of the active ``faults``."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
@@ -26,13 +26,14 @@ class Model:
         self._frozen = 0.0
 
     def predict(self, predictable: float) -> float | Coroutine[Any, Any, float]:
-        """The prediction, or where it takes time a coroutine that gives it; may raise anything.
+        """Return the prediction, or a coroutine that returns it after a while; may raise anything.
 
-        In good order it is ``predictable``. One that is there at once costs no task and no timer.
+        ``predictable`` is the prediction of a healthy model. It is returned directly, so that it
+        costs neither a task nor a timer.
         """
-        return self._spoilt(predictable) if self._faults.on else predictable
+        return self._apply_faults(predictable) if self._faults.on else predictable
 
-    def _spoilt(self, value: float) -> float | Coroutine[Any, Any, float]:
+    def _apply_faults(self, value: float) -> float | Coroutine[Any, Any, float]:
         faults = self._faults
         if faults.get("model-down"):
             raise ModelDownError

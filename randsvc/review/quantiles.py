@@ -7,7 +7,7 @@ import numpy as np
 from randsvc.histograms.binned import Bin, estimate_quantile
 from randsvc.review.counts import Counts, Values
 from randsvc.review.formatting import format_change, format_seconds
-from randsvc.review.section import NONE
+from randsvc.review.section import NOT_AVAILABLE
 
 __all__ = ("Quantile", "compare_quantiles", "find_quantile", "sum_buckets")
 
@@ -44,7 +44,7 @@ def find_quantile(q: float, bounds: Values, rising: Values) -> Quantile:
 
 def compare_quantiles(a: Quantile, b: Quantile) -> str:
     """The relative change of a quantile."""
-    return NONE if a.value is None or b.value is None else format_change(a.value, b.value)
+    return NOT_AVAILABLE if a.value is None or b.value is None else format_change(a.value, b.value)
 
 
 def sum_buckets(counts: Counts) -> tuple[Values, Values]:

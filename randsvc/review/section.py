@@ -14,7 +14,7 @@ from randsvc.review.readings import Gauge, View
 from randsvc.times import Span
 
 __all__ = (
-    "NONE",
+    "NOT_AVAILABLE",
     "Section",
     "Table",
     "describe_ranges",
@@ -24,7 +24,7 @@ __all__ = (
     "summarise_gauge",
 )
 
-NONE = "n/a"
+NOT_AVAILABLE = "n/a"
 """What is not known."""
 
 
@@ -94,4 +94,4 @@ def summarise_gauge(view: View, of: Gauge, key: Labels) -> tuple[float | None, f
 def format_last(values: Values) -> str:
     """The last that is known of a line, in percent."""
     known = values[np.isfinite(values)]
-    return format_points(float(known[-1])) if len(known) else NONE
+    return format_points(float(known[-1])) if len(known) else NOT_AVAILABLE

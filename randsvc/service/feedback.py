@@ -13,8 +13,8 @@ from randsvc.faults.faults import Faults
 from randsvc.metrics import SOURCES, ServiceMetrics, count_by, record_by
 from randsvc.service.answer_ids import AnswerIds, ExpiredError, ForgedError
 from randsvc.service.feedback_store import FeedbackStore, StoreError
-from randsvc.web.load_shedding import RETRY_AFTER, limited
-from randsvc.web.problems import problem
+from randsvc.web.load_shedding import RETRY_AFTER, limit_concurrency
+from randsvc.web.problems import make_problem
 from randsvc.web.request_body import read_first, read_object
 
 __all__ = ("ACTUAL_LIMIT", "OUTCOMES", "FeedbackHandler", "Outcome", "error_unit")
@@ -86,7 +86,7 @@ class FeedbackHandler:
 
         A body has ``body_timeout`` seconds to arrive.
         """
-        take = read_first(limited(self._take, concurrency), body_timeout)
+        take = read_first(limit_concurrency(self._take, concurrency), body_timeout)
 
         async def count(request: web.Request) -> web.StreamResponse:
             outcome = "unavailable"
@@ -157,7 +157,7 @@ class FeedbackHandler:
 
 def _refused(outcome: Outcome, status: int, detail: str) -> web.Response:
     headers: dict[str, str] = {hdrs.RETRY_AFTER: str(RETRY_AFTER)} if status == 503 else {}
-    response = problem(status, detail, headers)
+    response = make_problem(status, detail, headers)
     response[_OUTCOME] = outcome
     return response
 

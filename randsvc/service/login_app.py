@@ -14,9 +14,9 @@ from randsvc.service.openapi import AUTH, PATH, document_handler
 from randsvc.service.tokens import Tokens
 from randsvc.settings import AuthSettings
 from randsvc.telemetry import Telemetry
-from randsvc.web.bearer_auth import unauthorized
-from randsvc.web.load_shedding import limited
-from randsvc.web.problems import add_catch_all, guarded, problem
+from randsvc.web.bearer_auth import make_unauthorized
+from randsvc.web.load_shedding import limit_concurrency
+from randsvc.web.problems import add_catch_all, guard, make_problem
 from randsvc.web.request_body import read_first, read_object
 
 __all__ = ("make_auth_app",)
@@ -32,7 +32,7 @@ def make_auth_app(settings: AuthSettings, telemetry: Telemetry, faults: Faults) 
 
     async def login(request: web.Request) -> web.Response:
         if faults.on and faults.get("auth-down"):
-            return problem(503, "login is unavailable: the fault auth-down is active")
+            return make_problem(503, "login is unavailable: the fault auth-down is active")
         body = await read_object(request)
         user, given = body.get("user"), body.get("password")
         if not (isinstance(user, str) and user and isinstance(given, str)):
@@ -40,14 +40,14 @@ def make_auth_app(settings: AuthSettings, telemetry: Telemetry, faults: Faults) 
                 text='expected {"user": NAME, "password": PASSWORD}, both strings'
             )
         if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), password):
-            raise unauthorized("wrong password")
+            raise make_unauthorized("wrong password")
         answer = {"token": tokens.issue(user), "expires_in": settings.lifetime}
         return web.Response(text=json.dumps(answer), content_type="application/json")
 
     app = web.Application(client_max_size=BODY_LIMIT)
-    let_in = limited(login, settings.max_concurrency)
-    app.router.add_post("/login", guarded(read_first(let_in, settings.client_timeout)))
-    app.router.add_get(PATH, guarded(document_handler(AUTH)))
+    let_in = limit_concurrency(login, settings.max_concurrency)
+    app.router.add_post("/login", guard(read_first(let_in, settings.client_timeout)))
+    app.router.add_get(PATH, guard(document_handler(AUTH)))
     add_catch_all(app.router)
     telemetry.install(app)
     return app

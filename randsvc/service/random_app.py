@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from randsvc.faults.faults import Faults
 from randsvc.metrics import SOURCES, ServiceMetrics, count_by, record_by
 from randsvc.model.baselines import export_baselines, load_baselines
-from randsvc.model.fallback import Known, fallback
+from randsvc.model.fallback import Known, predict_by_rules
 from randsvc.model.feature_reader import make_feature_reader
 from randsvc.model.features import SCHEMA, Features
 from randsvc.model.model import Model
@@ -26,9 +26,9 @@ from randsvc.settings import Settings
 from randsvc.simulation.behaviour import SIMULATED_OUTCOME, SIMULATED_USER
 from randsvc.simulation.ground_truth import make_outcome_sampler
 from randsvc.telemetry import Telemetry
-from randsvc.web.bearer_auth import read_bearer_token, unauthorized
-from randsvc.web.load_shedding import limited
-from randsvc.web.problems import add_catch_all, guarded, problem
+from randsvc.web.bearer_auth import make_unauthorized, read_bearer_token
+from randsvc.web.load_shedding import limit_concurrency
+from randsvc.web.problems import add_catch_all, guard, make_problem
 
 __all__ = ("make_app",)
 
@@ -58,11 +58,11 @@ def make_app(
         await asyncio.to_thread(store.close)  # it may wait for the file
 
     app = web.Application(client_max_size=BODY_LIMIT)
-    get_random = limited(random_handler.get, settings.max_concurrency)
-    app.router.add_get("/random", guarded(get_random))
-    app.router.add_get("/features", guarded(get_features))
-    app.router.add_post("/feedback", guarded(take_feedback))
-    app.router.add_get(PATH, guarded(document_handler(SERVICE)))
+    get_random = limit_concurrency(random_handler.get, settings.max_concurrency)
+    app.router.add_get("/random", guard(get_random))
+    app.router.add_get("/features", guard(get_features))
+    app.router.add_post("/feedback", guard(take_feedback))
+    app.router.add_get(PATH, guard(document_handler(SERVICE)))
     app.on_cleanup.append(close_store)
     add_catch_all(app.router)
     telemetry.install(app)
@@ -147,7 +147,7 @@ class RandomHandler:
         except Exception as error:
             self._note_model_error(error)
             known = Known(hour=time.gmtime().tm_hour, logged_in=logged_in, features=features)
-            return fallback(known, self._distribution), "fallback"
+            return predict_by_rules(known, self._distribution), "fallback"
         finally:
             self._record_model_duration(perf_counter() - started)
 
@@ -157,11 +157,11 @@ class RandomHandler:
         if token is None:
             return False
         if self._tokens is None:
-            raise unauthorized("no token is valid here: RANDSVC_AUTH_SECRET is not set")
+            raise make_unauthorized("no token is valid here: RANDSVC_AUTH_SECRET is not set")
         try:
             self._tokens.verify(token)
         except TokenError as error:
-            raise unauthorized(str(error)) from error
+            raise make_unauthorized(str(error)) from error
         return True
 
     async def _suffer_faults(self) -> web.Response | None:
@@ -172,7 +172,7 @@ class RandomHandler:
         if latency := faults.get("latency"):
             await asyncio.sleep(latency["seconds"])
         if faults.get("errors"):
-            return problem(500, "the fault errors is on")
+            return make_problem(500, "the fault errors is on")
         return None
 
     def _note_model_error(self, error: Exception) -> None:

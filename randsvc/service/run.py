@@ -88,7 +88,7 @@ def _random(settings: Settings, shutdown: Shutdown) -> AbstractAsyncContextManag
         partial(make_app, settings),
         RANDOM_FAULTS,
         shutdown,
-        truths={VALUE: settings.value, DELAY: settings.delay},
+        true_distributions={VALUE: settings.value, DELAY: settings.delay},
         value=str(settings.value),
         delay=str(settings.delay),
     )
@@ -96,7 +96,7 @@ def _random(settings: Settings, shutdown: Shutdown) -> AbstractAsyncContextManag
 
 def _auth(settings: AuthSettings, shutdown: Shutdown) -> AbstractAsyncContextManager[str]:
     return serve_in_process(
-        settings, partial(make_auth_app, settings), AUTH_FAULTS, shutdown, truths={}
+        settings, partial(make_auth_app, settings), AUTH_FAULTS, shutdown, true_distributions={}
     )
 
 

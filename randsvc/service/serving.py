@@ -138,20 +138,20 @@ async def serve_in_process(
     make_app: MakeApp,
     known: Sequence[Fault],
     shutdown: Shutdown,
-    truths: Mapping[Metric, Distribution],
+    true_distributions: Mapping[Metric, Distribution],
     **announced: object,
 ) -> AsyncIterator[str]:
     """Serve in this process inside, and give the URL of the public port.
 
-    ``truths`` is what the console draws over what was measured. From ``shutdown`` on the service is
-    not ready, finishes the requests in flight and hands over its telemetry.
+    The console draws ``true_distributions`` over the measured ones. From ``shutdown`` on, the
+    service is not ready, finishes the requests in progress and exports its last telemetry.
     """
     with listening_sockets(settings) as (public, management):
         instance = build_instance(settings, make_app, known, viewed=True)
         console = Console(
             service=settings.service,
             view=instance.telemetry.view,
-            truths=truths,
+            true_distributions=true_distributions,
             prometheus=settings.prometheus,
             links=settings.links,
         )

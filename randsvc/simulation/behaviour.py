@@ -1,4 +1,4 @@
-"""The behaviour of a simulated user, whichever HTTP client sends its requests.
+"""The behaviour of a simulated user, with any HTTP client.
 
 A user logs in, sends requests for ``/random`` with the features of a customer, reports the ground
 truth of some predictions later, and logs out after a while.

@@ -25,7 +25,7 @@ def make_outcome_sampler(
     noise = rng.gauss
 
     def draw_outcome(prediction: float) -> float:
-        shift = faults.get("truth-shift") if faults.on else None
+        shift = faults.get("outcome-shift") if faults.on else None
         return prediction + noise(0.0, sd) + (shift["by"] if shift else 0.0)
 
     return draw_outcome

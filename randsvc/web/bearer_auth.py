@@ -4,7 +4,7 @@ import hmac
 
 from aiohttp import hdrs, web
 
-__all__ = ("has_token", "read_bearer_token", "unauthorized")
+__all__ = ("has_token", "make_unauthorized", "read_bearer_token")
 
 
 def read_bearer_token(request: web.Request) -> str | None:
@@ -14,7 +14,7 @@ def read_bearer_token(request: web.Request) -> str | None:
         return None
     scheme, _, token = credentials.partition(" ")
     if scheme.lower() != "bearer":
-        raise unauthorized("expected Authorization: Bearer TOKEN")
+        raise make_unauthorized("expected Authorization: Bearer TOKEN")
     return token.strip()
 
 
@@ -30,7 +30,7 @@ def has_token(request: web.Request, token: str) -> bool:
     )
 
 
-def unauthorized(detail: str) -> web.HTTPUnauthorized:
+def make_unauthorized(detail: str) -> web.HTTPUnauthorized:
     """Make a 401 with its reason and the required scheme."""
     challenge = f'Bearer realm="randsvc", error="invalid_token", error_description="{detail}"'
     return web.HTTPUnauthorized(text=detail, headers={hdrs.WWW_AUTHENTICATE: challenge})

@@ -7,9 +7,9 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from randsvc.telemetry.http_server import IS_LOGGED, describe
-from randsvc.web.problems import problem
+from randsvc.web.problems import make_problem
 
-__all__ = ("limited",)
+__all__ = ("limit_concurrency",)
 
 _logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ QUIET = 10.0
 overload."""
 
 
-def limited(handler: Handler, limit: int) -> Handler:
+def limit_concurrency(handler: Handler, limit: int) -> Handler:
     """Limit ``handler`` to ``limit`` concurrent requests; further requests get 503 at once.
 
     Under overload, the served requests keep their speed and the others fail fast, instead of all
@@ -30,7 +30,7 @@ def limited(handler: Handler, limit: int) -> Handler:
     in_handler = 0
     refused_at = -QUIET
 
-    async def shedding(request: web.Request) -> web.StreamResponse:
+    async def shed_above_limit(request: web.Request) -> web.StreamResponse:
         nonlocal in_handler, refused_at
         if in_handler >= limit:
             refused_at, refused_before = monotonic(), refused_at
@@ -40,7 +40,7 @@ def limited(handler: Handler, limit: int) -> Handler:
                     limit,
                     extra={**describe(request, 503), "error.type": "503"},
                 )
-            response = problem(
+            response = make_problem(
                 503,
                 f"the concurrency limit of {limit} requests is reached",
                 {hdrs.RETRY_AFTER: str(RETRY_AFTER)},
@@ -53,4 +53,4 @@ def limited(handler: Handler, limit: int) -> Handler:
         finally:
             in_handler -= 1
 
-    return shedding
+    return shed_above_limit

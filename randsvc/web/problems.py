@@ -9,12 +9,12 @@ from aiohttp.typedefs import Handler
 
 from randsvc.telemetry.http_server import ERROR_TYPE, UNMATCHED, describe
 
-__all__ = ("add_catch_all", "guarded", "problem")
+__all__ = ("add_catch_all", "guard", "make_problem")
 
 _logger = logging.getLogger(__name__)
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
+def make_problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
     """Make a problem of the type ``about:blank``: its status alone defines it (RFC 9457)."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     return web.Response(
@@ -25,7 +25,7 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
     )
 
 
-def guarded(handler: Handler) -> Handler:
+def guard(handler: Handler) -> Handler:
     """Turn exceptions of a handler into problems; other than HTTP errors become 500, logged."""
 
     async def answered(request: web.Request) -> web.StreamResponse:
@@ -39,7 +39,7 @@ def guarded(handler: Handler) -> Handler:
                 for name, value in error.headers.items()
                 if name not in (hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH)
             }
-            response = problem(error.status, error.text or error.reason, headers)
+            response = make_problem(error.status, error.text or error.reason, headers)
             if error.status == HTTPStatus.REQUEST_TIMEOUT:
                 response.force_close()  # the rest of the body may still come
             return response
@@ -50,7 +50,7 @@ def guarded(handler: Handler) -> Handler:
                 request.path,
                 extra=describe(request, 500),
             )
-            response = problem(500, "the service failed; its log has the reason")
+            response = make_problem(500, "the service failed; its log has the reason")
             response[ERROR_TYPE] = type(error).__qualname__
             return response
 
@@ -69,7 +69,7 @@ def add_catch_all(router: web.UrlDispatcher) -> None:
         if allowed:
             names = ", ".join(sorted(allowed))
             detail = f"{request.path} supports {names}, not {request.method}"
-            return problem(405, detail, {hdrs.ALLOW: names})
-        return problem(404, f"nothing exists at {request.path}")
+            return make_problem(405, detail, {hdrs.ALLOW: names})
+        return make_problem(404, f"nothing exists at {request.path}")
 
     router.add_route(hdrs.METH_ANY, UNMATCHED.replace("}", ":.*}"), unmatched)

@@ -94,5 +94,5 @@ def test_a_file_that_is_no_baseline_is_named_with_its_setting(tmp_path: Path) ->
 def test_a_baseline_whose_only_bin_has_no_ends_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     save(kept((-math.inf, math.inf, 50), total=300), path)
-    with pytest.raises(ConfigurationError, match="tells nothing"):
+    with pytest.raises(ConfigurationError, match="infinite on both sides"):
         load_baselines(Settings(value_baseline=path))

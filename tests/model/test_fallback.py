@@ -1,7 +1,7 @@
 import pytest
 
 from randsvc.distributions import parse
-from randsvc.model.fallback import Known, fallback
+from randsvc.model.fallback import Known, predict_by_rules
 from randsvc.model.features import Features
 
 VALUE = parse("normal(mean=50, sd=10)")
@@ -24,7 +24,7 @@ VALUE = parse("normal(mean=50, sd=10)")
     ],
 )
 def test_the_rules_answer_by_login_and_hour(*, logged_in: bool, hour: int, answer: float) -> None:
-    assert fallback(Known(hour=hour, logged_in=logged_in), VALUE) == answer
+    assert predict_by_rules(Known(hour=hour, logged_in=logged_in), VALUE) == answer
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,11 @@ def test_a_known_segment_answers_whoever_asks_when(
 ) -> None:
     known = Features(segment=segment, amount=amount)
     for logged_in, hour in ((True, 12), (False, 0)):
-        assert fallback(Known(hour=hour, logged_in=logged_in, features=known), VALUE) == answer
+        assert (
+            predict_by_rules(Known(hour=hour, logged_in=logged_in, features=known), VALUE) == answer
+        )
 
 
 def test_no_answer_is_out_of_the_range_of_the_value() -> None:
     rare = parse("mixture(0.99*constant(value=0), 0.01*constant(value=100))")
-    assert fallback(Known(hour=0, logged_in=False), rare) == 0
+    assert predict_by_rules(Known(hour=0, logged_in=False), rare) == 0

@@ -17,7 +17,7 @@ from randsvc.service.answer_ids import AnswerIds
 from randsvc.service.feedback import OUTCOMES, FeedbackHandler, error_unit
 from randsvc.service.feedback_store import FeedbackStore, StoreError
 from randsvc.telemetry import Telemetry
-from randsvc.web.problems import guarded
+from randsvc.web.problems import guard
 from tests.support import feedback_mix
 from tests.support.breaking import Clock, faults_of
 from tests.support.feedback_mix import ERROR
@@ -56,7 +56,7 @@ async def feedback(
 ) -> AsyncIterator[URL]:
     app = web.Application(client_max_size=1000)
     handler = FeedbackHandler(ids, store, ServiceMetrics(telemetry.meter), faults, unit=10.0)
-    app.router.add_post("/", guarded(handler.limit(LIMIT, BODY_TIMEOUT)))
+    app.router.add_post("/", guard(handler.limit(LIMIT, BODY_TIMEOUT)))
     async with serving(app) as url:
         yield url
     store.close()

@@ -10,7 +10,7 @@ from yarl import URL
 
 from randsvc.distributions import Distribution, parse
 from randsvc.faults.faults import Faults
-from randsvc.model.fallback import Known, fallback
+from randsvc.model.fallback import Known, predict_by_rules
 from randsvc.model.features import SEGMENTS
 from randsvc.service.random_app import make_app
 from randsvc.service.tokens import Tokens
@@ -248,9 +248,9 @@ async def test_a_good_token_is_taken_and_known_to_the_fallback(
 
     def rules(known: Known, value: Distribution) -> float:
         seen.append(known.logged_in)
-        return fallback(known, value)
+        return predict_by_rules(known, value)
 
-    monkeypatch.setattr("randsvc.service.random_app.fallback", rules)
+    monkeypatch.setattr("randsvc.service.random_app.predict_by_rules", rules)
     token = Tokens(SECRET, lifetime=60).issue("ada")
     async with app_of(telemetry, faults=faults) as url:
         assert (await get(url, Authorization=f"Bearer {token}"))[0] == 200
@@ -371,7 +371,7 @@ async def test_the_schema_of_the_features_is_published(telemetry: Telemetry) -> 
 
 async def test_the_truth_is_told_to_simulated_users_only(telemetry: Telemetry) -> None:
     faults = faults_of()
-    faults.set("truth-shift", {"by": 9, "duration": 60})
+    faults.set("outcome-shift", {"by": 9, "duration": 60})
     async with app_of(telemetry, faults=faults) as url:
         for headers, told in (({}, None), ({"Simulated-User": "ada"}, "10.0")):
             async with request("GET", url.joinpath("random"), headers=headers) as response:

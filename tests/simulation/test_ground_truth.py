@@ -21,7 +21,7 @@ def test_concept_drift_shifts_outcomes_until_it_is_cleared() -> None:
     faults = faults_of()
     draw_outcome = make_outcome_sampler(parse("constant(value=7)"), random.Random(1), faults)
     assert draw_outcome(7.0) == 7.0
-    faults.set("truth-shift", {"by": -3, "duration": 60})
+    faults.set("outcome-shift", {"by": -3, "duration": 60})
     assert draw_outcome(7.0) == 4.0
     faults.clear()
     assert draw_outcome(7.0) == 7.0

@@ -7,13 +7,15 @@ from randsvc.telemetry.catalogue import REQUEST_DURATION
 from randsvc.telemetry.snapshot import Explicit, Point, Snapshot
 
 
-def requests(*durations: float, status: int = 200) -> dict[Any, Point]:
-    """The series of one status that answered in these seconds."""
+def requests(*durations: float, status: int = 200, error: str = "") -> dict[Any, Point]:
+    """The series of one status, and of one error type, with responses after these seconds."""
     counts = [0] * (len(REQUEST_DURATION.buckets) + 1)
     for duration in durations:
         counts[sum(duration > bound for bound in REQUEST_DURATION.buckets)] += 1
-    series = frozenset({("http.route", "/random"), ("http.response.status_code", status)})
-    return {series: Explicit(REQUEST_DURATION.buckets, counts)}
+    attributes = {"http.route": "/random", "http.response.status_code": status}
+    if error or status >= 500:
+        attributes["error.type"] = error or str(status)
+    return {frozenset(attributes.items()): Explicit(REQUEST_DURATION.buckets, counts)}
 
 
 def by(attribute: str, **values: float) -> dict[Any, Point]:

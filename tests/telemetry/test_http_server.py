@@ -9,7 +9,7 @@ from yarl import URL
 
 from randsvc.telemetry import Telemetry, http_server
 from randsvc.telemetry.instruments import CARDINALITY_LIMIT
-from randsvc.web.problems import add_catch_all, guarded
+from randsvc.web.problems import add_catch_all, guard
 from tests.support.reading import Measured, counts
 from tests.support.serving import serving
 
@@ -43,8 +43,8 @@ class Served:
             "/waits": self.waits,
             "/blocks": self.blocks,
         }.items():
-            self.app.router.add_route("*", path, guarded(handler))
-        self.app.router.add_get("/get/{name}", guarded(self.ok))
+            self.app.router.add_route("*", path, guard(handler))
+        self.app.router.add_get("/get/{name}", guard(self.ok))
         self.app.router.add_get("/bare", self.fails)
         self.app.router.add_route("*", "/status/{status}", self.answers)
         add_catch_all(self.app.router)

@@ -6,7 +6,7 @@ from aiohttp import request, web
 from yarl import URL
 
 from randsvc.web import load_shedding
-from randsvc.web.load_shedding import limited
+from randsvc.web.load_shedding import limit_concurrency
 from tests.support.serving import serving
 
 
@@ -31,7 +31,7 @@ def slow_app() -> web.Application:
         return web.Response()
 
     app = web.Application()
-    app.router.add_get("/slow", limited(wait, 1))
+    app.router.add_get("/slow", limit_concurrency(wait, 1))
     return app
 
 

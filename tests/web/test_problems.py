@@ -3,7 +3,7 @@ import logging
 import pytest
 from aiohttp import ClientResponse, request, web
 
-from randsvc.web.problems import add_catch_all, guarded, problem
+from randsvc.web.problems import add_catch_all, guard, make_problem
 from tests.support.serving import serving
 
 
@@ -21,11 +21,11 @@ def make_app() -> web.Application:
         return web.Response(text="fine")
 
     app = web.Application()
-    app.router.add_get("/fails", guarded(fails))
-    app.router.add_get("/refuses", guarded(refuses))
-    app.router.add_get("/moves", guarded(moves))
-    app.router.add_get("/answers", guarded(answers))
-    app.router.add_delete("/answers", guarded(answers))
+    app.router.add_get("/fails", guard(fails))
+    app.router.add_get("/refuses", guard(refuses))
+    app.router.add_get("/moves", guard(moves))
+    app.router.add_get("/answers", guard(answers))
+    app.router.add_delete("/answers", guard(answers))
     add_catch_all(app.router)
     return app
 
@@ -90,4 +90,4 @@ async def test_an_exception_is_logged_and_its_text_kept_from_the_client(
 
 
 def test_a_problem_carries_the_headers_it_is_given() -> None:
-    assert problem(503, "full", {"Retry-After": "1"}).headers["Retry-After"] == "1"
+    assert make_problem(503, "full", {"Retry-After": "1"}).headers["Retry-After"] == "1"

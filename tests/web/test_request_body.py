@@ -7,8 +7,8 @@ import pytest
 from aiohttp import request, web
 from yarl import URL
 
-from randsvc.web.load_shedding import limited
-from randsvc.web.problems import guarded
+from randsvc.web.load_shedding import limit_concurrency
+from randsvc.web.problems import guard
 from randsvc.web.request_body import read_first, read_object
 from tests.support.serving import serving
 
@@ -22,7 +22,7 @@ async def echo() -> AsyncIterator[URL]:
         return web.json_response(await read_object(request))
 
     app = web.Application(client_max_size=1000)
-    app.router.add_post("/", guarded(read_first(limited(answer, LIMIT), TIMEOUT)))
+    app.router.add_post("/", guard(read_first(limit_concurrency(answer, LIMIT), TIMEOUT)))
     async with serving(app, lingering_time=0.2) as url:
         yield url
 

@@ -1,4 +1,4 @@
-"""The page on the management port: what the service measures, live, and a button for each fault."""
+"""The page on the management port: live metrics of the service, and a button for each fault."""
 
 from randsvc.management.console.routes import Console, add_console
 

@@ -1,4 +1,4 @@
-"""The alerts of a Prometheus, for the page: no threshold is known here."""
+"""The alerts that Prometheus reports, for the page; only Prometheus knows the thresholds."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from randsvc.prometheus_api import Alert, AsyncPrometheus
 __all__ = ("TIMEOUT", "fetch_alerts")
 
 TIMEOUT = 3.0
-"""Seconds that Prometheus has for an answer."""
+"""Seconds within which Prometheus must respond."""
 
 
 async def fetch_alerts(prometheus: AsyncPrometheus) -> list[dict[str, Any]]:
-    """The pending and firing alerts as JSON, the latest first.
+    """Return the pending and firing alerts as JSON, the latest first.
 
     Raises ``PrometheusError``.
     """

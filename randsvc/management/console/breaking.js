@@ -8,9 +8,9 @@ const INCIDENT = 120; // seconds; every alert of the demo rules fires within thi
 const cards = new Map();
 let tell = () => {};
 
-/** Make the buttons for the faults and scenarios in `about`; `told` is called with each line for the user. */
-export function offer(about, told) {
-  tell = told;
+/** Make the buttons for the faults and scenarios in `about`; `report` is called with each line for the user. */
+export function offer(about, report) {
+  tell = report;
   find("closed").hidden = !about.closed;
   find("token-line").hidden = !about.token;
   cards.clear();
@@ -139,7 +139,7 @@ function set(name, parameters) {
   return change("PUT", `/faults/${name}`, parameters);
 }
 
-/** Change something by the API that the command line uses; what is refused is said. */
+/** Change faults through the API that the command line uses; report a refusal. */
 async function change(method, path, body) {
   const headers = {};
   if (find("token").value) headers.Authorization = `Bearer ${find("token").value}`;

@@ -1,4 +1,4 @@
-// Two kinds of chart, both with a legend that holds the numbers, and a table that says the same.
+// Two kinds of chart. Each has a legend with the current numbers, and a table with the data of the picture.
 
 import uPlot from "./uPlot.esm.js";
 import { element, say, table } from "./dom.js";
@@ -10,14 +10,14 @@ const ROWS = 12;
 
 const charts = new Set();
 
-/** Draw everything again, in the colours that hold now. */
+/** Draw all charts again in the current colours. */
 export function recolour() {
   for (const chart of charts) chart.restart();
 }
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-/** What both kinds have in common: legend, canvas, table, width. */
+/** The parts of both kinds: legend, canvas, table, width. */
 class Chart {
   constructor(place, title, lines) {
     this.title = title;
@@ -57,7 +57,7 @@ class Chart {
     else if (this.plot.clientWidth) this.uplot = new uPlot(this.options(), this.data, this.plot);
   }
 
-  /** The values under the pointer; the latest where there is none. */
+  /** Show the values under the pointer, or the latest ones if there is no pointer. */
   legend(index) {
     this.lines.forEach((line, i) => say(this.values[i], this.reading(line, i, index)));
   }
@@ -152,14 +152,14 @@ const stepped = uPlot.paths.stepped({ align: 1 });
 
 /** A histogram as it grows, its last minute, and the true density over both. */
 export class DensityChart extends Chart {
-  constructor(place, title, unit, truth) {
+  constructor(place, title, unit, real) {
     super(place, title, [
       { label: "since the start", colour: "one", fill: true },
       { label: "last minute", colour: "two" },
-      { label: "true density", colour: "truth", dash: [6, 4] },
+      { label: "true density", colour: "real", dash: [6, 4] },
     ]);
     this.unit = unit;
-    this.truth = truth;
+    this.real = real;
   }
 
   update(measured) {
@@ -172,7 +172,7 @@ export class DensityChart extends Chart {
     this.highest = 1.12 * Math.max(...all, ...last, ...expected);
     this.data = uPlot.join([
       [edges, [...all, 0], [...last, 0]],
-      [this.truth.x, this.truth.density],
+      [this.real.x, this.real.density],
     ]);
     this.draw();
     this.legend();
@@ -181,7 +181,7 @@ export class DensityChart extends Chart {
 
   reading(line) {
     const { count, recent_count: latest } = this.measured;
-    if (line.colour === "truth") return this.truth.text.replace(/\(.*/s, "");
+    if (line.colour === "real") return this.real.text.replace(/\(.*/s, "");
     return format.count(line.colour === "one" ? count : latest);
   }
 
@@ -191,7 +191,7 @@ export class DensityChart extends Chart {
     options.axes[0].values = (_, splits) => splits.map(this.unit);
     options.axes[0].space = 60;
     options.axes[1].values = (_, splits) => splits.map(format.number);
-    const [all, last, truth] = this.lines.map((line) => ({ ...this.stroke(line), spanGaps: true }));
+    const [all, last, real] = this.lines.map((line) => ({ ...this.stroke(line), spanGaps: true }));
     return {
       ...options,
       scales: {
@@ -202,14 +202,14 @@ export class DensityChart extends Chart {
         {},
         { ...all, paths: stepped, width: 1, fill: colour("area") },
         { ...last, paths: stepped, width: 1.5 },
-        truth,
+        real,
       ],
     };
   }
 
   range() {
     const { edges } = this.measured;
-    const { x } = this.truth;
+    const { x } = this.real;
     return [Math.min(edges[0], x[0]), Math.max(edges.at(-1), x.at(-1))];
   }
 

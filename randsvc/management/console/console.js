@@ -1,4 +1,4 @@
-// The console: it asks the service every second while somebody looks, and shows what it says.
+// The console: while the page is visible, it requests the current numbers every second and shows them.
 
 import { offer, showFaults } from "./breaking.js";
 import { DensityChart, recolour, TimeChart } from "./charts.js";
@@ -6,9 +6,9 @@ import { element, find, say } from "./dom.js";
 import { showAlerts } from "./firing.js";
 import * as format from "./format.js";
 
-const EVERY = 1000; // ms between two looks at the numbers
-const ALERTS_EVERY = 5; // looks at the numbers between two at the alerts
-const PATIENCE = 8000; // ms: a service whose event loop is blocked is late, not gone
+const INTERVAL = 1000; // ms between two requests for the numbers
+const ALERTS_EVERY = 5; // requests for the numbers between two requests for the alerts
+const TIMEOUT = 8000; // ms: a service whose event loop is blocked responds late
 const KEPT = 900; // seconds of samples, as the service keeps
 
 const of = (key) => (samples) => samples[key];
@@ -22,7 +22,7 @@ const SIGNALS = {
       { label: "p99", colour: "two", format: format.seconds, of: of("p99") },
     ],
   ],
-  errors: ["Errors", [{ label: "share of responses", colour: "two", format: format.percent, of: of("errors") }], { top: 0.05 }],
+  errors: ["Errors", [{ label: "share of requests", colour: "two", format: format.percent, of: of("errors") }], { top: 0.05 }],
   saturation: [
     "Saturation",
     [
@@ -59,12 +59,12 @@ function tell(text, bad = false) {
 }
 
 async function ask(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE) });
+  const response = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT) });
   if (!response.ok) throw new Error(`${path}: ${response.status}`);
   return response.json();
 }
 
-/** What does not change while the process lives. */
+/** Load and show the data that stay the same while the process runs. */
 async function introduce() {
   const about = await ask("/console/about");
   document.title = `${about.service} console`;
@@ -72,20 +72,20 @@ async function introduce() {
   say(find("version"), `${about.service} ${about.version}`);
   say(find("window"), `over the last ${about.window} s`);
   find("links").replaceChildren(...about.links.map(({ name, url }) => element("a", { href: url, textContent: name })));
-  const truths = Object.entries(about.truths);
-  for (const section of document.querySelectorAll("[data-distributions]")) section.hidden = truths.length === 0;
-  find("distribution-cards").replaceChildren(...truths.map(distributionCard));
+  const trueDistributions = Object.entries(about.true_distributions);
+  for (const section of document.querySelectorAll("[data-distributions]")) section.hidden = trueDistributions.length === 0;
+  find("distribution-cards").replaceChildren(...trueDistributions.map(distributionCard));
   for (const place of document.querySelectorAll("[data-chart]")) {
     charts[place.dataset.chart] ??= new TimeChart(place, ...SIGNALS[place.dataset.chart]);
   }
   offer(about, tell);
 }
 
-function distributionCard([metric, truth]) {
+function distributionCard([metric, real]) {
   const [title, unit] = DISTRIBUTIONS[metric];
   const place = element("div", { className: "chart", data: { distribution: metric } });
   const note = element("p", { className: "note" });
-  densities[metric] = { chart: new DensityChart(place, title, unit, truth), note, unit, truth };
+  densities[metric] = { chart: new DensityChart(place, title, unit, real), note, unit, real };
   return element("article", { className: "card" }, element("h3", { textContent: title }), place, note);
 }
 
@@ -101,11 +101,11 @@ function showMeasured(measured) {
   known = { instance: measured.instance, last: measured.last, samples };
   showTotals(measured.totals);
   if (samples.time.length) showSamples(samples);
-  for (const [metric, { chart, note, unit, truth }] of Object.entries(densities)) {
+  for (const [metric, { chart, note, unit, real }] of Object.entries(densities)) {
     const distribution = measured.distributions[metric];
     if (!distribution.count) continue;
     chart.update(distribution);
-    say(note, `Mean: ${unit(distribution.mean)} measured, ${unit(truth.mean)} true. Distribution: ${truth.text}`);
+    say(note, `Mean: ${unit(distribution.mean)} measured, ${unit(real.mean)} true. Distribution: ${real.text}`);
   }
   showDrift(measured.distributions["randsvc.value"]);
 }
@@ -129,7 +129,7 @@ function showDrift(value) {
   if (!value?.distance) return;
   const { d1, chance } = value.distance;
   say(find("drift-distance"), format.number(d1));
-  say(find("drift-note"), `is the distance from the true distribution. With ${format.count(value.recent_count)} values, chance alone explains ${format.number(chance)}.`);
+  say(find("drift-note"), `D1 to the true distribution. For ${format.count(value.recent_count)} values, chance alone gives about ${format.number(chance)}.`);
 }
 
 function showState(state, text) {
@@ -164,7 +164,7 @@ async function follow() {
     } catch {
       showState("lost", `no response since ${format.clock(Date.now() / 1000)}; retrying`);
     }
-    await sleep(Math.max(100, EVERY - (performance.now() - started)));
+    await sleep(Math.max(100, INTERVAL - (performance.now() - started)));
   }
 }
 

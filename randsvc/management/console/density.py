@@ -1,8 +1,8 @@
-"""A measured distribution as bars, and the true one over them.
+"""A measured distribution as bars, with the real distribution drawn over them.
 
-The buckets of an exponential histogram are far finer than a few hundred observations can fill. They
-are joined, never split: each bar counts exactly what was observed between its edges, and the bars
-get finer as the observations get more.
+The buckets of an exponential histogram are far finer than a few hundred observations can fill. This
+module joins buckets and never splits one, so each bar has the exact count between its edges. The
+bars become narrower as the number of observations grows.
 """
 
 import math
@@ -19,20 +19,20 @@ __all__ = (
     "Bars",
     "Distance",
     "Range",
-    "bars",
-    "distance",
-    "since",
-    "true_density",
-    "true_range",
+    "compute_density",
+    "find_central_range",
+    "join_buckets",
+    "measure_distance",
+    "subtract",
 )
 
 TAIL = 0.001
-"""Of the truth and of the observations on each side, which the picture leaves out."""
-CELLS = 160
-"""Of the curve of the truth: about one for each 2 to 4 pixels."""
+"""The share of a distribution that the picture leaves out on each side."""
+CELL_COUNT = 160
+"""Cells of the curve of the real distribution: about one for each 2 to 4 pixels."""
 
-MOST_BARS = 80
-"""About one for each 4 pixels."""
+BAR_LIMIT = 80
+"""Bars at most: about one for each 4 pixels."""
 _POINT = 2e-6  # relative; the finest buckets are a third of it
 
 
@@ -44,7 +44,7 @@ class Range:
     high: float
 
     def with_room(self) -> "Range":
-        """An interval with room on each side; much of it where it was hardly more than a point."""
+        """Return a wider interval: by 3% on each side, or by half the size of a single point."""
         width, size = self.high - self.low, max(abs(self.low), abs(self.high))
         room = 0.03 * width if width > _POINT * size else size / 2 or 1.0
         return Range(self.low - room, self.high + room)
@@ -57,7 +57,7 @@ class Range:
 class Bars:
     """Adjacent bars: ``counts[i]`` and ``recent[i]`` are from ``edges[i]`` to ``edges[i + 1]``.
 
-    ``expected[i]`` is the share that the truth has there.
+    ``expected[i]`` is the share of the real distribution in this bar.
     """
 
     edges: list[float]
@@ -68,40 +68,40 @@ class Bars:
 
 @dataclass(frozen=True)
 class Distance:
-    """How far observations are from a distribution, 0 to 2, and how far chance alone puts them.
+    """The distance of observations from a distribution.
 
-    D1, the sum of the absolute differences of the shares; ``chance`` is what it is expected to be
-    where nothing has changed.
+    ``d1`` is the sum of the absolute differences of the shares, from 0 to 2. ``chance`` is the
+    expected ``d1`` of observations that do come from the distribution.
     """
 
     d1: float
     chance: float
 
 
-def bars(histogram: Exponential, recent: Exponential, truth: Distribution) -> Bars:
-    """Join the buckets in which most of the observations lie, or would by the ``truth``.
+def join_buckets(histogram: Exponential, recent: Exponential, real: Distribution) -> Bars:
+    """Join buckets into bars over the range of the observations and of the ``real`` distribution.
 
-    ``recent`` is the part of ``histogram`` that came last, from ``since``.
+    ``recent`` is the latest part of ``histogram``, from ``subtract``.
     """
-    shown = (true_range(truth) | _central(histogram)).with_room()
+    shown = (find_central_range(real) | _find_observed_range(histogram)).with_room()
     # The rule of Rice: 2 n^(1/3) bars. https://en.wikipedia.org/wiki/Histogram#Rice_rule
-    number = min(MOST_BARS, math.ceil(2 * max(histogram.count, 1) ** (1 / 3)))
+    number = min(BAR_LIMIT, math.ceil(2 * max(histogram.count, 1) ** (1 / 3)))
     step = (shown.high - shown.low) / number
     wanted = (shown.low + i * step for i in range(number + 1))
-    edges = sorted({_nearest_bound(x, histogram.scale) for x in wanted})
-    below = [truth.cdf(edge) for edge in edges]
+    edges = sorted({_find_nearest_bound(x, histogram.scale) for x in wanted})
+    below = [real.cdf(edge) for edge in edges]
     return Bars(
         edges=edges,
-        counts=_counts(histogram, edges),
-        recent=_counts(recent, edges),
+        counts=_count_between(histogram, edges),
+        recent=_count_between(recent, edges),
         expected=[high - low for low, high in pairwise(below)],
     )
 
 
-def distance(found: Bars, count: int) -> Distance:
-    """The distance of the recent observations, ``count`` of them (>= 1), from the truth.
+def measure_distance(found: Bars, count: int) -> Distance:
+    """Return the distance of the ``count`` >= 1 recent observations from the real distribution.
 
-    What lies outside of the bars, on either side, is one more bar.
+    The observations outside the bars count as one more bar.
     """
     shares = [recent / count for recent in found.recent]
     pairs = [
@@ -115,81 +115,84 @@ def distance(found: Bars, count: int) -> Distance:
     )
 
 
-def since(histogram: Exponential, before: Exponential | None) -> Exponential:
-    """What was observed after ``before``, an earlier state of the same histogram."""
+def subtract(histogram: Exponential, before: Exponential | None) -> Exponential:
+    """Return the observations since ``before``, an earlier state of the same histogram."""
     if before is None:
         return histogram
     shift = before.scale - histogram.scale  # it only ever gets coarser
     return Exponential(
         scale=histogram.scale,
         zeros=histogram.zeros - before.zeros,
-        positive=_minus(histogram.positive, before.positive, shift),
-        negative=_minus(histogram.negative, before.negative, shift),
+        positive=_subtract_each(histogram.positive, before.positive, shift),
+        negative=_subtract_each(histogram.negative, before.negative, shift),
         count=histogram.count - before.count,
         sum=histogram.sum - before.sum,
     )
 
 
-def true_range(truth: Distribution) -> Range:
-    """The interval that holds all of a distribution but ``TAIL`` on each side."""
-    return Range(truth.quantile(TAIL), truth.quantile(1 - TAIL))
+def find_central_range(real: Distribution) -> Range:
+    """Return the interval that holds a distribution except for ``TAIL`` on each side."""
+    return Range(real.quantile(TAIL), real.quantile(1 - TAIL))
 
 
-def true_density(truth: Distribution) -> dict[str, list[float]]:
-    """The density over ``true_range`` and some room, as the mean over each of ``CELLS`` cells.
+def compute_density(real: Distribution) -> dict[str, list[float]]:
+    """Return the mean density in each of ``CELL_COUNT`` cells, as ``x`` (middles) and ``density``.
 
-    From differences of the cdf, so that a point mass has one too: its mass over a cell.
+    The differences of the cdf give a density to a point mass too: its mass over the cell's width.
     """
-    shown = true_range(truth).with_room()
-    step = (shown.high - shown.low) / CELLS
-    edges = [shown.low + i * step for i in range(CELLS + 1)]
-    below = [truth.cdf(edge) for edge in edges]
+    shown = find_central_range(real).with_room()
+    step = (shown.high - shown.low) / CELL_COUNT
+    edges = [shown.low + i * step for i in range(CELL_COUNT + 1)]
+    below = [real.cdf(edge) for edge in edges]
     return {
         "x": [edge + step / 2 for edge in edges[:-1]],
-        "density": [(below[i + 1] - below[i]) / step for i in range(CELLS)],
+        "density": [(below[i + 1] - below[i]) / step for i in range(CELL_COUNT)],
     }
 
 
-def _counts(histogram: Exponential, edges: list[float]) -> list[int]:
-    """Observations between the edges, which are bounds of buckets; the upper edge is included."""
+def _count_between(histogram: Exponential, edges: list[float]) -> list[int]:
+    """Count the observations between the edges, which are bounds of buckets.
+
+    A bar includes its upper edge.
+    """
     counts = [0] * (len(edges) - 1)
-    for bound, count in _buckets(histogram):
+    for bound, count in _list_buckets(histogram):
         bar = bisect_left(edges, bound) - 1
         if 0 <= bar < len(counts):
             counts[bar] += count
     return counts
 
 
-def _buckets(histogram: Exponential) -> Iterator[tuple[float, int]]:
-    """The upper bound and the count of each bucket with observations, ascending."""
+def _list_buckets(histogram: Exponential) -> Iterator[tuple[float, int]]:
+    """Yield the upper bound and the count of each bucket that is not empty, ascending."""
     scale = histogram.scale
     for index in sorted(histogram.negative, reverse=True):
-        yield -_bound(index, scale), histogram.negative[index]
+        yield -_compute_bound(index, scale), histogram.negative[index]
     if histogram.zeros:
         yield 0.0, histogram.zeros
     for index in sorted(histogram.positive):
-        yield _bound(index + 1, scale), histogram.positive[index]
+        yield _compute_bound(index + 1, scale), histogram.positive[index]
 
 
-def _nearest_bound(x: float, scale: int) -> float:
-    """A bound of the bucket that holds x."""
+def _find_nearest_bound(x: float, scale: int) -> float:
+    """Return the upper bound of the bucket that holds x."""
     if x == 0:
         return 0.0
-    return math.copysign(_bound(bucket_index(abs(x), scale) + 1, scale), x)
+    return math.copysign(_compute_bound(bucket_index(abs(x), scale) + 1, scale), x)
 
 
-def _bound(index: int, scale: int) -> float:
+def _compute_bound(index: int, scale: int) -> float:
     power = math.ldexp(index, -scale)
     return math.exp2(min(power, 1023.0))
 
 
-def _central(histogram: Exponential) -> Range:
-    """The range of the bounds without ``TAIL`` of the observations on each side."""
-    buckets = list(_buckets(histogram))
-    return Range(_past_tail(buckets, histogram.count), _past_tail(buckets[::-1], histogram.count))
+def _find_observed_range(histogram: Exponential) -> Range:
+    """Return the range of the observations except for ``TAIL`` of them on each side."""
+    buckets = list(_list_buckets(histogram))
+    return Range(_skip_tail(buckets, histogram.count), _skip_tail(buckets[::-1], histogram.count))
 
 
-def _past_tail(buckets: list[tuple[float, int]], count: int) -> float:
+def _skip_tail(buckets: list[tuple[float, int]], count: int) -> float:
     outside = TAIL * count
     for bound, here in buckets:
         outside -= here
@@ -198,7 +201,7 @@ def _past_tail(buckets: list[tuple[float, int]], count: int) -> float:
     return 0.0
 
 
-def _minus(now: Mapping[int, int], before: Mapping[int, int], shift: int) -> dict[int, int]:
+def _subtract_each(now: Mapping[int, int], before: Mapping[int, int], shift: int) -> dict[int, int]:
     left = dict(now)
     for index, count in before.items():
         left[index >> shift] = left.get(index >> shift, 0) - count

@@ -1,6 +1,6 @@
 // Elements without a framework. Text is always set as text, never as markup.
 
-/** An element with properties, data-* attributes under `data`, and children (elements or texts). */
+/** Make an element with properties, data-* attributes under `data`, and children (elements or texts). */
 export function element(tag, { data = {}, ...properties } = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   Object.assign(made.dataset, data);
@@ -8,7 +8,7 @@ export function element(tag, { data = {}, ...properties } = {}, ...children) {
   return made;
 }
 
-/** A table with a caption; the first cell of a row is its header. */
+/** Make a table with a caption; the first cell of a row is its header. */
 export function table(caption, head, rows) {
   return element(
     "table",
@@ -30,7 +30,7 @@ export function table(caption, head, rows) {
   );
 }
 
-/** Text that is only touched when it changes, so that a selection and a screen reader are left alone. */
+/** Set the text only if it changes, so that a selection stays and a screen reader does not repeat it. */
 export function say(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }

@@ -1,4 +1,4 @@
-// What fires, as Prometheus says. The service asks it; this page asks the service.
+// The alerts that Prometheus reports. The service queries Prometheus; this page asks the service.
 
 import { level } from "./breaking.js";
 import { element, find } from "./dom.js";
@@ -8,7 +8,7 @@ const LEVELS = ["critical", "major", "minor"];
 let shown = "";
 let known = new Set();
 
-/** Show what the service found out; a line for each alert that has begun or ended. */
+/** Show the alerts, and report each alert that started or resolved. */
 export function showAlerts(answer, tell) {
   const text = JSON.stringify(answer);
   if (text === shown) return;

@@ -1,4 +1,4 @@
-// Numbers as a person reads them. What is not known is a dash.
+// Numbers for a person to read. An unknown number is a dash.
 
 const NOT_KNOWN = "–";
 

@@ -1,7 +1,8 @@
-"""What the page draws over time: a short history in memory.
+"""A short history of the golden signals in memory, for the charts of the page.
 
-It is filled while somebody looks. Where nobody does, a sample every ``IDLE`` seconds lets who comes
-after an incident see it. Collecting takes ms, so it is done in a thread, and once for all who look.
+While a page is open, it requests a sample every second. Otherwise the history takes one every
+``IDLE`` seconds, so that a user who opens the page after an incident still sees it. Collecting
+takes milliseconds, so it runs in a thread, and all open pages share the result.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Any
 
 from randsvc.distributions import Distribution
 from randsvc.management.console import signals
-from randsvc.management.console.density import bars, distance, since
+from randsvc.management.console.density import join_buckets, measure_distance, subtract
 from randsvc.management.console.signals import Sample
 from randsvc.telemetry.catalogue import Metric
 from randsvc.telemetry.snapshot import Snapshot
@@ -21,84 +22,85 @@ from randsvc.telemetry.snapshot import Snapshot
 __all__ = ("History",)
 
 FRESH = 0.8
-"""Seconds for which a sample serves everybody who asks; the page asks every second."""
+"""Seconds for which all pages share a sample; a page asks every second."""
 IDLE = 10.0
-"""Seconds between two samples where nobody looks."""
+"""Seconds between two samples while no page is open."""
 KEPT = 900.0
-"""Seconds of samples that are kept."""
+"""Seconds for which samples are kept."""
 WINDOW = 15.0
-"""Seconds that rates and quantiles are taken over: some 75 requests of the five simulated users."""
+"""Window of rates and quantiles in seconds: about 75 requests of the five simulated users."""
 RECENT = 60.0
-"""Seconds that count as recent in a distribution."""
+"""Seconds whose observations count as recent in a distribution."""
 
 _SLACK = 0.5  # a sample that was due then may have been taken a little earlier
 
 
 class History:
-    """What ``view`` gave in the last ``KEPT`` seconds, and the distributions as they are now.
+    """The samples of the last ``KEPT`` seconds, and the current distributions.
 
-    ``truths`` is what each exponential histogram really is, by its metric.
+    ``view`` returns the metrics of the process. ``true_distributions`` has the real distribution of
+    each exponential histogram, by metric.
     """
 
     def __init__(
-        self, view: Callable[[], Snapshot | None], truths: Mapping[Metric, Distribution]
+        self, view: Callable[[], Snapshot | None], true_distributions: Mapping[Metric, Distribution]
     ) -> None:
         self._view = view
-        self._truths = truths
+        self._true_distributions = true_distributions
         self._samples: deque[Sample] = deque()
         self._taken = 0
         self._snapshots: deque[Snapshot] = deque()
-        self._looked = -math.inf
-        self._looking = asyncio.Lock()  # one thread at a time
+        self._sampled_at = -math.inf
+        self._sampling = asyncio.Lock()  # one thread at a time
 
     async def keep(self) -> None:
-        """Take a sample every ``IDLE`` seconds, for ever."""
+        """Take a sample every ``IDLE`` seconds, until cancelled."""
         while True:
-            async with self._looking:
-                await self._look(IDLE - _SLACK)
+            async with self._sampling:
+                await self._refresh(IDLE - _SLACK)
             await asyncio.sleep(IDLE)
 
     async def live(self, instance: str, after: int) -> dict[str, Any] | None:
-        """What the page shows now, as JSON; None where nothing is measured.
+        """Return the current content of the page as JSON, or None if nothing is measured.
 
-        The samples are those past number ``after`` where the page knows this ``instance``, and all
-        where it knew another.
+        ``instance`` is the one whose samples the page has, up to number ``after``. The result has
+        the samples after that, or all samples if this process is another instance.
         """
-        async with self._looking:
-            await self._look(FRESH)
+        async with self._sampling:
+            await self._refresh(FRESH)
             if not self._snapshots:
                 return None
-            return await asyncio.to_thread(self._described, instance, after)
+            return await asyncio.to_thread(self._describe, instance, after)
 
-    async def _look(self, fresh_for: float) -> None:
-        """Take a sample, unless the last one was taken so few seconds ago."""
+    async def _refresh(self, fresh_for: float) -> None:
+        """Take a sample, unless the last one is less than ``fresh_for`` seconds old."""
         now = asyncio.get_running_loop().time()
-        if now - self._looked >= fresh_for:
-            self._looked = now
-            await asyncio.to_thread(self._take)
+        if now - self._sampled_at >= fresh_for:
+            self._sampled_at = now
+            await asyncio.to_thread(self._take_sample)
 
-    def _take(self) -> None:
+    def _take_sample(self) -> None:
         now = self._view()
         if now is None:
             return
         if self._snapshots:
-            self._samples.append(signals.sample(self._earlier(now, WINDOW), now))
+            self._samples.append(signals.compute_sample(self._find_earlier(now, WINDOW), now))
             self._taken += 1
             while now.time - self._samples[0].time > KEPT:
                 self._samples.popleft()
         self._snapshots.append(now)
-        earliest = self._earlier(now, RECENT)
+        earliest = self._find_earlier(now, RECENT)
         while self._snapshots[0] is not earliest:
             self._snapshots.popleft()
 
-    def _earlier(self, now: Snapshot, seconds: float) -> Snapshot:
-        """The earliest snapshot of the last ``seconds``; where there is none, the last."""
+    def _find_earlier(self, now: Snapshot, seconds: float) -> Snapshot:
+        """Return the earliest snapshot of the last ``seconds``, or the latest if there is none."""
         for snapshot in self._snapshots:
             if now.time - snapshot.time <= seconds + _SLACK:
                 return snapshot
         return self._snapshots[-1]
 
-    def _described(self, instance: str, after: int) -> dict[str, Any]:
+    def _describe(self, instance: str, after: int) -> dict[str, Any]:
         now = self._snapshots[-1]
         ours = str(now.resource["service.instance.id"])
         samples = list(self._samples)
@@ -108,34 +110,36 @@ class History:
             "instance": ours,
             "last": self._taken,
             "samples": {
-                field.name: [_short(getattr(sample, field.name)) for sample in samples]
+                field.name: [_round(getattr(sample, field.name)) for sample in samples]
                 for field in fields(Sample)
             },
-            "totals": signals.totals(now),
+            "totals": signals.compute_totals(now),
             "distributions": {
-                metric.name: self._distribution(metric, truth, now)
-                for metric, truth in self._truths.items()
+                metric.name: self._describe_distribution(metric, real, now)
+                for metric, real in self._true_distributions.items()
             },
         }
 
-    def _distribution(self, metric: Metric, truth: Distribution, now: Snapshot) -> dict[str, Any]:
+    def _describe_distribution(
+        self, metric: Metric, real: Distribution, now: Snapshot
+    ) -> dict[str, Any]:
         histogram = now.exponential(metric)
         if histogram is None:
             return {"count": 0}
-        recent = since(histogram, self._earlier(now, RECENT).exponential(metric))
-        found = bars(histogram, recent, truth)
+        recent = subtract(histogram, self._find_earlier(now, RECENT).exponential(metric))
+        found = join_buckets(histogram, recent, real)
         return {
             "count": histogram.count,
             "mean": histogram.sum / histogram.count,
             "recent_count": recent.count,
-            "edges": [_short(edge) for edge in found.edges],
+            "edges": [_round(edge) for edge in found.edges],
             "counts": found.counts,
             "recent": found.recent,
-            "expected": [_short(share) for share in found.expected],
-            "distance": asdict(distance(found, recent.count)) if recent.count else None,
+            "expected": [_round(share) for share in found.expected],
+            "distance": asdict(measure_distance(found, recent.count)) if recent.count else None,
         }
 
 
-def _short(number: float | None) -> float | None:
-    """What is drawn needs no more digits than these, and the wire is spared the rest."""
+def _round(number: float | None) -> float | None:
+    """Round to 10 digits: the picture needs no more, and the response becomes smaller."""
     return None if number is None else float(f"{number:.10g}")

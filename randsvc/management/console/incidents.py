@@ -80,7 +80,7 @@ EXAMPLES: Mapping[Name, Example] = {
     "feedback-down": Example(
         "No ground truth arrives, so the accuracy of the model is unknown. Responses continue.",
     ),
-    "truth-shift": Example(
+    "outcome-shift": Example(
         "The values stay the same but become wrong. Only feedback shows it.",
         parameters={"by": 20},
     ),
@@ -96,7 +96,7 @@ EXAMPLES: Mapping[Name, Example] = {
 
 
 def describe_faults(faults: Faults) -> list[dict[str, Any]]:
-    """Each fault of this service with its schema, an example and its effect, as JSON."""
+    """Return each fault of this service with its schema, an example and its effect, as JSON."""
     return [
         {
             "name": name,
@@ -119,7 +119,7 @@ def describe_faults(faults: Faults) -> list[dict[str, Any]]:
 
 
 def describe_scenarios(service: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
-    """Each scenario of ``folder`` with its alert, as JSON. Without the folder there are none.
+    """Return each scenario of ``folder`` with its alert, as JSON; none if there is no folder.
 
     ``steps`` are the faults to set, or None if the scenario needs more than faults of ``service``.
     """

@@ -1,12 +1,12 @@
-"""The console's routes on the management port: the page, its files, and what it asks for.
+"""The console's routes on the management port: the page, its files, and its data.
 
 GET  /                   the page
 GET  /console/FILE       its scripts and styles
-GET  /console/about      what does not change while the process lives
-GET  /console/live       the numbers: ?instance=ID&after=N spares the samples that the page has
-GET  /console/alerts     what fires, where a Prometheus is configured
+GET  /console/about      the data that stay the same while the process runs
+GET  /console/live       the current numbers; ?instance=ID&after=N leaves out samples the page has
+GET  /console/alerts     the alerts, if a Prometheus is configured
 
-All of it is read only; what changes something is ``/faults``.
+These routes only read. The page sets and clears faults by ``/faults``.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from randsvc import __version__
 from randsvc.distributions import Distribution
 from randsvc.faults.faults import Faults
 from randsvc.management.console.alerts import TIMEOUT, fetch_alerts
-from randsvc.management.console.density import true_density
+from randsvc.management.console.density import compute_density
 from randsvc.management.console.history import RECENT, WINDOW, History
 from randsvc.management.console.incidents import describe_faults, describe_scenarios
 from randsvc.prometheus_api import AsyncPrometheus, PrometheusError
@@ -45,22 +45,23 @@ _TYPES = {
 }
 
 ALERTS_FRESH = 2.0
-"""Seconds for which an answer of Prometheus serves everybody who asks."""
+"""Seconds for which all pages share a response of Prometheus."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Console:
-    """What a console shows.
+    """The content of a console.
 
-    ``view`` gives the metrics of this process, from any thread; where they are not all of the
-    service's, or there are none, ``unmeasured`` says so to the reader. ``truths`` is what each
-    exponential histogram really is. ``links`` are names and addresses of other pages.
+    ``view`` returns the metrics of this process, from any thread, or None if there are none or if
+    they are only a part of the service's. ``unmeasured`` then tells the reader why.
+    ``true_distributions`` has the real distribution of each exponential histogram. ``links`` has
+    the addresses of other pages by name.
     """
 
     service: str
     view: Callable[[], Snapshot | None] = lambda: None
     unmeasured: str = "Nothing is measured: OTEL_SDK_DISABLED is true."
-    truths: Mapping[Metric, Distribution] = field(default_factory=dict)
+    true_distributions: Mapping[Metric, Distribution] = field(default_factory=dict)
     prometheus: AsyncPrometheus | None = None
     links: Mapping[str, str] = field(default_factory=dict)
 
@@ -70,25 +71,25 @@ def add_console(
 ) -> None:
     """Add the page, with buttons for ``faults``.
 
-    ``token`` tells whether they take one, ``local`` whether the port is on loopback, where they
-    work without one.
+    ``token`` says whether setting a fault requires a token. ``local`` says whether the port is on
+    loopback, where faults can be set without a token.
     """
-    history = History(console.view, console.truths)
-    alerts = _alerts(console.prometheus)
+    history = History(console.view, console.true_distributions)
+    alerts = _make_alerts_reader(console.prometheus)
 
     async def index(request: web.Request) -> web.Response:
-        return await _file(_FOLDER / "page.html")
+        return await _respond_with_file(_FOLDER / "page.html")
 
     async def file(request: web.Request) -> web.Response:
         name = request.match_info["name"]
         if name not in _FILES:
             raise web.HTTPNotFound(text=f"no file {name!r}, expected one of {', '.join(_FILES)}")
-        return await _file(_FILES[name])
+        return await _respond_with_file(_FILES[name])
 
     async def about(request: web.Request) -> web.Response:
-        return web.json_response(await asyncio.to_thread(described))
+        return web.json_response(await asyncio.to_thread(describe_console))
 
-    def described() -> dict[str, Any]:
+    def describe_console() -> dict[str, Any]:
         return {
             "service": console.service,
             "version": __version__,
@@ -98,9 +99,9 @@ def add_console(
             "closed": not local and not token,
             "prometheus": console.prometheus and console.prometheus.shown_url,
             "links": [{"name": name, "url": url} for name, url in console.links.items()],
-            "truths": {
-                metric.name: {"text": str(truth), "mean": truth.mean, **true_density(truth)}
-                for metric, truth in console.truths.items()
+            "true_distributions": {
+                metric.name: {"text": str(real), "mean": real.mean, **compute_density(real)}
+                for metric, real in console.true_distributions.items()
             },
             "faults": describe_faults(faults),
             "scenarios": describe_scenarios(console.service),
@@ -141,13 +142,15 @@ def add_console(
     app.router.add_get("/console/{name}", file)
 
 
-async def _file(path: Path) -> web.Response:
+async def _respond_with_file(path: Path) -> web.Response:
     body = await asyncio.to_thread(path.read_bytes)
     return web.Response(body=body, content_type=_TYPES[path.suffix], charset="utf-8")
 
 
-def _alerts(prometheus: AsyncPrometheus | None) -> Callable[[], Awaitable[dict[str, Any]]]:
-    """What asks Prometheus at most every ``ALERTS_FRESH`` seconds, however many want to know."""
+def _make_alerts_reader(
+    prometheus: AsyncPrometheus | None,
+) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """Return a function that asks Prometheus at most once every ``ALERTS_FRESH`` seconds."""
     asking = asyncio.Lock()
     answer: dict[str, Any] = {"configured": prometheus is not None, "alerts": None, "error": None}
     asked = float("-inf")

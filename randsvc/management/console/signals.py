@@ -13,6 +13,7 @@ from randsvc.histograms.binned import Bin, estimate_quantile
 from randsvc.metrics import FAULT_ACTIVE, MODEL_ERRORS, PREDICTIONS
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
+    CLIENT_LEFT,
     CONCURRENCY_LIMIT,
     EVENT_LOOP_LAG,
     PROCESS_CPU_TIME,
@@ -22,15 +23,16 @@ from randsvc.telemetry.catalogue import (
 )
 from randsvc.telemetry.snapshot import Explicit, Snapshot
 
-__all__ = ("Sample", "quantile", "sample", "totals")
+__all__ = ("Sample", "compute_quantile", "compute_sample", "compute_totals")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """The golden signals at ``time`` (Unix s), over some seconds before; None is not known.
+    """The golden signals at ``time`` (Unix s), over a window that ends then; None is unknown.
 
-    Durations in seconds, ``traffic``, ``model`` and ``fallback`` per second, ``errors`` a share of
-    the requests, ``cpu`` in cores, ``memory`` in bytes; ``faults`` are on.
+    ``p50``, ``p95``, ``p99`` and ``lag`` are in seconds. ``traffic``, ``model`` and ``fallback``
+    are per second. ``errors`` is a share of the requests, ``cpu`` is in cores, ``memory`` in bytes,
+    and ``faults`` is the number of active faults.
     """
 
     time: float
@@ -49,51 +51,51 @@ class Sample:
     faults: float
 
 
-def sample(before: Snapshot, now: Snapshot) -> Sample:
-    """What happened between two states."""
+def compute_sample(before: Snapshot, now: Snapshot) -> Sample:
+    """Return the golden signals between two states of the metrics."""
     seconds = max(now.time - before.time, 1e-3)
-    durations = _new(before, now, REQUEST_DURATION)
+    durations = _subtract(before, now, REQUEST_DURATION)
     requests = sum(durations.counts)
-    failed = _errors(now) - _errors(before)
-    predictions = _by_attribute(now, PREDICTIONS)
-    earlier = _by_attribute(before, PREDICTIONS)
+    failed = _count_errors(now) - _count_errors(before)
+    predictions = _count_by_attribute(now, PREDICTIONS)
+    earlier = _count_by_attribute(before, PREDICTIONS)
     per_second = {
         name: (predictions[name] - earlier.get(name, 0)) / seconds for name in predictions
     }
     return Sample(
         time=now.time,
         traffic=requests / seconds,
-        p50=quantile(0.5, durations),
-        p95=quantile(0.95, durations),
-        p99=quantile(0.99, durations),
+        p50=compute_quantile(0.5, durations),
+        p95=compute_quantile(0.95, durations),
+        p99=compute_quantile(0.99, durations),
         errors=failed / requests if requests else None,
-        active=_sum(now, ACTIVE_REQUESTS),
-        limit=_sum(now, CONCURRENCY_LIMIT),
-        lag=quantile(0.99, _new(before, now, EVENT_LOOP_LAG)),
-        cpu=(_sum(now, PROCESS_CPU_TIME) - _sum(before, PROCESS_CPU_TIME)) / seconds,
-        memory=_sum(now, PROCESS_MEMORY_USAGE),
+        active=_sum_values(now, ACTIVE_REQUESTS),
+        limit=_sum_values(now, CONCURRENCY_LIMIT),
+        lag=compute_quantile(0.99, _subtract(before, now, EVENT_LOOP_LAG)),
+        cpu=(_sum_values(now, PROCESS_CPU_TIME) - _sum_values(before, PROCESS_CPU_TIME)) / seconds,
+        memory=_sum_values(now, PROCESS_MEMORY_USAGE),
         model=per_second.get("model", 0.0),
         fallback=per_second.get("fallback", 0.0),
-        faults=_sum(now, FAULT_ACTIVE),
+        faults=_sum_values(now, FAULT_ACTIVE),
     )
 
 
-def totals(now: Snapshot) -> dict[str, Any]:
-    """What was counted since the process began: the numbers that ``/metrics`` has as well."""
+def compute_totals(now: Snapshot) -> dict[str, Any]:
+    """Return the counts since the process started, as JSON; ``/metrics`` has the same numbers."""
     return {
-        "requests": sum(_all(now, REQUEST_DURATION).counts),
-        "errors": _errors(now),
-        "active": _sum(now, ACTIVE_REQUESTS),
-        "predictions": _by_attribute(now, PREDICTIONS),
-        "model_errors": _by_attribute(now, MODEL_ERRORS),
+        "requests": sum(_add_series(now, REQUEST_DURATION).counts),
+        "errors": _count_errors(now),
+        "active": _sum_values(now, ACTIVE_REQUESTS),
+        "predictions": _count_by_attribute(now, PREDICTIONS),
+        "model_errors": _count_by_attribute(now, MODEL_ERRORS),
     }
 
 
-def quantile(share: float, histogram: Explicit) -> float | None:
-    """The value that ``share`` of the observations are at or below; None without observations.
+def compute_quantile(share: float, histogram: Explicit) -> float | None:
+    """Return the value that ``share`` of the observations do not exceed; None if there are none.
 
-    Linear within a bucket, and the lower bound of the last one, as ``histogram_quantile`` of
-    Prometheus.
+    Interpolates linearly within a bucket, and returns the lower bound of the last bucket, as
+    ``histogram_quantile`` of Prometheus does.
     """
     bounds = pairwise((0.0, *histogram.bounds, math.inf))
     bins = (Bin(*ends, count) for ends, count in zip(bounds, histogram.counts, strict=True))
@@ -103,34 +105,39 @@ def quantile(share: float, histogram: Explicit) -> float | None:
     return found.bin.lower if found.value is None else found.value
 
 
-def _new(before: Snapshot, now: Snapshot, metric: Metric) -> Explicit:
+def _subtract(before: Snapshot, now: Snapshot, metric: Metric) -> Explicit:
     return Explicit(
         metric.buckets,
-        [a - b for a, b in zip(_all(now, metric).counts, _all(before, metric).counts, strict=True)],
+        [
+            a - b
+            for a, b in zip(
+                _add_series(now, metric).counts, _add_series(before, metric).counts, strict=True
+            )
+        ],
     )
 
 
-def _all(now: Snapshot, metric: Metric) -> Explicit:
-    """All series of a histogram as one."""
+def _add_series(now: Snapshot, metric: Metric) -> Explicit:
+    """Add up all series of a histogram."""
     counts = [0] * (len(metric.buckets) + 1)
     for _, point in now.explicit(metric):
         counts = [a + b for a, b in zip(counts, point.counts, strict=True)]
     return Explicit(metric.buckets, counts)
 
 
-def _errors(now: Snapshot) -> int:
-    """Answers that say the server failed."""
+def _count_errors(now: Snapshot) -> int:
+    """Count the requests in which the service failed, as the rules do."""
     return sum(
         sum(point.counts)
         for attributes, point in now.explicit(REQUEST_DURATION)
-        if attributes.get("http.response.status_code", 0) >= 500
+        if attributes.get("error.type", CLIENT_LEFT) != CLIENT_LEFT
     )
 
 
-def _sum(now: Snapshot, metric: Metric) -> float:
+def _sum_values(now: Snapshot, metric: Metric) -> float:
     return sum(value for _, value in now.numbers(metric))
 
 
-def _by_attribute(now: Snapshot, metric: Metric) -> Mapping[str, int]:
+def _count_by_attribute(now: Snapshot, metric: Metric) -> Mapping[str, int]:
     (name,) = metric.attributes
     return {attributes[name]: int(value) for attributes, value in now.numbers(metric)}

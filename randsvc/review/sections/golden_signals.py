@@ -10,7 +10,7 @@ from randsvc.review.formatting import format_change, format_count, format_share
 from randsvc.review.quantiles import Quantile, compare_quantiles, find_quantile, sum_buckets
 from randsvc.review.readings import SATURATION, View
 from randsvc.review.section import (
-    NONE,
+    NOT_AVAILABLE,
     Section,
     Table,
     describe_ranges,
@@ -59,9 +59,9 @@ def report_traffic(now: View, before: View) -> Section:
                 format_count(count),
                 format_change(count, last),
                 f"{rate:.3g}",
-                f"{np.nanmax(rates):.3g}" if np.isfinite(rates).any() else NONE,
-                format_share(now.of(bad).sum() / count) if count else NONE,
-                format_share(before.of(bad).sum() / last) if last else NONE,
+                f"{np.nanmax(rates):.3g}" if np.isfinite(rates).any() else NOT_AVAILABLE,
+                format_share(now.of(bad).sum() / count) if count else NOT_AVAILABLE,
+                format_share(before.of(bad).sum() / last) if last else NOT_AVAILABLE,
             ]
         )
         if route:
@@ -83,7 +83,7 @@ def report_traffic(now: View, before: View) -> Section:
     )
     short = (
         f"{format_count(total)} requests{against}, "
-        f"of which {format_share(bad_total / total) if total else NONE} failed."
+        f"of which {format_share(bad_total / total) if total else NOT_AVAILABLE} failed."
     )
     table = Table(
         "Requests by route; a response 5xx is a failure",

@@ -9,7 +9,7 @@ from randsvc.review import pictures
 from randsvc.review.formatting import format_duration
 from randsvc.review.incidents import Incident
 from randsvc.review.readings import View
-from randsvc.review.section import NONE, Section, Table
+from randsvc.review.section import NOT_AVAILABLE, Section, Table
 from randsvc.review.spans import measure_overlap
 from randsvc.times import format_time
 
@@ -140,5 +140,5 @@ def _median(numbers: Sequence[float]) -> float | None:
 
 def _median_and_longest(durations: Sequence[float]) -> tuple[str, str]:
     if not durations:
-        return NONE, NONE
+        return NOT_AVAILABLE, NOT_AVAILABLE
     return format_duration(median(durations)), format_duration(max(durations))

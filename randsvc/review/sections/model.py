@@ -11,7 +11,7 @@ from randsvc.review import pictures
 from randsvc.review.counts import Values
 from randsvc.review.formatting import format_count, format_share
 from randsvc.review.readings import Mean, View
-from randsvc.review.section import NONE, Section, Table, describe_ranges, summarise_gauge
+from randsvc.review.section import NOT_AVAILABLE, Section, Table, describe_ranges, summarise_gauge
 
 __all__ = ("report_drift", "report_fallback", "report_quality")
 
@@ -173,7 +173,7 @@ def report_quality(now: View, before: View) -> Section:
                 "Mean absolute error by source",
                 ("source", "mean absolute error", "before"),
                 [
-                    [source, f"{a:.4g}", f"{b:.4g}" if b is not None else NONE]
+                    [source, f"{a:.4g}", f"{b:.4g}" if b is not None else NOT_AVAILABLE]
                     for source, (a, b) in means.items()
                 ],
             )

@@ -11,7 +11,7 @@ from randsvc.review.counts import Values
 from randsvc.review.formatting import format_count, format_share
 from randsvc.review.readings import View
 from randsvc.review.section import (
-    NONE,
+    NOT_AVAILABLE,
     Section,
     Table,
     explain_no_requests,
@@ -63,7 +63,7 @@ def report_objectives(now: View, before: View) -> Section:
         }
         if this.attained is None or this.budget_left is None:
             unjudged[each.name] = problem or "no request was counted in this period"
-            rows.append([_describe(now, each), format_share(each.objective)] + [NONE] * 5)
+            rows.append([_describe(now, each), format_share(each.objective)] + [NOT_AVAILABLE] * 5)
             continue
         verdict = "met" if this.bad <= each.budget * this.total else "missed"
         missed += [each.name] if verdict == "missed" else []

@@ -76,7 +76,7 @@ async def test_who_knew_another_process_gets_all_of_this_one() -> None:
 async def test_what_is_kept_is_bounded() -> None:
     kept = History(Process().view, {VALUE: TRUTH})
     for _ in range(1000):
-        kept._take()
+        kept._take_sample()
     assert len((await live(kept, instance=""))["samples"]["time"]) == history.KEPT + 1
     assert len(kept._snapshots) == history.RECENT + 1
 

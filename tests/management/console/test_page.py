@@ -137,7 +137,7 @@ def test_a_fault_is_caused_by_its_button_seen_and_reverts_by_itself(
     expect(page.get_by_role("status")).to_contain_text("errors is active")
     assert exported(service, 'randsvc_fault_active{randsvc_fault="errors"}') == 1
     until(page, lambda: shown(page.locator("[data-total=errors]")) > 3)
-    until(page, lambda: shown(legend(page, "errors", "share of responses")) > 1)
+    until(page, lambda: shown(legend(page, "errors", "share of requests")) > 1)
     expect(page.get_by_role("status")).to_contain_text("errors is cleared", timeout=WAIT)
     expect(page.get_by_text("Active faults: ")).to_be_hidden()
     assert exported(service, 'randsvc_fault_active{randsvc_fault="errors"}') == 0

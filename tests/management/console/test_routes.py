@@ -92,14 +92,16 @@ async def test_nothing_is_changed_by_way_of_the_page(url: URL, path: str) -> Non
 
 
 async def test_the_page_is_told_what_there_is() -> None:
-    truth = parse("normal(mean=50, sd=10)")
+    real = parse("normal(mean=50, sd=10)")
     console = Console(
-        service="randsvc", truths={VALUE: truth}, links={"Grafana": "http://localhost:3000"}
+        service="randsvc",
+        true_distributions={VALUE: real},
+        links={"Grafana": "http://localhost:3000"},
     )
     async with served(console) as url:
         _, about = await get(url, "console/about")
     assert about["links"] == [{"name": "Grafana", "url": "http://localhost:3000"}]
-    assert about["truths"]["randsvc.value"]["text"] == str(truth)
+    assert about["true_distributions"]["randsvc.value"]["text"] == str(real)
     assert {fault["name"] for fault in about["faults"]} == faults_of().known.keys()
     assert about["scenarios"]
 
@@ -125,8 +127,10 @@ async def test_the_page_is_told_whether_a_token_is_wanted_but_not_which(
 async def test_live_numbers_are_those_of_the_telemetry() -> None:
     viewed = Telemetry(environ={}, readers=[], viewed=True)
     ServiceMetrics(viewed.meter).delay.record(0.05)
-    truths = {DELAY: parse("lognormal(median=0.05, sigma=0.5)")}
-    async with served(Console(service="randsvc", view=viewed.view, truths=truths)) as url:
+    true_distributions = {DELAY: parse("lognormal(median=0.05, sigma=0.5)")}
+    async with served(
+        Console(service="randsvc", view=viewed.view, true_distributions=true_distributions)
+    ) as url:
         _, live = await get(url, "console/live")
     viewed.shutdown()
     assert live["measured"]["distributions"]["randsvc.delay"]["count"] == 1

@@ -1,9 +1,10 @@
 import pytest
 
-from randsvc.management.console.signals import quantile, sample, totals
+from randsvc.management.console.signals import compute_quantile, compute_sample, compute_totals
 from randsvc.metrics import FAULT_ACTIVE, MODEL_ERRORS, PREDICTIONS
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
+    CLIENT_LEFT,
     CONCURRENCY_LIMIT,
     EVENT_LOOP_LAG,
     PROCESS_CPU_TIME,
@@ -21,21 +22,21 @@ def test_traffic_and_errors_are_of_the_requests_between_two_states() -> None:
         4,
         {REQUEST_DURATION.name: requests(*[0.01] * 8) | requests(0.01, 0.01, 0.01, status=503)},
     )
-    found = sample(before, now)
+    found = compute_sample(before, now)
     assert found.traffic == (11 - 3) / 4
     assert found.errors == 2 / 8
 
 
-def test_a_status_below_500_and_a_disconnect_are_no_errors_of_the_server() -> None:
-    (disconnect,) = requests(0.01).values()
-    gone = {frozenset({("error.type", "ConnectionResetError")}): disconnect}
-    now = at(1, {REQUEST_DURATION.name: requests(0.01, status=404) | gone})
-    assert totals(now)["requests"] == 2
-    assert totals(now)["errors"] == 0
+def test_errors_are_the_requests_in_which_the_service_failed() -> None:
+    failed = requests(0.01, status=500) | requests(0.01, 0.02, status=200, error="ValueError")
+    good = requests(0.01, status=404) | requests(0.01, status=200, error=CLIENT_LEFT)
+    now = at(1, {REQUEST_DURATION.name: failed | good})
+    assert compute_totals(now)["requests"] == 5
+    assert compute_totals(now)["errors"] == 3
 
 
 def test_without_requests_latency_and_errors_are_not_known_rather_than_zero() -> None:
-    found = sample(at(0), at(1))
+    found = compute_sample(at(0), at(1))
     assert (found.traffic, found.errors, found.p50, found.p99, found.lag) == (
         0,
         None,
@@ -48,19 +49,19 @@ def test_without_requests_latency_and_errors_are_not_known_rather_than_zero() ->
 def test_latency_is_of_the_new_requests_alone() -> None:
     before = at(0, {REQUEST_DURATION.name: requests(*[9.0] * 100)})
     now = at(1, {REQUEST_DURATION.name: requests(*[9.0] * 100, *[0.06] * 90, *[0.6] * 10)})
-    found = sample(before, now)
+    found = compute_sample(before, now)
     assert 0.05 < (found.p50 or 0) <= 0.075
     assert 0.5 < (found.p95 or 0) <= 0.75
 
 
-def test_saturation_is_what_is_in_flight_the_limit_the_cpu_and_how_late_the_loop_is() -> None:
+def test_saturation_has_active_requests_limit_cpu_and_event_loop_lag() -> None:
     lag = Explicit(EVENT_LOOP_LAG.buckets, [10] + [0] * len(EVENT_LOOP_LAG.buckets))
     points = {
         ACTIVE_REQUESTS.name: by("http.request.method", GET=3, POST=1),
         CONCURRENCY_LIMIT.name: {NOTHING: 100},
         EVENT_LOOP_LAG.name: {NOTHING: lag},
     }
-    found = sample(
+    found = compute_sample(
         at(0, {PROCESS_CPU_TIME.name: by("cpu.mode", user=1.0, system=0.5)}),
         at(2, points | {PROCESS_CPU_TIME.name: by("cpu.mode", user=1.5, system=1.0)}),
     )
@@ -68,7 +69,7 @@ def test_saturation_is_what_is_in_flight_the_limit_the_cpu_and_how_late_the_loop
     assert found.lag == pytest.approx(0.00099)
 
 
-def test_sources_are_rates_and_faults_are_those_that_are_on() -> None:
+def test_sources_are_rates_and_faults_count_the_active_ones() -> None:
     before = at(0, {PREDICTIONS.name: by("randsvc.source", model=10, fallback=0)})
     now = at(
         2,
@@ -77,11 +78,11 @@ def test_sources_are_rates_and_faults_are_those_that_are_on() -> None:
             FAULT_ACTIVE.name: by("randsvc.fault", latency=0, errors=1),
         },
     )
-    found = sample(before, now)
+    found = compute_sample(before, now)
     assert (found.model, found.fallback, found.faults) == (0, 3, 1)
 
 
-def test_totals_are_since_the_process_began() -> None:
+def test_totals_count_from_the_start_of_the_process() -> None:
     now = at(
         9,
         {
@@ -90,7 +91,7 @@ def test_totals_are_since_the_process_began() -> None:
             MODEL_ERRORS.name: by("error.type", timeout=1),
         },
     )
-    assert totals(now) == {
+    assert compute_totals(now) == {
         "requests": 3,
         "errors": 1,
         "active": 0,
@@ -113,4 +114,4 @@ def test_totals_are_since_the_process_began() -> None:
 def test_a_quantile_is_linear_within_its_bucket(
     share: float, counts: list[int], expected: float | None
 ) -> None:
-    assert quantile(share, Explicit((1.0, 2.0), counts)) == expected
+    assert compute_quantile(share, Explicit((1.0, 2.0), counts)) == expected
