@@ -155,12 +155,16 @@ class MeterProvider(api.MeterProvider):
     def _collect(
         self, reading: Reading, of_sdk: SdkCollect, reader: MetricReader, timeout_millis: float
     ) -> MetricsData | None:
-        """What one reader gets: the SDK's data with that of our instruments added."""
+        """What one reader gets: the SDK's data with that of our instruments added.
+
+        Times never go back, whatever the clock does: a Collector drops a point that is older than
+        the one before, so that a clock that was ahead for a moment would stop the series.
+        """
         observed = of_sdk(reader, timeout_millis=timeout_millis)
-        now = time_ns()
-        since, self._collected[reading] = self._collected.get(reading, 0), now
+        since = self._collected.get(reading, 0)
+        now = self._collected[reading] = max(time_ns(), since + 1)
         scopes = {
-            scope.scope: fit_observations(scope)
+            scope.scope: _advance(fit_observations(scope), since, now)
             for resource in (observed.resource_metrics if observed else ())
             for scope in resource.scope_metrics
         }
@@ -188,6 +192,24 @@ class MeterProvider(api.MeterProvider):
         for meter in self._meters.values():
             for instrument in meter.instruments():
                 instrument.forget()
+
+
+def _advance(scope: ScopeMetrics, since: int, now: int) -> ScopeMetrics:
+    """Give the data points that are not later than ``since`` the time ``now``."""
+
+    def advance(point: Any) -> Any:
+        if point.time_unix_nano > since:
+            return point
+        if point.start_time_unix_nano is None:
+            return replace(point, time_unix_nano=now)
+        start = min(point.start_time_unix_nano, now)
+        return replace(point, time_unix_nano=now, start_time_unix_nano=start)
+
+    def advance_all(data: Any) -> Any:
+        return replace(data, data_points=[advance(point) for point in data.data_points])
+
+    metrics = [replace(metric, data=advance_all(metric.data)) for metric in scope.metrics]
+    return replace(scope, metrics=metrics)
 
 
 class Meter(api.Meter):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from aiohttp import request, web
@@ -18,6 +19,12 @@ from randsvc.telemetry.telemetry import resource
 from tests.support.metering import OF_SDK, delta_reader
 from tests.support.reading import Measured, measured
 from tests.support.serving import serving
+
+CLOCKS = (
+    "randsvc.telemetry.provider.time_ns",
+    "opentelemetry.sdk.metrics._internal.metric_reader_storage.time_ns",
+)
+"""What gives data points their times."""
 
 
 def measure_everything(telemetry: Telemetry) -> None:
@@ -298,3 +305,31 @@ def test_an_application_that_is_run_is_measured(
     assert ran == [(app, {"port": 8080, "access_log_class": telemetry.access_log_class})]
     with pytest.raises(RuntimeError, match="installed in this application already"):
         telemetry.install(app)
+
+
+@pytest.mark.parametrize("jump", [5 * 3600, -5 * 3600], ids=["ahead", "back"])
+def test_the_times_of_every_series_advance_when_the_clock_jumps_and_returns(
+    telemetry: Telemetry,
+    reader: InMemoryMetricReader,
+    monkeypatch: pytest.MonkeyPatch,
+    jump: int,
+) -> None:
+    def collect(ahead: int) -> dict[tuple[str, str], int]:
+        for module in CLOCKS:
+            monkeypatch.setattr(module, lambda: time.time_ns() + ahead * 10**9)
+        measure_everything(telemetry)
+        data = reader.get_metrics_data()
+        assert data
+        return {
+            (metric.name, str(point.attributes)): point.time_unix_nano
+            for scope in data.resource_metrics[0].scope_metrics
+            for metric in scope.metrics
+            for point in metric.data.data_points
+        }
+
+    collect(0)
+    times = [collect(ahead) for ahead in (0, jump, 0, 0)]
+    for before, after in pairwise(times):
+        assert before.keys() == after.keys()
+        for series, at in before.items():
+            assert after[series] > at, series
