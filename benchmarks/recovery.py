@@ -80,7 +80,7 @@ class Case:
     @property
     def text(self) -> str:
         """The distribution as a text."""
-        return self.fitted.described(self.truth)
+        return self.fitted.describe(self.truth)
 
 
 CASES = (

@@ -1,4 +1,4 @@
-"""Distributions made of others: mixtures, and truncations to an interval."""
+"""Distributions that consist of others: mixtures, and truncations to an interval."""
 
 import math
 import random
@@ -14,12 +14,12 @@ from randsvc.distributions.families import (
     format_number,
 )
 
-# A truncation draws until a number is inside, so this bounds the draws: 100 on average at most.
+# A truncation repeats draws until a number is inside the interval: at most 100 draws on average.
 _LEAST_MASS = 0.01
 
 
 def mixture(parts: Sequence[tuple[float, Distribution]]) -> Distribution:
-    """One of the parts, each picked with the probability that is its weight."""
+    """Return a distribution that draws from one of the parts; the weights are probabilities."""
     for number, (weight, _) in enumerate(parts, start=1):
         if not weight > 0:
             problem = f"a weight must be above 0, not {format_number(weight)}"
@@ -55,7 +55,7 @@ def mixture(parts: Sequence[tuple[float, Distribution]]) -> Distribution:
 
 
 def truncated(base: Distribution, low: float = -math.inf, high: float = math.inf) -> Distribution:
-    """``base``, given that it falls from ``low`` (``min`` in a text) to ``high`` (``max``)."""
+    """Return ``base`` truncated to ``low``..``high``, which a text calls ``min`` and ``max``."""
     if not low < high:
         limit = f"min, which is {format_number(low)}"
         raise ParameterError("max", f"max must be above {limit}, not {format_number(high)}")
@@ -81,9 +81,9 @@ def truncated(base: Distribution, low: float = -math.inf, high: float = math.inf
 
         return draw_inside
 
-    # Moments about a point far from the mean cancel away, so take them about the mean, once found.
-    # What digits remain depends on how narrow the interval is beside its distance from zero (for a
-    # beta, from low): with a millionth, none of the variance.
+    # Moments about a point far from the mean lose digits, so compute them about the mean. Digits
+    # are still lost if the interval is narrow relative to its distance from zero (for a beta,
+    # from low): at a millionth of it, all digits of the variance.
     _, rough_mean, _ = moments(0.0, low, high)
     _, rest, second = moments(rough_mean, low, high)
     return Distribution(

@@ -1,7 +1,7 @@
-"""The named families, one function each, with what is known of them in closed form.
+"""The families of distributions: one function each, with moments in closed form.
 
-Parameters are named as in a statistics text. An impossible one raises ``ParameterError``; that each
-number is finite and of a sane size is the parser's business. Shapes and ``sigma`` are held to the
+Parameters have their usual names in statistics. An impossible value raises ``ParameterError``. The
+parser checks that each number is finite and not too large. Shapes and ``sigma`` are limited to the
 range in which double precision suffices for the mean, the variance and the cdf.
 """
 
@@ -31,11 +31,11 @@ _SIGMAS = (0.001, 10.0)  # less is a normal; the variance of more nears the larg
 
 @dataclass(frozen=True)
 class Distribution:
-    """A random number: what is known of it, and how to draw it.
+    """A distribution of a random number, without a unit.
 
-    It has no unit of its own; what is made of the number gives it one.
-    ``text`` is the canonical text: it parses to an equal distribution. ``support`` is an interval,
-    ends included, that no draw leaves.
+    ``text`` is the canonical text, which parses to an equal distribution. ``support`` is a closed
+    interval that contains every draw. ``moments`` and ``sampler`` compute moments and make a
+    function that draws.
     """
 
     text: str
@@ -46,11 +46,11 @@ class Distribution:
     sampler: Callable[[random.Random], Sampler] = field(compare=False, repr=False)
 
     def cdf(self, x: float) -> float:
-        """P(X <= x)."""
+        """Return P(X <= x)."""
         return min(self.moments(0.0, -math.inf, x)[0], 1.0)
 
     def quantile(self, share: float) -> float:
-        """The smallest x with P(X <= x) >= ``share``, where 0 < ``share`` < 1; by bisection."""
+        """Return the smallest x with P(X <= x) >= ``share``, 0 < ``share`` < 1, by bisection."""
         deviation = math.sqrt(self.variance)
         low = max(self.support[0], self.mean - _FAR * deviation)
         high = min(self.support[1], self.mean + _FAR * deviation)
@@ -79,7 +79,7 @@ class ParameterError(ValueError):
 
 
 def constant(value: float) -> Distribution:
-    """Always ``value``."""
+    """Return the distribution that is always ``value``."""
 
     def moments(about: float, low: float, high: float) -> Moments:
         return _affine((1.0, 0.0, 0.0), value - about) if low <= value <= high else _NOTHING
@@ -95,7 +95,7 @@ def constant(value: float) -> Distribution:
 
 
 def uniform(low: float, high: float) -> Distribution:
-    """Equally likely anywhere from ``low`` to ``high``."""
+    """Return the uniform distribution from ``low`` to ``high``."""
     _require_order(low, high)
     width = high - low
 
@@ -119,7 +119,7 @@ def uniform(low: float, high: float) -> Distribution:
 
 
 def normal(mean: float, sd: float) -> Distribution:
-    """Normal with standard deviation ``sd`` > 0."""
+    """Return the normal distribution with standard deviation ``sd`` > 0."""
     _require_positive("sd", sd, instead=mean)
 
     def below(about: float, x: float) -> Moments:
@@ -139,7 +139,7 @@ def normal(mean: float, sd: float) -> Distribution:
 
 
 def lognormal(median: float, sigma: float) -> Distribution:
-    """Its logarithm is normal with mean log(``median``) and standard deviation ``sigma``."""
+    """Return the lognormal distribution: log(X) is normal(mean=log(``median``), sd=``sigma``)."""
     _require_positive("median", median)
     _require_positive("sigma", sigma, instead=median)
     _require_between("sigma", sigma, _SIGMAS)
@@ -168,7 +168,7 @@ def lognormal(median: float, sigma: float) -> Distribution:
 
 
 def exponential(rate: float) -> Distribution:
-    """The time between events that come at ``rate`` a unit of time: the mean is 1 / ``rate``."""
+    """Return the exponential distribution with mean 1 / ``rate``."""
     _require_positive("rate", rate)
     return Distribution(
         text=_text("exponential", rate=rate),
@@ -181,7 +181,7 @@ def exponential(rate: float) -> Distribution:
 
 
 def gamma(shape: float, scale: float) -> Distribution:
-    """Gamma with mean ``shape`` * ``scale``."""
+    """Return the gamma distribution with mean ``shape`` * ``scale``."""
     _require_between("shape", shape, _SHAPES)
     _require_positive("scale", scale)
 
@@ -200,7 +200,7 @@ def gamma(shape: float, scale: float) -> Distribution:
 
 
 def weibull(shape: float, scale: float) -> Distribution:
-    """Weibull: (X / ``scale``) ^ ``shape`` is exponential with rate 1."""
+    """Return the Weibull distribution: (X / ``scale``) ^ ``shape`` is exponential with rate 1."""
     _require_between("shape", shape, _SHAPES)
     _require_positive("scale", scale)
     log_first, log_second = (math.lgamma(1 + k / shape) for k in (1, 2))
@@ -227,7 +227,7 @@ def weibull(shape: float, scale: float) -> Distribution:
 
 
 def beta(alpha: float, beta: float, low: float = 0.0, high: float = 1.0) -> Distribution:
-    """Beta with shapes ``alpha`` and ``beta``, stretched from 0..1 to ``low``..``high``."""
+    """Return the beta distribution with shapes ``alpha`` and ``beta`` from ``low`` to ``high``."""
     _require_between("alpha", alpha, _SHAPES)
     _require_between("beta", beta, _SHAPES)
     _require_order(low, high)
@@ -263,7 +263,7 @@ FAMILIES: Mapping[str, Callable[..., Distribution]] = {
 
 
 def format_number(x: float) -> str:
-    """The shortest text that reads back as ``x``."""
+    """Return the shortest text that parses to ``x``."""
     return repr(float(x)).removesuffix(".0")
 
 
@@ -283,7 +283,7 @@ def _between(below: _MomentsBelow) -> MomentsBetween:
 
 
 def _affine(moments: Moments, shift: float, scale: float = 1.0) -> Moments:
-    """The moments of shift + scale * X from those of X."""
+    """Return the moments of shift + scale * X from those of X."""
     p, first, second = moments
     return (
         p,
@@ -293,7 +293,7 @@ def _affine(moments: Moments, shift: float, scale: float = 1.0) -> Moments:
 
 
 def _fraction(x: float, low: float, high: float) -> float:
-    """How far along from ``low`` to ``high`` ``x`` is, from 0 to 1."""
+    """Return the position of ``x`` between ``low`` and ``high``, from 0 to 1."""
     return max(0.0, min((x - low) / (high - low), 1.0))
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from randsvc.distributions.compose import mixture, truncated
 from randsvc.distributions.families import FAMILIES, Distribution, ParameterError
 
-# Long enough for a mixture of ten, and it bounds how deep mixtures nest.
+# Long enough for a mixture of ten parts; it also limits how deep mixtures nest.
 _LONGEST = 1000
 # Within these limits no square of a number overflows or vanishes.
 _SMALLEST, _LARGEST = 1e-100, 1e100
@@ -42,29 +42,29 @@ _TOKEN = re.compile(
 
 
 class DistributionError(ValueError):
-    """A text that describes no usable distribution.
+    """A text that does not describe a usable distribution.
 
-    Its message is one line: the text, where it is wrong, and what would be right.
+    The message is one line: the text, the place of the error, and what was expected.
     """
 
 
 def parse(text: str) -> Distribution:
-    """The distribution that ``text`` describes.
+    """Parse the text of a distribution.
 
-    Raises ``DistributionError``, and nothing else, if it describes none.
+    Raises ``DistributionError``, and nothing else, if it does not describe one.
     """
     if len(text) > _LONGEST:
         raise DistributionError(
             f"{text[:40]!r}... has {len(text)} characters: a distribution has {_LONGEST} at most"
         )
     reader = _Reader(text)
-    distribution = reader.distribution()
+    distribution = reader.read_distribution()
     reader.take("end")
     return distribution
 
 
 def parse_delay(text: str) -> Distribution:
-    """The distribution of a delay in seconds: as ``parse``, but refused if it can be negative."""
+    """Parse the text of a delay in seconds; raises ``DistributionError`` if it can be negative."""
     distribution = parse(text)
     if distribution.support[0] >= 0:
         return distribution
@@ -93,29 +93,29 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = [_token(match) for match in _TOKEN.finditer(text)]
+        self._tokens = [_make_token(match) for match in _TOKEN.finditer(text)]
         self._position = 0
 
-    def distribution(self) -> Distribution:
+    def read_distribution(self) -> Distribution:
         """Read a family and its arguments."""
         if self._next.kind == "number":
-            raise self._error(self._next, f"did you mean constant({self._next.text})?")
+            raise self._make_error(self._next, f"did you mean constant({self._next.text})?")
         family = self.take("name")
         if family.text not in _FAMILIES:
-            raise self._error(family, f"no such family; {_known(family.text, _FAMILIES)}")
+            raise self._make_error(family, f"no such family; {_list_known(family.text, _FAMILIES)}")
         self.take("(")
         arguments = []
         if self._next.kind != ")":
-            arguments.append(self._argument())
+            arguments.append(self._read_argument())
         while self.take(",", ")").kind == ",":
-            arguments.append(self._argument())
+            arguments.append(self._read_argument())
         return self._build(family, arguments)
 
     def take(self, *kinds: str) -> _Token:
         """Read one token, which must be of one of these kinds."""
         token = self._next
         if token.kind not in kinds:
-            raise self._error(token, f"expected {' or '.join(map(_describe, kinds))}")
+            raise self._make_error(token, f"expected {' or '.join(map(_describe, kinds))}")
         self._position += 1
         return token
 
@@ -123,22 +123,22 @@ class _Reader:
     def _next(self) -> _Token:
         return self._tokens[self._position]
 
-    def _argument(self) -> _Argument:
+    def _read_argument(self) -> _Argument:
         if self._next.kind == "name":
             name = self.take("name")
             if self._next.kind == "(":
-                raise self._error(name, _PART)
+                raise self._make_error(name, _PART)
             self.take("=")
             return _Argument(name, self.take("number"))
         number = self.take("number")
         if self._next.kind != "*":
             return _Argument(None, number)
         self.take("*")
-        return _Argument(None, number, self.distribution())
+        return _Argument(None, number, self.read_distribution())
 
     def _build(self, family: _Token, arguments: Sequence[_Argument]) -> Distribution:
-        given = self._given(family, arguments)
-        values = {name: self._value(argument.number) for name, argument in given.items()}
+        given = self._assign(family, arguments)
+        values = {name: self._check_number(argument.number) for name, argument in given.items()}
         bounds = {limit: values.pop(name) for name, limit in _BOUNDS.items() if name in values}
         try:
             if family.text == "mixture":
@@ -149,55 +149,59 @@ class _Reader:
             return truncated(base, **bounds) if bounds else base
         except ParameterError as error:
             place = given[error.parameter].number if error.parameter in given else family
-            raise self._error(place, str(error)) from None
+            raise self._make_error(place, str(error)) from None
 
-    def _given(self, family: _Token, arguments: Sequence[_Argument]) -> dict[str, _Argument]:
-        """The arguments by parameter: all that are needed, each once."""
-        needed, order = _parameters(family.text)
+    def _assign(self, family: _Token, arguments: Sequence[_Argument]) -> dict[str, _Argument]:
+        """Assign the arguments to parameters: all required ones, each once."""
+        needed, order = _list_parameters(family.text)
         given: dict[str, _Argument] = {}
         for place, argument in enumerate(arguments):
             token = argument.name or argument.number
             if argument.name:
                 name = token.text
                 if name not in (*order, *_BOUNDS):
-                    known = _known(name, (*order, *_BOUNDS))
-                    raise self._error(token, f"{family.text} has no such parameter; {known}")
+                    known = _list_known(name, (*order, *_BOUNDS))
+                    raise self._make_error(token, f"{family.text} has no such parameter; {known}")
             elif (family.text == "mixture") != (argument.part is not None):
-                raise self._error(token, "only a mixture has parts" if argument.part else _PART)
+                raise self._make_error(
+                    token, "only a mixture has parts" if argument.part else _PART
+                )
             elif argument.part:
                 name = f"part {1 + sum(1 for other in given.values() if other.part)}"
             elif place < len(order):
                 name = order[place]
             else:
-                raise self._error(token, f"{family.text} takes only {' and '.join(order)} unnamed")
+                raise self._make_error(
+                    token, f"{family.text} takes only {' and '.join(order)} unnamed"
+                )
             if name in given:
-                raise self._error(token, f"{name} is given twice")
+                raise self._make_error(token, f"{name} is given twice")
             given[name] = argument
         if missing := [name for name in needed if name not in given]:
             example = f"{family.text}({', '.join(f'{name}=...' for name in needed)})"
-            raise self._error(family, f"{' and '.join(missing)} missing: write {example}")
+            raise self._make_error(family, f"{' and '.join(missing)} missing: write {example}")
         return given
 
-    def _value(self, number: _Token) -> float:
+    def _check_number(self, number: _Token) -> float:
         value = float(number.text)
         if value != 0 and not _SMALLEST <= abs(value) <= _LARGEST:
             limits = f"from {_SMALLEST:g} to {_LARGEST:g} in size"
-            raise self._error(number, f"expected a number that is 0 or {limits}")
+            raise self._make_error(number, f"expected a number that is 0 or {limits}")
         return value
 
-    def _error(self, token: _Token, problem: str) -> DistributionError:
+    def _make_error(self, token: _Token, problem: str) -> DistributionError:
         place = f"column {token.column}, at {_describe(token.text or 'end')}"
         return DistributionError(f"{self._text!r}, {place}: {problem}")
 
 
-def _token(match: re.Match[str]) -> _Token:
+def _make_token(match: re.Match[str]) -> _Token:
     kind = match.lastgroup or ""
     text = match[kind]
     return _Token(text if kind == "symbol" else kind, text, match.start(kind) + 1)
 
 
-def _parameters(family: str) -> tuple[list[str], list[str]]:
-    """The parameters of a family that have no default, and all of them in order."""
+def _list_parameters(family: str) -> tuple[list[str], list[str]]:
+    """Return the required parameters of a family, and all of its parameters in order."""
     if family == "mixture":
         return [], []
     parameters = inspect.signature(FAMILIES[family]).parameters
@@ -208,7 +212,7 @@ def _describe(kind: str) -> str:
     return _KINDS.get(kind, repr(kind))
 
 
-def _known(name: str, known: Sequence[str]) -> str:
+def _list_known(name: str, known: Sequence[str]) -> str:
     closest = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f"; did you mean {closest[0]}?" if closest else ""
     return f"known: {', '.join(known)}{hint}"

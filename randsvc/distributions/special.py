@@ -1,6 +1,6 @@
-"""The special functions behind the cdfs, in plain Python.
+"""The special functions of the cdfs, in plain Python.
 
-Good to about 1e-11 for shapes up to 1000, which is all that the families allow.
+The error is about 1e-11 for shapes up to 1000, the largest that the families allow.
 """
 
 import itertools

@@ -1,7 +1,7 @@
-"""The families of ``randsvc.distributions`` as arrays: the probability of every bin at once.
+"""The families of ``randsvc.distributions`` with numpy: the probabilities of all bins at once.
 
-A parameter is searched for on a scale without limits: the logarithm where it is positive, the
-log-odds where it is a share. Its interval is made there too, and so never leaves what is possible.
+The search for a parameter uses a scale without limits: the logarithm of a positive parameter, the
+log-odds of a share. Intervals are computed on the same scale, so they contain only possible values.
 """
 
 import math
@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from randsvc.distributions import Distribution, parse
 from randsvc.distributions.families import format_number
 from randsvc.histograms.binned import Binned
 
@@ -24,7 +23,7 @@ __all__ = (
     "Array",
     "Ends",
     "Family",
-    "Rough",
+    "SampleMoments",
     "Scale",
     "cut",
     "split",
@@ -32,30 +31,30 @@ __all__ = (
 
 Array = npt.NDArray[np.float64]
 Scale = Literal["real", "positive", "share"]
-# From values of the parameters, and the lower and upper ends of bins.
+# From the values of the parameters and the lower and upper ends of bins to the bins' probabilities.
 Probability = Callable[[Sequence[float], Array, Array], Array]
 Ends = tuple[bool, bool]
-_Guess = Callable[["Rough"], Sequence[float]]
+_Guesser = Callable[["SampleMoments"], Sequence[float]]
 _Starts = Callable[[Binned], list[Sequence[float]]]
 
 LEAST_KEPT = 0.01
-"""Of a distribution, between the ends at which it is cut, as ``randsvc.distributions`` has it."""
+"""Smallest share of a distribution that a truncation may keep, as in ``randsvc.distributions``."""
 _LIMITS: Mapping[str, tuple[float, float]] = {
-    # As randsvc.distributions.families has them.
+    # The same as in randsvc.distributions.families.
     "shape": (0.05, 1000.0),
     "alpha": (0.05, 1000.0),
     "beta": (0.05, 1000.0),
     "sigma": (0.001, 10.0),
-    # A part of a mixture that is rarer is not told from a few values that lie apart.
+    # A few outliers look like a part of a mixture with a smaller weight.
     "weight": (0.001, 0.999),
 }
 
 
 @dataclass(frozen=True)
-class Rough:
-    """First guesses of a sample or of a part of one: moments of the values and their logarithms.
+class SampleMoments:
+    """Rough moments of the values and of their logarithms, of a sample or a part of it.
 
-    ``low`` and ``high`` are the ends of the bins that hold something.
+    ``low`` and ``high`` are the ends of the range of the bins that are not empty.
     """
 
     mean: float
@@ -66,18 +65,18 @@ class Rough:
     high: float
 
     @classmethod
-    def of(cls, binned: Binned, first: float = 0.0, last: float = 1.0) -> "Rough":
-        """Guess from the values between two quantiles."""
+    def of(cls, binned: Binned, first: float = 0.0, last: float = 1.0) -> "SampleMoments":
+        """SampleMoments from the values between the quantiles ``first`` and ``last``."""
         counts = np.array([bin_.count for bin_ in binned.bins])
         ends = np.cumsum(counts) / counts.sum()
         starts = ends - counts / counts.sum()
         weights = np.clip(np.minimum(ends, last) - np.maximum(starts, first), 0.0, None)
         middles = np.array([bin_.middle for bin_ in binned.bins])
         widths = np.array([bin_.width for bin_ in binned.bins])
-        mean, sd = _moments(middles, weights, widths)
+        mean, sd = _compute_moments(middles, weights, widths)
         smallest = np.finfo(float).tiny
         log_widths = widths / np.maximum(np.abs(middles), smallest)
-        log_mean, log_sd = _moments(
+        log_mean, log_sd = _compute_moments(
             np.log(np.maximum(middles, smallest)), weights, np.minimum(log_widths, 1.0)
         )
         low, high = binned.bins[0].lower, binned.bins[-1].upper
@@ -88,10 +87,10 @@ class Rough:
         return cls(mean, sd, log_mean, log_sd, low, high)
 
 
-def _moments(values: Array, weights: Array, widths: Array) -> tuple[float, float]:
+def _compute_moments(values: Array, weights: Array, widths: Array) -> tuple[float, float]:
     weights = weights / weights.sum()
     mean = float(weights @ values)
-    # Values that share a bin still differ.
+    # Values within one bin differ too: the variance of a uniform distribution over it.
     return mean, math.sqrt(float(weights @ ((values - mean) ** 2 + widths**2 / 12)))
 
 
@@ -99,10 +98,10 @@ def _moments(values: Array, weights: Array, widths: Array) -> tuple[float, float
 class Family:
     """A family with ``parameters`` by name, each with its scale.
 
-    ``starts`` are points from which to search. ``text`` is what ``randsvc.distributions`` parses,
-    with a replacement field for each parameter. ``support`` is an interval that
-    no value leaves. Where ``ends`` are cut, the lower one and the upper one, they are the last
-    parameters, and ``uncut`` is the family without them.
+    ``starts`` returns the points from which to search. ``text`` has a replacement field for each
+    parameter; ``randsvc.distributions`` parses the result. ``support`` contains all possible
+    values. ``ends`` says whether the lower and the upper end are truncated. These ends are the last
+    parameters, and ``uncut`` is the family without truncation.
     """
 
     name: str
@@ -114,36 +113,32 @@ class Family:
     ends: Ends = (False, False)
     uncut: "Family | None" = None
 
-    def possible(self, binned: Binned) -> bool:
-        """Whether the family has values wherever the sample has."""
+    def can_fit(self, binned: Binned) -> bool:
+        """Return whether the family's support covers the sample."""
         low, high = self.support
-        # Two ways to compute one bound may differ in the last digit.
         if self.ends != (False, False) and not math.isfinite(
             binned.bins[-1].upper - binned.bins[0].lower
         ):
-            # A bin without an end does not say where in it the values stop.
+            # An infinite bin does not show where in it the values stop.
             return False
+        # The factor allows for rounding in the last digit of a bound.
         return binned.bins[0].upper > low and binned.bins[-1].upper <= high * (1 + 1e-9)
 
-    def limits(self, name: str) -> tuple[float, float]:
-        """What a parameter can be."""
+    def get_limits(self, name: str) -> tuple[float, float]:
+        """Return the smallest and the largest value of a parameter."""
         return _LIMITS.get(name.rstrip("0123456789"), (-math.inf, math.inf))
 
-    def described(self, values: Sequence[float], digits: int | None = None) -> str:
-        """The distribution with these parameters, as a text."""
+    def describe(self, values: Sequence[float], digits: int | None = None) -> str:
+        """Return the text of the distribution with these parameters."""
         numbers = [format_number(v if digits is None else float(f"{v:.{digits}g}")) for v in values]
         fields = dict(zip(self.parameters, numbers, strict=True))
         if "weight" in fields:
             fields["rest"] = format_number(float(f"{1 - float(fields['weight']):.12g}"))
         return self.text.format(**fields)
 
-    def filled(self, texts: Mapping[str, str]) -> str:
-        """The distribution with a text for each parameter."""
+    def fill_in(self, texts: Mapping[str, str]) -> str:
+        """Return the text of the distribution with a given text for each parameter."""
         return self.text.format(**texts, rest="the rest")
-
-    def distribution(self, values: Sequence[float]) -> Distribution:
-        """The distribution with these parameters; raises ``DistributionError``."""
-        return parse(self.described(values))
 
 
 def _normal(parameters: Sequence[float], lower: Array, upper: Array) -> Array:
@@ -152,7 +147,7 @@ def _normal(parameters: Sequence[float], lower: Array, upper: Array) -> Array:
 
 
 def _normal_between(lower: Array, upper: Array) -> Array:
-    # On the side where both tails are small, so that their difference keeps its digits.
+    # Uses the side on which both tails are small, so that their difference keeps its digits.
     flip = lower > 0
     first, second = np.where(flip, -upper, lower), np.where(flip, -lower, upper)
     return np.asarray(special.ndtr(second) - special.ndtr(first))
@@ -203,7 +198,7 @@ def _length(_: Sequence[float], lower: Array, upper: Array) -> Array:
     return upper - lower
 
 
-def _mixture(part: Probability) -> Probability:
+def _mix(part: Probability) -> Probability:
     def probability(parameters: Sequence[float], lower: Array, upper: Array) -> Array:
         weight, *rest = parameters
         return weight * part(rest[:2], lower, upper) + (1 - weight) * part(rest[2:], lower, upper)
@@ -216,65 +211,68 @@ def _log(x: Array) -> Array:
         return np.asarray(np.log(np.maximum(x, 0.0)))
 
 
-def _one_start(guess: _Guess) -> _Starts:
-    return lambda binned: [guess(Rough.of(binned))]
+def _start_once(guess: _Guesser) -> _Starts:
+    return lambda binned: [guess(SampleMoments.of(binned))]
 
 
-def _two_parts(guess: _Guess) -> _Starts:
-    """Starts with the sample cut in two at some quantile, or with a wide part under a narrow."""
+def _start_in_two_parts(guess: _Guesser) -> _Starts:
+    """Start from the sample split at several quantiles, and from a narrow part over a wide one."""
 
     def starts(binned: Binned) -> list[Sequence[float]]:
         found: list[Sequence[float]] = []
         for cut in (0.1, 0.3, 0.5, 0.7, 0.9):
-            parts = guess(Rough.of(binned, 0.0, cut)), guess(Rough.of(binned, cut, 1.0))
+            parts = (
+                guess(SampleMoments.of(binned, 0.0, cut)),
+                guess(SampleMoments.of(binned, cut, 1.0)),
+            )
             found.append((cut, *parts[0], *parts[1]))
-        place, spread = guess(Rough.of(binned))
+        place, spread = guess(SampleMoments.of(binned))
         found.append((0.7, place, spread / 2, place, spread * 1.5))
         return found
 
     return starts
 
 
-def _normal_start(rough: Rough) -> Sequence[float]:
-    return rough.mean, rough.sd
+def _guess_normal(moments: SampleMoments) -> Sequence[float]:
+    return moments.mean, moments.sd
 
 
-def _lognormal_start(rough: Rough) -> Sequence[float]:
-    return math.exp(rough.log_mean), rough.log_sd
+def _guess_lognormal(moments: SampleMoments) -> Sequence[float]:
+    return math.exp(moments.log_mean), moments.log_sd
 
 
-def _gamma_start(rough: Rough) -> Sequence[float]:
-    shape = (rough.mean / rough.sd) ** 2
-    return shape, rough.mean / shape
+def _guess_gamma(moments: SampleMoments) -> Sequence[float]:
+    shape = (moments.mean / moments.sd) ** 2
+    return shape, moments.mean / shape
 
 
-def _weibull_start(rough: Rough) -> Sequence[float]:
+def _guess_weibull(moments: SampleMoments) -> Sequence[float]:
     # The logarithm of a Weibull is a Gumbel: sd pi / sqrt(6) / shape, mean below log(scale) by
     # Euler's constant / shape.
-    shape = math.pi / math.sqrt(6) / rough.log_sd
-    return shape, math.exp(rough.log_mean + np.euler_gamma / shape)
+    shape = math.pi / math.sqrt(6) / moments.log_sd
+    return shape, math.exp(moments.log_mean + np.euler_gamma / shape)
 
 
-def _beta_start(rough: Rough, low: float, high: float) -> Sequence[float]:
-    mean, sd = (rough.mean - low) / (high - low), rough.sd / (high - low)
+def _guess_beta(moments: SampleMoments, low: float, high: float) -> Sequence[float]:
+    mean, sd = (moments.mean - low) / (high - low), moments.sd / (high - low)
     total = max(mean * (1 - mean) / sd**2 - 1, 0.2)
     return mean * total, (1 - mean) * total
 
 
-def _stretched_beta_start(rough: Rough) -> Sequence[float]:
-    low, high = rough.low - rough.sd / 10, rough.high + rough.sd / 10
-    return *_beta_start(rough, low, high), low, high
+def _guess_stretched_beta(moments: SampleMoments) -> Sequence[float]:
+    low, high = moments.low - moments.sd / 10, moments.high + moments.sd / 10
+    return *_guess_beta(moments, low, high), low, high
 
 
 def cut(family: Family, ends: Ends) -> Family:
-    """The family given that values fall from ``min`` to ``max``, or on one side of one of them."""
+    """Return the family truncated at ``min``, at ``max``, or at both."""
     names = [name for name, is_cut in zip(("min", "max"), ends, strict=True) if is_cut]
     fields = "".join(f", {name}={{{name}}}" for name in names)
     return Family(
         name=f"{family.name} with {' and '.join(names)}",
         parameters={**family.parameters, **dict.fromkeys(names, "real")},
         text=f"{family.text.removesuffix(')')}{fields})",
-        probability=_given_inside(family.probability, ends),
+        probability=_condition_on(family.probability, ends),
         starts=family.starts,
         support=family.support,
         ends=ends,
@@ -282,8 +280,11 @@ def cut(family: Family, ends: Ends) -> Family:
     )
 
 
-def _given_inside(measure: Probability, ends: Ends) -> Probability:
-    """What is inside of the ends, as shares of all that is; ``measure`` need not sum to 1."""
+def _condition_on(measure: Probability, ends: Ends) -> Probability:
+    """Return the probability, given that a value is between the ends.
+
+    ``measure`` need not sum to 1.
+    """
 
     def probability(parameters: Sequence[float], lower: Array, upper: Array) -> Array:
         rest, low, high = split(parameters, ends)
@@ -295,7 +296,7 @@ def _given_inside(measure: Probability, ends: Ends) -> Probability:
 
 
 def split(parameters: Sequence[float], ends: Ends) -> tuple[Sequence[float], float, float]:
-    """The parameters without the ends, and the ends; infinite where there is no cut."""
+    """Split parameters into those of the family and the two ends; infinite if not truncated."""
     number = len(parameters) - sum(ends)
     last = iter(parameters[number:])
     low = next(last) if ends[0] else -math.inf
@@ -311,14 +312,14 @@ FAMILIES: tuple[Family, ...] = (
         {"mean": "real", "sd": "positive"},
         "normal(mean={mean}, sd={sd})",
         _normal,
-        _one_start(_normal_start),
+        _start_once(_guess_normal),
     ),
     Family(
         "lognormal",
         {"median": "positive", "sigma": "positive"},
         "lognormal(median={median}, sigma={sigma})",
         _lognormal,
-        _one_start(_lognormal_start),
+        _start_once(_guess_lognormal),
         support=(0.0, math.inf),
     ),
     Family(
@@ -326,7 +327,7 @@ FAMILIES: tuple[Family, ...] = (
         {"rate": "positive"},
         "exponential(rate={rate})",
         _exponential,
-        _one_start(lambda rough: (1 / rough.mean,)),
+        _start_once(lambda moments: (1 / moments.mean,)),
         support=(0.0, math.inf),
     ),
     Family(
@@ -334,7 +335,7 @@ FAMILIES: tuple[Family, ...] = (
         {"shape": "positive", "scale": "positive"},
         "gamma(shape={shape}, scale={scale})",
         _gamma,
-        _one_start(_gamma_start),
+        _start_once(_guess_gamma),
         support=(0.0, math.inf),
     ),
     Family(
@@ -342,14 +343,14 @@ FAMILIES: tuple[Family, ...] = (
         {"shape": "positive", "scale": "positive"},
         "weibull(shape={shape}, scale={scale})",
         _weibull,
-        _one_start(_weibull_start),
+        _start_once(_guess_weibull),
         support=(0.0, math.inf),
     ),
     Family(
         "uniform",
         {"low": "real", "high": "real"},
         "uniform(low={low}, high={high})",
-        _given_inside(_length, (True, True)),
+        _condition_on(_length, (True, True)),
         _FLAT.starts,
         ends=(True, True),
         uncut=_FLAT,
@@ -359,7 +360,7 @@ FAMILIES: tuple[Family, ...] = (
         {"alpha": "positive", "beta": "positive"},
         "beta(alpha={alpha}, beta={beta})",
         _unit_beta,
-        _one_start(lambda rough: _beta_start(rough, 0.0, 1.0)),
+        _start_once(lambda moments: _guess_beta(moments, 0.0, 1.0)),
         support=(0.0, 1.0),
     ),
     Family(
@@ -367,7 +368,7 @@ FAMILIES: tuple[Family, ...] = (
         {"alpha": "positive", "beta": "positive", "low": "real", "high": "real"},
         "beta(alpha={alpha}, beta={beta}, low={low}, high={high})",
         _beta,
-        _one_start(_stretched_beta_start),
+        _start_once(_guess_stretched_beta),
     ),
     Family(
         "mixture of normals",
@@ -379,8 +380,8 @@ FAMILIES: tuple[Family, ...] = (
             "sd2": "positive",
         },
         "mixture({weight}*normal(mean={mean1}, sd={sd1}), {rest}*normal(mean={mean2}, sd={sd2}))",
-        _mixture(_normal),
-        _two_parts(_normal_start),
+        _mix(_normal),
+        _start_in_two_parts(_guess_normal),
     ),
     Family(
         "mixture of lognormals",
@@ -393,12 +394,12 @@ FAMILIES: tuple[Family, ...] = (
         },
         "mixture({weight}*lognormal(median={median1}, sigma={sigma1}),"
         " {rest}*lognormal(median={median2}, sigma={sigma2}))",
-        _mixture(_lognormal),
-        _two_parts(_lognormal_start),
+        _mix(_lognormal),
+        _start_in_two_parts(_guess_lognormal),
         support=(0.0, math.inf),
     ),
 )
-"""All that are tried. A constant is one bin, and not fitted. The first beta lies in 0 to 1."""
+"""The families to fit. The first beta lies in 0 to 1. A constant is one bin and needs no fit."""
 
 CUTTABLE = ("normal", "lognormal", "exponential", "gamma", "weibull")
-"""What is tried with ``min`` and ``max`` as well: all that have no end there by themselves."""
+"""The families that are also fitted with ``min`` and ``max``, because they do not end there."""

@@ -33,7 +33,7 @@ class Candidate:
     @property
     def text(self) -> str:
         """The family with the intervals of its parameters: ``normal(mean=49.8..50.2, ...)``."""
-        return self.fit.family.filled(
+        return self.fit.family.fill_in(
             {name: str(estimate) for name, estimate in self.fit.parameters.items()}
         )
 

@@ -65,7 +65,7 @@ def to_json(recovered: Recovered) -> dict[str, Any]:
         ],
         "families": [_candidate(candidate) for candidate in recovered.candidates],
         "constant": _estimate(recovered.constant),
-        "best": best.fit.family.described(best.fit.values, 6) if best else None,
+        "best": best.fit.family.describe(best.fit.values, 6) if best else None,
         "verdict": recovered.verdict,
         "buckets": [bucket_to_json(bin_) for bin_ in recovered.binned.bins],
     }
@@ -89,7 +89,7 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
     fit = candidate.fit
     return {
         "family": fit.family.name,
-        "distribution": fit.family.described(fit.values, 6),
+        "distribution": fit.family.describe(fit.values, 6),
         "parameters": {name: _estimate(each) for name, each in fit.parameters.items()},
         "aic": fit.aic,
         "bic": fit.bic,
