@@ -7,12 +7,14 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import server_logger
 from opentelemetry import trace
 from pythonjsonlogger.json import JsonFormatter
 
 from randsvc.telemetry.log_records import RateLimit, attributes_of
 
-__all__ = ("configure",)
+__all__ = ("configure", "leave_out_malformed_requests")
 
 
 def configure(level: str = "INFO") -> None:
@@ -25,6 +27,20 @@ def configure(level: str = "INFO") -> None:
     handler.addFilter(RateLimit())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    leave_out_malformed_requests()
+
+
+def leave_out_malformed_requests() -> None:
+    """Log no request that is not HTTP.
+
+    aiohttp logs a traceback for each, and anybody can send them. Metrics count them with status
+    400.
+    """
+    server_logger.addFilter(_is_no_malformed_request)
+
+
+def _is_no_malformed_request(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 class _Formatter(JsonFormatter):

@@ -1,12 +1,15 @@
+import asyncio
 import json
 import logging
 import warnings
 from collections.abc import Iterator
 
 import pytest
+from aiohttp import request, web
 from opentelemetry.sdk.trace import TracerProvider
 
 from randsvc import logs
+from tests.support.serving import serving
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +80,32 @@ def test_a_warning_of_python_is_an_event_too(capsys: pytest.CaptureFixture[str])
         warnings.warn("old", DeprecationWarning, stacklevel=1)
     (event,) = events(capsys)
     assert event["logger"] == "py.warnings"
+
+
+async def test_requests_that_are_not_http_leave_no_trace_in_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure()
+    async with serving(web.Application(), access_log=None) as url:
+        for head in (b"\x16\x03\x01", b"GET / HTTP/9\r\n\r\n", b"GET / HTTP/1.1\r\n: x\r\n\r\n"):
+            reader, writer = await asyncio.open_connection(url.host, url.port)
+            writer.write(head + b"\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.0 400 ")
+            writer.close()
+    assert events(capsys) == []
+
+
+async def test_a_request_that_fails_in_aiohttp_is_logged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure()
+
+    async def fail(request: web.Request) -> web.Response:
+        raise ZeroDivisionError
+
+    app = web.Application()
+    app.router.add_get("/", fail)
+    async with serving(app, access_log=None) as url, request("GET", url) as response:
+        assert response.status == 500
+    (event,) = events(capsys)
+    assert event["logger"] == "aiohttp.server"

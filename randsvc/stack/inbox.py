@@ -23,6 +23,7 @@ from typing import Any
 
 from aiohttp import web
 
+from randsvc.logs import leave_out_malformed_requests
 from randsvc.stack.inbox_page import render_page
 from randsvc.web.cross_origin import refuse_cross_origin
 from randsvc.web.runbooks import add_runbooks
@@ -80,6 +81,10 @@ class Notification:
     not_shown: int
 
 
+_MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What reading a body raises that Alertmanager did not send."""
+
+
 def make_inbox() -> web.Application:
     """Make the application; it holds what it was sent."""
     held: dict[str, deque[Notification]] = {name: deque(maxlen=KEPT) for name in RECEIVERS}
@@ -99,8 +104,8 @@ def make_inbox() -> web.Application:
                 text=f"no receiver {receiver!r} here, expected one of {', '.join(RECEIVERS)}\n"
             )
         try:
-            notification = _read(receiver, await request.json())
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            notification = _read(receiver, json.loads(await request.read()))
+        except _MALFORMED as error:
             raise web.HTTPBadRequest(
                 text=f"not a webhook notification of Alertmanager: {error!r}\n"
             ) from error
@@ -140,6 +145,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=9095, help="port to listen on")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    leave_out_malformed_requests()
     try:
         web.run_app(
             make_inbox(), host=given.host, port=given.port, access_log=None, print=logging.info
@@ -179,7 +185,8 @@ def _read_alert(alert: Mapping[str, Any]) -> Alert:
 
 
 def _cut(text: object) -> str:
-    return str(text)[:KEPT_CHARACTERS]
+    # JSON can hold half of a character, which no page can.
+    return str(text)[:KEPT_CHARACTERS].encode(errors="replace").decode()
 
 
 def _find_worst(levels: Iterable[str]) -> str:

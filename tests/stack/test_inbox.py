@@ -1,6 +1,7 @@
 """The sink that stands where a pager, a ticket system and a mailbox would."""
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable
 from html import unescape
@@ -234,13 +235,37 @@ async def test_an_unknown_receiver_is_refused_and_the_known_ones_are_named(inbox
 
 
 @pytest.mark.parametrize(
-    "body", [b"no JSON", b"[]", b"{}", b'{"alerts": [{}], "status": ""}', b"null"]
+    "body",
+    [
+        *(
+            b"no JSON",
+            b"\xff",
+            b"[]",
+            b"{}",
+            b'{"alerts": [{}], "status": ""}',
+            b"null",
+            b"[" * 9000,
+        ),
+        b'{"alerts": [], "status": "", "truncatedAlerts": 1e999}',
+    ],
 )
 async def test_what_is_no_notification_is_refused(inbox: Inbox, body: bytes) -> None:
     async with inbox.post("/pager", data=body) as answer:
         assert answer.status == 400
         assert (await answer.text()).startswith("not a webhook notification of Alertmanager: ")
     assert await listed(inbox) == []
+
+
+async def test_the_charset_of_a_notification_is_that_of_json(inbox: Inbox) -> None:
+    headers = {"Content-Type": "application/json; charset=nonsense"}
+    async with inbox.post("/pager", data=json.dumps(sent()), headers=headers) as answer:
+        assert answer.status == 204
+
+
+async def test_half_a_character_spoils_no_page(inbox: Inbox) -> None:
+    assert await post(inbox, "pager", sent("\ud800")) == 204
+    assert "?" in await page(inbox)
+    assert len(await listed(inbox)) == 1
 
 
 async def test_a_body_that_is_too_large_is_refused(inbox: Inbox) -> None:
