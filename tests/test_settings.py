@@ -5,6 +5,7 @@ import pytest
 from cyclopts import Token
 
 from randsvc.settings import AuthSettings, Settings, _host_names, _links, unknown_variable
+from tests.support.command_line import refuse
 
 
 def parsed_links(text: str) -> Mapping[str, str]:
@@ -76,3 +77,10 @@ def test_allowed_hosts_are_names_in_lower_case() -> None:
     }
     with pytest.raises(ValueError, match="'a:80': expected host names without ports"):
         _host_names(str, [Token(value="a:80")])
+
+
+@pytest.mark.parametrize("text", ["\n", "1\n2", "\x1b[31m"])
+def test_a_value_of_several_lines_is_one_line_of_error(text: str) -> None:
+    line = refuse("serve", environ={"RANDSVC_PORT": text})
+    assert line.startswith("randsvc: Invalid value for RANDSVC_PORT")
+    assert line.isprintable()

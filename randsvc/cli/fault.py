@@ -59,10 +59,20 @@ _every_fault = "".join(
 @fault_app.command(name="list")
 def list_(*, management: Management = MANAGEMENT_URL) -> None:
     """List the faults, and which are on."""
-    faults = json.loads(_send("GET", management, "/faults"))
-    longest = max(map(len, faults["known"]))
-    for name, schema in faults["known"].items():
-        print(f"{name:<{longest}}  {_describe_state(schema, faults['on'].get(name))}")  # noqa: T201
+    answer = _send("GET", management, "/faults")
+    try:
+        faults = json.loads(answer)
+        longest = max(map(len, faults["known"]))
+        lines = [
+            f"{name:<{longest}}  {_describe_state(schema, faults['on'].get(name))}"
+            for name, schema in faults["known"].items()
+        ]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigurationError(
+            f"--management {redact_url(management)} does not answer as a management port of "
+            "randsvc: expected its URL"
+        ) from error
+    print("\n".join(lines))  # noqa: T201
 
 
 def _describe_state(schema: dict[str, Any], on: dict[str, float] | None) -> str:
@@ -140,7 +150,7 @@ def _send(
 def _read_detail(error: HTTPError) -> str:
     try:
         return str(json.loads(error.read())["detail"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return f"{error.url} responded with {error.code} {error.reason}"
 
 

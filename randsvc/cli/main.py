@@ -111,13 +111,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if problem := unknown_variable(os.environ):
             raise ConfigurationError(problem)
         app(arguments, exit_on_error=False, print_error=False)
-    except* (ConfigurationError, cyclopts.CycloptsError) as group:
+    except* ConfigurationError as group:
         sys.exit(f"randsvc: {_redact(str(_first(group)))}")
+    except* cyclopts.CycloptsError as group:
+        sys.exit(f"randsvc: {_redact(_escape(str(_first(group))))}")
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _escape(message: str) -> str:
+    """Keep on one line what repeats an argument or a variable, whatever is in it."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
 
 
 def _redact(message: str) -> str:

@@ -1,16 +1,14 @@
 """Exercise 2: configure Prometheus. The configuration runs, and promtool tests the rules."""
 
+import glob
 import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from randsvc.course.exercise import Exercise, WorkError
 from randsvc.course.promql import (
@@ -23,6 +21,7 @@ from randsvc.course.promql import (
 )
 from randsvc.course.rule_cases import Queries, Results, evaluate
 from randsvc.course.small_stack import PULLED, QUICK_DISCOVERY
+from randsvc.documents import DocumentError, load_yaml
 from randsvc.stack.addresses import find_free_addresses
 from randsvc.stack.build import build_programs
 from randsvc.stack.programs import Program, make_prometheus_of, make_randsvc
@@ -86,13 +85,20 @@ def _read(folder: Path) -> _Work:
         # A heading for each file; the error follows FAILED:, on the same line or the next.
         said = done.stdout.partition("FAILED:")[2] or done.stdout
         raise WorkError(f"promtool check config: {' '.join(said.split())}")
-    config = yaml.safe_load(path.read_text()) or {}
-    files = [found for glob in config.get("rule_files") or () for found in folder.glob(glob)]
-    groups = chain.from_iterable(
-        (yaml.safe_load(file.read_text()) or {}).get("groups") or () for file in files
-    )
+    try:
+        config = load_yaml(path) or {}
+        patterns = config.get("rule_files") or ()
+        files = [found for pattern in patterns for found in _find_files(folder, pattern)]
+        groups = [group for file in files for group in (load_yaml(file) or {}).get("groups") or ()]
+    except DocumentError as error:
+        raise WorkError(str(error)) from error
     rules = [rule for group in groups for rule in group.get("rules") or ()]
     return _Work(folder, config, rules, files)
+
+
+def _find_files(folder: Path, pattern: str) -> list[Path]:
+    """Find files as Prometheus does; ``Path.glob`` refuses an absolute pattern."""
+    return [Path(found) for found in glob.glob(str(folder / pattern))]  # noqa: PTH207
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Exercise 3: build a dashboard. Its queries run on a healthy service, then on a broken one."""
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from randsvc.course.promql import (
     query_values,
 )
 from randsvc.course.small_stack import PULLED, run_small_stack, set_fault
+from randsvc.documents import DocumentError, load_json, show
 from randsvc.stack.programs import make_randsvc
 from randsvc.stack.supervisor import Stack
 from randsvc.telemetry.catalogue import ACTIVE_REQUESTS, CONCURRENCY_LIMIT, REQUEST_DURATION
@@ -91,9 +91,9 @@ def _read(folder: Path) -> Work:
     if not path.is_file():
         raise WorkError(f"there is no {path}")
     try:
-        board = json.loads(path.read_text())
-    except ValueError as error:
-        raise WorkError(f"{path.name} is not JSON: {error}") from error
+        board = load_json(path)
+    except DocumentError as error:
+        raise WorkError(f"{path.name} is {error.problem}") from error
     if isinstance(board, dict):
         board = board.get("dashboard", board)  # the format of Grafana's HTTP API
     if not isinstance(board, dict) or not isinstance(board.get("panels"), list):
@@ -101,16 +101,30 @@ def _read(folder: Path) -> Work:
     return {str(panel.get("title")): _panel(panel) for panel in _panels(board["panels"])}
 
 
-def _panels(panels: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for panel in panels:
+def _panels(panels: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
+    for panel in map(_mapping, panels):
         yield panel
-        yield from _panels(panel.get("panels") or ())  # a collapsed row contains its panels
+        yield from _panels(_list(panel.get("panels")))  # a collapsed row contains its panels
 
 
 def _panel(panel: Mapping[str, Any]) -> _Panel:
-    queries = [str(target.get("expr") or "") for target in panel.get("targets") or ()]
-    unit = (panel.get("fieldConfig") or {}).get("defaults", {}).get("unit") or ""
-    return _Panel(str(unit), [query for query in queries if query.strip()])
+    queries = [str(_mapping(target).get("expr") or "") for target in _list(panel.get("targets"))]
+    defaults = _mapping(_mapping(panel.get("fieldConfig")).get("defaults"))
+    return _Panel(str(defaults.get("unit") or ""), [query for query in queries if query.strip()])
+
+
+def _mapping(node: Any) -> Mapping[str, Any]:
+    if not isinstance(node or {}, dict):
+        raise WorkError(
+            f"dashboard.json has {show(node)}, expected an object as Grafana exports it"
+        )
+    return node or {}
+
+
+def _list(node: Any) -> Sequence[Any]:
+    if not isinstance(node or [], list):
+        raise WorkError(f"dashboard.json has {show(node)}, expected a list as Grafana exports it")
+    return node or []
 
 
 @contextmanager

@@ -1,13 +1,12 @@
 """An exercise: how to run a learner's work, and what to check in it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import yaml
-
+from randsvc.documents import DocumentError, load_yaml, show
 from randsvc.project import ROOT
 
 __all__ = ("COURSE", "Exercise", "Grade", "Say", "WorkError", "read_answer")
@@ -95,16 +94,19 @@ def read_answer(folder: Path, fields: Sequence[str]) -> dict[str, Any]:
     if not path.is_file():
         raise WorkError(f"there is no {path}")
     try:
-        answer = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise WorkError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from error
+        answer = load_yaml(path)
+    except DocumentError as error:
+        raise WorkError(f"{path.name} is {error.problem}") from error
     if not isinstance(answer, dict):
         raise WorkError(f"{path.name}: expected the fields {', '.join(fields)}")
     for field in fields:
         if answer.get(field) is None:
             raise WorkError(f"{path.name}: {field} is empty")
+        if isinstance(answer[field], Collection) and not isinstance(answer[field], str):
+            shown = show(answer[field])
+            raise WorkError(f"{path.name}: {field} is {shown}, expected one value")
     if not isinstance(answer["seed"], int):
-        raise WorkError(f"{path.name}: seed is {answer['seed']!r}, expected a whole number")
+        raise WorkError(f"{path.name}: seed is {show(answer['seed'])}, expected a whole number")
     return answer
 
 

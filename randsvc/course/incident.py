@@ -21,6 +21,7 @@ from randsvc.course.promql import (
     query_values,
 )
 from randsvc.course.small_stack import PULLED, run_small_stack, set_fault, wait_for_interrupt
+from randsvc.documents import show
 from randsvc.levels import LEVELS
 from randsvc.stack.addresses import WELL_KNOWN_ADDRESSES, AddressBook
 from randsvc.stack.build import find_cache
@@ -134,7 +135,7 @@ def _read(folder: Path) -> _Work:
     for field, known in (("fault", names), ("level", list(LEVELS))):
         if answer[field] not in known:
             raise WorkError(
-                f"answer.yaml: {field} is {answer[field]!r}, expected one of {', '.join(known)}"
+                f"answer.yaml: {field} is {show(answer[field])}, expected one of {', '.join(known)}"
             )
     return _Work(
         answer["seed"],
@@ -151,7 +152,7 @@ def _parse_time(given: Any) -> datetime:
         moment = given if isinstance(given, datetime) else datetime.fromisoformat(str(given))
     except ValueError:
         raise WorkError(
-            f"answer.yaml: since is {given!r}, expected a time such as 2026-11-24T10:00:00Z"
+            f"answer.yaml: since is {show(given)}, expected a time such as 2026-11-24T10:00:00Z"
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from randsvc.documents import show
+
 __all__ = ("AUTH_FAULTS", "RANDOM_FAULTS", "Fault", "FaultError", "Faults", "Name", "Parameter")
 
 Name = Literal[
@@ -90,7 +92,8 @@ class Fault:
         for name in given:
             if name not in self.all_parameters:
                 raise FaultError(
-                    f"{self.name}: no parameter {name!r}, expected {', '.join(self.all_parameters)}"
+                    f"{self.name}: no parameter {show(name)}, "
+                    f"expected {', '.join(self.all_parameters)}"
                 )
         checked = {}
         for name, parameter in self.all_parameters.items():
@@ -104,7 +107,7 @@ class Fault:
                 or not isinstance(value, int | float)
                 or not parameter.minimum <= value <= parameter.maximum
             ):
-                raise FaultError(f"{self.name}: {name}={value!r}, {_expected(parameter)}")
+                raise FaultError(f"{self.name}: {name}={show(value)}, {_expected(parameter)}")
             checked[name] = float(value)
         return checked
 

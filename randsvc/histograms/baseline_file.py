@@ -7,9 +7,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from randsvc.documents import DocumentError, load_json, show
 from randsvc.errors import RecoveryError
 from randsvc.histograms.binned import Bin, Binned, make_equiprobable
 
@@ -102,16 +104,16 @@ def save(baseline: Baseline, path: Path) -> None:
 def load(path: Path) -> Baseline:
     """Read the file; raises ``RecoveryError`` with what is wrong with it."""
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = load_json(path)
     except OSError as error:
         raise RecoveryError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError:
-        raise RecoveryError(f"{path} is not a baseline: expected JSON") from None
+    except DocumentError as error:
+        raise RecoveryError(f"{error}; expected JSON of a baseline") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RecoveryError(f"{path} is not a baseline: expected format {FORMAT}")
     if content.get("version") != VERSION:
         raise RecoveryError(
-            f"{path} has format version {content.get('version')!r}: expected {VERSION}"
+            f"{path} has format version {show(content.get('version'))}: expected {VERSION}"
         )
     try:
         baseline = Baseline(
@@ -130,11 +132,23 @@ def load(path: Path) -> Baseline:
             ),
             sum=None if content["sum"] is None else float(content["sum"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        _expect_sample(baseline)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise RecoveryError(f"{path} is a damaged baseline: {error!r}") from None
     if baseline.count != content.get("count"):
         raise RecoveryError(
             f"{path} is a damaged baseline: its bins hold {baseline.count} values, "
-            f"but its count is {content.get('count')!r}"
+            f"but its count is {show(content.get('count'))}"
         )
     return baseline
+
+
+def _expect_sample(baseline: Baseline) -> None:
+    """Raise ``ValueError`` for numbers that no sample has."""
+    if not all(map(math.isfinite, (baseline.end, baseline.window, baseline.sum or 0.0))):
+        raise ValueError("end, window_seconds and sum must be finite")
+    bounds = [bound for bin_ in baseline.bins for bound in bin_[:2]]
+    if not bounds or any(not low <= high for low, high in pairwise(bounds)):
+        raise ValueError("its bins must ascend without overlap")
+    if any(not 0 < bin_.count < math.inf for bin_ in baseline.bins):
+        raise ValueError("each bin must hold a value")

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from randsvc.documents import DocumentError, load_yaml, show
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS, Fault, FaultError
 from randsvc.levels import LEVELS
 from randsvc.project import ROOT
@@ -144,10 +143,9 @@ def read_scenario(name: str, folder: Path = FOLDER) -> Scenario:
             f"no scenario {name!r} in {folder}, expected one of {', '.join(known) or 'none'}"
         )
     try:
-        document = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ScenarioError(f"{path}: not YAML: {reason}") from error
+        document = load_yaml(path)
+    except DocumentError as error:
+        raise ScenarioError(f"{path}: {error.problem}") from error
     return _read_document(name, _Node(document, str(path)))
 
 
@@ -159,7 +157,7 @@ class _Node:
     where: str
 
     def fail(self, expected: str) -> ScenarioError:
-        return ScenarioError(f"{self.where}: {self.value!r}, expected {expected}")
+        return ScenarioError(f"{self.where}: {show(self.value)}, expected {expected}")
 
     def fields(self, required: str, optional: str = "") -> dict[str, "_Node"]:
         """Return the fields of a mapping with all required and no unknown ones."""
@@ -169,7 +167,7 @@ class _Node:
         for field in self.value:
             if field not in known:
                 raise ScenarioError(
-                    f"{self.where}: no field {field!r}, expected {', '.join(known)}"
+                    f"{self.where}: no field {show(field)}, expected {', '.join(known)}"
                 )
         for field in required.split():
             if field not in self.value:

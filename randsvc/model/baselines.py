@@ -104,7 +104,7 @@ def describe(baseline: Baseline) -> BaselineNumbers:
     variance = sum(b.count * ((b.middle - mean) ** 2 + b.width**2 / 12) for b in bins) / count
     tenths = make_equiprobable(Binned(bins), BINS)
     names = [f"{k:02}" for k in range(1, len(tenths) + 1)]
-    return BaselineNumbers(
+    described = BaselineNumbers(
         edges={name: b.upper for name, b in zip(names, tenths[:-1], strict=False)},
         shares={name: b.count / count for name, b in zip(names, tenths, strict=True)},
         quantiles={f"{level:g}": _estimate_quantile(bins, level) for level in QUANTILE_LEVELS},
@@ -117,6 +117,9 @@ def describe(baseline: Baseline) -> BaselineNumbers:
             "noise": _compute_noise(bins, count),
         },
     )
+    if not all(map(math.isfinite, described.statistics.values())):
+        raise RecoveryError("a baseline of values this large has no standard deviation")
+    return described
 
 
 def _close_bin(bin_: Bin) -> Bin:

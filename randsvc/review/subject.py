@@ -29,8 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from randsvc.documents import DocumentError, load_yaml, show
 from randsvc.errors import ConfigurationError
 from randsvc.objectives import SLOS
 from randsvc.prometheus_api import format_matcher, format_selector
@@ -143,17 +142,11 @@ class _Reader:
 
     def _load(self) -> Any:
         try:
-            return yaml.safe_load(self._file.read_text(encoding="utf-8"))
+            return load_yaml(self._file)
         except OSError as error:
             raise ConfigurationError(f"cannot read {self._file}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise ConfigurationError(f"{self._file} is not UTF-8 text: expected YAML") from None
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            mark = getattr(error, "problem_mark", None)
-            place = f", line {mark.line + 1}" if mark else ""
-            problem = getattr(error, "problem", None) or "it cannot be parsed"
-            said = " ".join(str(problem).split())
-            raise ConfigurationError(f"{self._file}{place} is not YAML: {said}") from None
+        except DocumentError as error:
+            raise ConfigurationError(str(error)) from None
 
     def _objective(self, node: Any, number: int) -> Objective:
         place = f"objective {number}"
@@ -186,7 +179,7 @@ class _Reader:
                 close = difflib.get_close_matches(str(key), known, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(known)}"
                 raise ConfigurationError(
-                    f"{self._file}: {place} has an unknown key {key!r}: {hint}"
+                    f"{self._file}: {place} has an unknown key {show(key)}: {hint}"
                 )
         return node
 
@@ -210,6 +203,5 @@ class _Reader:
 
     def _error(self, place: str, value: Any, expected: str) -> ConfigurationError:
         empty = "empty" if place == "the file" else "missing"
-        said = empty if value is None else repr(value)
-        said = said if len(said) <= 80 else f"{said[:80]}..."
+        said = empty if value is None else show(value)
         return ConfigurationError(f"{self._file}: {place} is {said}: expected {expected}")

@@ -9,6 +9,7 @@ import pytest
 
 from randsvc.faults.faults import AUTH_FAULTS, RANDOM_FAULTS
 from tests.support.command_line import run_randsvc
+from tests.support.prometheus_stub import answering
 from tests.support.service import Service, running_service
 
 
@@ -192,3 +193,16 @@ def test_a_password_in_the_url_is_not_shown() -> None:
         _, complaint = fault("list", "--management", url)
         assert "hunter2" not in complaint
         assert "***@127.0.0.1:1" in complaint
+
+
+@pytest.mark.parametrize(
+    "body", ["<html>", "[]", "{}", '{"known": {}, "on": {}}', '{"known": {"x": 1}}', "[" * 100_000]
+)
+def test_what_is_no_management_port_is_one_line(body: str) -> None:
+    with answering(lambda _: (200, body)) as url:
+        out, complaint = fault("list", "--management", url)
+    assert out == ""
+    assert complaint == (
+        f"randsvc: --management {url} does not answer as a management port of randsvc: expected "
+        "its URL\n"
+    )

@@ -1,5 +1,6 @@
 """Exercise 2: the solution passes, the starter does not, and each mistake gets its hint."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,3 +143,15 @@ def test_a_mistake_gets_its_hint(name: str, service: Stack, tmp_path: Path) -> N
 
 def test_a_folder_without_work_is_named(tmp_path: Path) -> None:
     assert EXERCISE.grade(tmp_path).hint == f"there is no {tmp_path}/prometheus.yml"
+
+
+def test_rule_files_may_have_absolute_paths(tmp_path: Path) -> None:
+    shutil.copytree(EXERCISE.solution, tmp_path, dirs_exist_ok=True)
+    config = tmp_path / "prometheus.yml"
+    text = config.read_text()
+    relative = EXERCISE.read(tmp_path)
+    pattern = str(next(iter(relative.config["rule_files"])))
+    config.write_text(text.replace(pattern, str(tmp_path / pattern)))
+    absolute = EXERCISE.read(tmp_path)
+    assert absolute.rule_files == relative.rule_files
+    assert absolute.rules == relative.rules

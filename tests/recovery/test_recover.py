@@ -320,11 +320,15 @@ def test_a_baseline_reads_back_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("{", "", "expected JSON"),
+        ("{", "", "is not JSON: .*expected JSON of a baseline"),
         ("randsvc-baseline", "other", "expected format randsvc-baseline"),
         ('"version": 1', '"version": 2', "has format version 2: expected 1"),
         ('"count": 1000', '"count": 999', "its bins hold 1000 values, but its count is 999"),
         ('"bins"', '"boxes"', "damaged baseline"),
+        ('"sum": ', '"sum": Infinity, "other": ', "end, window_seconds and sum must be finite"),
+        ('"window_seconds": 1800', f'"window_seconds": {10**400}', "too large to convert"),
+        ('"bins": [', '"bins": [[99, 98, 1],', "its bins must ascend"),
+        ('"bins": [', '"bins": [[-9, -9, 0],', "each bin must hold a value"),
     ],
 )
 def test_what_is_no_baseline_is_refused_in_one_line(
