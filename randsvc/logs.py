@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
-from opentelemetry import trace
 from pythonjsonlogger.json import JsonFormatter
 
-from randsvc.telemetry.log_records import RateLimit, attributes_of
+from randsvc.telemetry.log_records import RateLimit, attributes_of, span_ids
 
 __all__ = ("configure", "leave_out_malformed_requests")
 
@@ -69,7 +68,4 @@ class _Formatter(JsonFormatter):
         super().add_fields(log_data, record, message_dict)
         log_data.update(attributes_of(record))
         log_data.pop("_is_kept", None)
-        span = trace.get_current_span().get_span_context()
-        if span.is_valid:
-            log_data["trace_id"] = trace.format_trace_id(span.trace_id)
-            log_data["span_id"] = trace.format_span_id(span.span_id)
+        log_data.update(span_ids())

@@ -19,6 +19,7 @@ from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 from yarl import URL
 
+from randsvc.credentials import PASSWORD
 from randsvc.distributions import Distribution, parse, parse_delay
 from randsvc.prometheus_api import AsyncPrometheus, parse_headers, redact_url
 
@@ -70,9 +71,6 @@ def _host_names(_type: type, tokens: Sequence[Token]) -> frozenset[str]:
 def _headers(_type: type, tokens: Sequence[Token]) -> Mapping[str, str]:
     return parse_headers(tokens[0].value.splitlines())
 
-
-PASSWORD = "random"  # noqa: S105 - it is known to everybody, and guards random numbers
-"""The default password."""
 
 # A distribution is one argument, even with spaces in it.
 _ONE: dict[str, Any] = {

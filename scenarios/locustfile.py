@@ -19,16 +19,13 @@ from typing import Any
 import gevent
 from locust import FastHttpUser, LoadTestShape, constant_throughput, events
 
+from randsvc.credentials import PASSWORD
 from randsvc.simulation.behaviour import User, draw_features
 from randsvc.simulation.daily_wave import compute_rate
 
 # The file that each successful request touches. A container of users has no port to probe, so its
 # health check looks at the age of the file.
 _HEARTBEAT = os.environ.get("USERS_HEARTBEAT")
-
-# The default of RANDSVC_AUTH_PASSWORD; a container of users does not have what randsvc.settings
-# imports.
-_PASSWORD = "random"  # noqa: S105
 
 
 def request(client: "RandomUser") -> None:
@@ -54,7 +51,7 @@ class RandomUser(FastHttpUser):
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self.simulated = User(f"user-{id(self)}", _PASSWORD)
+        self.simulated = User(f"user-{id(self)}", PASSWORD)
 
 
 class DailyWave(LoadTestShape):

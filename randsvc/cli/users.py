@@ -5,8 +5,8 @@ from typing import Annotated
 import uvloop
 from cyclopts import App, Parameter
 
+from randsvc.credentials import PASSWORD
 from randsvc.service.shutdown import Shutdown
-from randsvc.settings import PASSWORD
 from randsvc.simulation.users import Login, simulate_users
 
 __all__ = ("users_app",)

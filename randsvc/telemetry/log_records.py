@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from threading import Lock
 from time import monotonic
 
+from opentelemetry import trace
+
 __all__ = (
     "QUEUE_FULL",
     "RATE_LIMITED",
@@ -18,6 +20,7 @@ __all__ = (
     "attributes_of",
     "dropped",
     "drops",
+    "span_ids",
 )
 
 RATE_LIMITED, QUEUE_FULL, REFUSED = "rate_limited", "queue_full", "refused"
@@ -64,6 +67,17 @@ def attributes_of(record: logging.LogRecord) -> dict[str, object]:
             attributes["exception.message"] = "the message of the exception cannot be read"
         attributes["exception.stacktrace"] = "".join(traceback.format_exception(*record.exc_info))
     return attributes
+
+
+def span_ids() -> dict[str, str]:
+    """The ids of the current span as text, ``trace_id`` and ``span_id``; empty outside of one."""
+    span = trace.get_current_span().get_span_context()
+    if not span.is_valid:
+        return {}
+    return {
+        "trace_id": trace.format_trace_id(span.trace_id),
+        "span_id": trace.format_span_id(span.span_id),
+    }
 
 
 class RateLimit(logging.Filter):

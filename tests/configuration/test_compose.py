@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from randsvc.credentials import PASSWORD
 from randsvc.project import ROOT
 from randsvc.service.shutdown import EXIT
 from randsvc.service.tokens import SECRET_BYTES
-from randsvc.settings import PASSWORD, Settings
+from randsvc.settings import Settings
 
 ENV = dict(
     line.split("=", 1)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from statistics import fmean
 
 import pytest
@@ -21,3 +23,14 @@ def test_users_report_a_share_of_the_predictions_later() -> None:
     assert len(reported) / 10_000 == pytest.approx(0.3, abs=0.03)
     assert fmean(reported) == pytest.approx(5, rel=0.15)
     assert min(reported) >= 0
+
+
+def test_the_container_of_the_users_needs_none_of_the_packages_of_the_service() -> None:
+    text = (
+        "import sys, randsvc.credentials\n"
+        "import randsvc.simulation.behaviour, randsvc.simulation.daily_wave\n"
+        "print(*{name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
+    )
+    done = subprocess.run([sys.executable, "-S", "-c", text], capture_output=True, text=True)
+    assert set(done.stdout.split()) <= {"__main__", "randsvc", "sitecustomize"}, done.stderr
+    assert done.returncode == 0, done.stderr

@@ -373,7 +373,12 @@ def test_the_version_is_said_whatever_the_variables() -> None:
 
 @pytest.mark.parametrize(
     "first",
-    ["randsvc.telemetry", "randsvc.telemetry.http_server", "randsvc.logs", "randsvc.__main__"],
+    [
+        "randsvc.telemetry",
+        "randsvc.telemetry.http_server",
+        "randsvc.logs",
+        "randsvc.__main__",
+    ],
 )
 def test_everything_can_be_imported_whatever_the_variables(first: str) -> None:
     text = f"import {first}, randsvc.service.run, randsvc.telemetry.tracing"
