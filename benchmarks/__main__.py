@@ -18,6 +18,7 @@ from benchmarks.wrk import BenchmarkError, executable
 RESULTS = Path(__file__).with_name("results.md")
 PARTS = {
     "instructions": (instructions.steps, instructions.measure),
+    "rest": (instructions.steps_of_rest, instructions.measure_rest),
     "overhead": (overhead.steps, overhead.measure),
     "reading": (reading.steps, reading.measure),
     "recording": (recording.steps, recording.measure),
@@ -34,7 +35,7 @@ def bench(
     *,
     rounds: Count = 5,
     seconds: Count = 4,
-    only: Literal["instructions", "overhead", "reading", "recording"] | None = None,
+    only: Literal["instructions", "rest", "overhead", "reading", "recording"] | None = None,
 ) -> None:
     """Measure what measuring costs, what being read costs, and one measurement: some six minutes.
 
@@ -48,7 +49,7 @@ def bench(
         One part, for a quick look; results.md is then left as it is.
 
     """
-    if only not in ("instructions", "recording"):
+    if only not in ("instructions", "rest", "recording"):
         executable()
     sections = asyncio.run(_measured([only] if only else list(PARTS), rounds, seconds))
     console = Console()

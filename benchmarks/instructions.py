@@ -1,14 +1,16 @@
-"""The price of measuring in instructions, which other programs on the machine change less.
+"""The price of measuring in instructions, which other programs on the machine do not change.
 
 CPU time of the same code differs by a quarter from run to run on a busy machine. callgrind counts
-what the server process executes in user space instead. Counts of one state still differed by up to
-7% on a busy machine, as what the server does in the background depends on time: see the quartiles.
+what the server process executes in user space instead. What is paid by the request and what is paid
+by the second are counted apart, as callgrind changes how many requests there are in a second.
+Two starts of one state differ by 1%: the interpreter's caches depend on addresses and hashes.
 """
 
 import asyncio
 import contextlib
 import re
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -24,12 +26,15 @@ from benchmarks.report import Row, Section
 from benchmarks.summary import Spread, ratios
 from benchmarks.wrk import BenchmarkError
 
-__all__ = ("ask", "measure", "steps")
+__all__ = ("ask", "measure", "measure_rest", "steps", "steps_of_rest")
 
 WARM_UP = 300
 """Requests after which caches are full and the interpreter has specialized its code."""
 REQUESTS = 512
-"""Requests of one count: what the SDK exports spans in, so that each count has one export."""
+"""Requests of one count: what the SDK exports spans in, so that each count has one export. The
+measurements of so many are folded at once, as in a service with 5,120 requests per second."""
+AT_REST = 10.0
+"""Seconds without requests of one count."""
 PATIENCE = 300.0
 """Seconds that a server may take to start under callgrind."""
 TRACED_SHARE = 0.01
@@ -53,27 +58,22 @@ STATES = (OFF, ON, NOT_SAMPLED, SAMPLED)
 
 def steps(rounds: int, seconds: int) -> int:
     """How many times ``measure`` says what comes next."""
-    return len(STATES) * (1 + rounds)
+    return len(STATES) * rounds
 
 
 async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Section:
     """Count ``rounds`` times for each state; ``step`` is told what comes next."""
-    thousands: dict[State, list[float]] = {}
+    thousands: dict[State, list[float]] = {state: [] for state in STATES}
     async with otlp_sink() as sink:
-        for state in STATES:
-            step(f"starting under callgrind: {state.name}")
-            thousands[state] = []
-            with tempfile.TemporaryDirectory() as folder:
-                out = Path(folder) / "out"
-                async with _served(state, sink, out) as server:
-                    await ask(server.url, WARM_UP)
-                    await _callgrind_control("--instr=on", server)
-                    await ask(server.url, WARM_UP)
-                    await _count(server, out)  # up to here it was the start
-                    for _ in range(rounds):
-                        step(f"counting: {state.name}")
-                        await ask(server.url, REQUESTS)
-                        thousands[state].append(await _count(server, out) / REQUESTS / 1000)
+        for number in range(rounds):
+            for state in STATES:
+                step(f"round {number + 1} under callgrind: {state.name}")
+                async with _served(state, sink, "benchmarks.servers.slowed") as counted:
+                    await counted.ask_and_fold(WARM_UP)
+                    before = await counted.instructions()
+                    await counted.ask_and_fold(REQUESTS)
+                    after = await counted.instructions()
+                    thousands[state].append((after - before) / REQUESTS / 1000)
     traced = [
         (1 - TRACED_SHARE) * not_sampled + TRACED_SHARE * sampled
         for not_sampled, sampled in zip(thousands[NOT_SAMPLED], thousands[SAMPLED], strict=True)
@@ -90,9 +90,10 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
         method=(
             "User instructions of the server process for each `GET /random`, counted by callgrind, "
             "delay 0, one connection. The ratio is to the service with `OTEL_SDK_DISABLED=true`. "
-            "Metrics are not exported meanwhile, as that is paid by the second and not by the "
-            "request; spans are. The row of 1% is 99% of the row without sampled requests and 1% "
-            f"of the row with all sampled. {rounds} counts of {REQUESTS} requests."
+            "What is done by the clock is not in it: the measurements are folded once in "
+            f"{REQUESTS} requests, metrics are not exported, spans are. The row of 1% is 99% of "
+            "the row without sampled requests and 1% of the row with all sampled. "
+            f"{rounds} starts of the server for each row, {REQUESTS} requests each."
         ),
         quantity="thousand instructions per request",
         rows=[
@@ -102,8 +103,69 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
     )
 
 
+def steps_of_rest(rounds: int, seconds: int) -> int:
+    """How many times ``measure_rest`` says what comes next."""
+    return 2 * rounds
+
+
+async def measure_rest(rounds: int, seconds: int, step: Callable[[str], None]) -> Section:
+    """Count what is paid by the second; ``step`` is told what comes next."""
+    thousands: dict[State, list[float]] = {OFF: [], ON: []}
+    async with otlp_sink() as sink:
+        for number in range(rounds):
+            for state, counts in thousands.items():
+                step(f"round {number + 1} at rest under callgrind: {state.name}")
+                async with _served(state, sink, "randsvc") as counted:
+                    await counted.ask(WARM_UP)
+                    before = await counted.instructions()
+                    await asyncio.sleep(AT_REST)
+                    counts.append((await counted.instructions() - before) / AT_REST / 1000)
+    return Section(
+        title="The price of measuring, by the second",
+        method=(
+            f"User instructions of the server process in {AT_REST:.0f} s without a request: the "
+            "event loop is watched and measurements are folded ten times a second, and the console "
+            "keeps its history. Metrics are not exported meanwhile."
+        ),
+        quantity="thousand instructions per second",
+        rows=[
+            Row(state.name, Spread.of(counts), Spread.of(ratios(counts, thousands[OFF])))
+            for state, counts in thousands.items()
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """A server under callgrind, which counts since its start."""
+
+    server: Server
+    out: Path
+
+    async def ask(self, number: int) -> None:
+        await ask(self.server.url, number)
+
+    async def ask_and_fold(self, number: int) -> None:
+        await self.ask(number - 2)
+        self.server.process.send_signal(signal.SIGUSR1)
+        await self.ask(2)  # it folds between these two at the latest
+
+    async def instructions(self) -> int:
+        """Instructions of all threads since counting began."""
+        dump = self.out.with_name(f"{self.out.name}.{1 + len(self._dumps())}")
+        await _callgrind_control("--dump", self.server)
+        async with asyncio.timeout(PATIENCE):
+            while True:  # callgrind writes it when the process runs next
+                if _total(dump):
+                    return sum(map(_total, self._dumps()))
+                await asyncio.sleep(0.05)
+
+    def _dumps(self) -> list[Path]:
+        return list(self.out.parent.glob(f"{self.out.name}.*"))
+
+
 @contextlib.asynccontextmanager
-async def _served(state: State, sink: URL, out: Path) -> AsyncIterator[Server]:
+async def _served(state: State, sink: URL, module: str) -> AsyncIterator[_Counted]:
     if not shutil.which("callgrind_control"):
         raise BenchmarkError("valgrind is not installed: apt install valgrind (the Debian package)")
     port = free_port()
@@ -113,31 +175,22 @@ async def _served(state: State, sink: URL, out: Path) -> AsyncIterator[Server]:
         "OTEL_METRICS_EXPORTER": "otlp",
         "OTEL_METRIC_EXPORT_INTERVAL": "3600000",
         "OTEL_BSP_SCHEDULE_DELAY": "3600000",
-        "PYTHONHASHSEED": "0",
         **state.environment,
     }
-    command = [
-        *(
-            "valgrind",
-            "--quiet",
-            "--tool=callgrind",
-            "--instr-atstart=no",
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out"
+        command = [
+            *("valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no"),
             f"--callgrind-out-file={out}",
-        ),
-        *(
-            sys.executable,
-            "-m",
-            "benchmarks.servers.slowed",
-            "serve",
-            "--host=127.0.0.1",
-            f"--port={port}",
-        ),
-        "--management-port=0",
-    ]
-    url = URL(f"http://127.0.0.1:{port}/random")
-    async with started(command, environment, url, patience=PATIENCE) as server:
-        with server.awake():
-            yield server
+            *(sys.executable, "-m", module, "serve", "--host=127.0.0.1", f"--port={port}"),
+            "--management-port=0",
+        ]
+        url = URL(f"http://127.0.0.1:{port}/random")
+        async with started(command, environment, url, patience=PATIENCE) as server:
+            with server.awake():
+                await ask(url, WARM_UP)
+                await _callgrind_control("--instr=on", server)
+                yield _Counted(server, out)
 
 
 async def ask(url: URL, number: int) -> None:
@@ -156,23 +209,11 @@ async def ask(url: URL, number: int) -> None:
         await writer.wait_closed()
 
 
-async def _count(server: Server, out: Path) -> int:
-    """Instructions since the last count, of all threads."""
-    dump = _next_dump(out)
-    await _callgrind_control("--dump", server)
-    async with asyncio.timeout(PATIENCE):
-        while True:  # callgrind writes it when the process runs next
-            if total := re.search(r"^totals: (\d+)$", _text(dump), re.MULTILINE):
-                return int(total[1])
-            await asyncio.sleep(0.05)
-
-
-def _next_dump(out: Path) -> Path:
-    return out.with_name(f"{out.name}.{1 + len(list(out.parent.glob(f'{out.name}.*')))}")
-
-
-def _text(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
+def _total(dump: Path) -> int:
+    """The instructions of a dump; 0 while it is not written."""
+    text = dump.read_text() if dump.exists() else ""
+    found = re.search(r"^totals: (\d+)$", text, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 async def _callgrind_control(option: str, server: Server) -> str:

@@ -215,8 +215,11 @@ def observe_faults(meter: "Meter", states: Callable[[], Mapping[str, bool]]) -> 
 
 
 def record_by(histogram: "Histogram", attribute: str, values: Iterable[str]) -> dict[str, Record]:
-    """What records into a histogram, by the value of an attribute."""
-    return {value: histogram.bind({attribute: value}) for value in values}
+    """What records into a histogram, by the value of an attribute.
+
+    Running telemetry folds what was recorded ten times a second, so that no call needs to.
+    """
+    return {value: histogram.series({attribute: value}).observe for value in values}
 
 
 def count_by(counter: "Counter", attribute: str, values: Iterable[str]) -> dict[str, Record]:
@@ -225,7 +228,7 @@ def count_by(counter: "Counter", attribute: str, values: Iterable[str]) -> dict[
     A series that appears with its first event has no value before it, so that Prometheus sees no
     increase.
     """
-    counts = {value: counter.bind({attribute: value}) for value in values}
+    counts = {value: counter.series({attribute: value}).observe for value in values}
     for count in counts.values():
         count(0)
     return counts

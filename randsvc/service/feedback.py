@@ -78,7 +78,7 @@ class FeedbackHandler:
         self._record_absolute_error = record_by(
             metrics.feedback_absolute_error, "randsvc.source", SOURCES
         )
-        self._record_delay = metrics.feedback_delay.bind()
+        self._record_delay = metrics.feedback_delay.series().observe
         self._store_failed = False
 
     def limit(self, concurrency: int, body_timeout: float) -> Handler:

@@ -102,8 +102,8 @@ class RandomHandler:
         self._read_features = make_feature_reader(metrics, faults)
         self._record_value = record_by(metrics.value, "randsvc.source", SOURCES)
         self._count_prediction = count_by(metrics.predictions, "randsvc.source", SOURCES)
-        self._record_delay = metrics.delay.bind()
-        self._record_model_duration = metrics.model_duration.bind()
+        self._record_delay = metrics.delay.series().observe
+        self._record_model_duration = metrics.model_duration.series().observe
         self._count_model_error = metrics.model_errors.add
         self._model_errors: set[str] = set()
 

@@ -15,6 +15,7 @@ import logging
 import math
 from bisect import bisect_left
 from collections import Counter as Tally
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -76,6 +77,9 @@ _DEFAULT_BOUNDS = (0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7
 
 # Attribute values that are equal if their types are too; lists and the like are not looked up fast.
 _SIMPLE = frozenset((str, bool, int, float))
+
+# Takes a value and keeps none, without a call of Python.
+_DISCARD: Callable[[float], None] = deque[float](maxlen=0).append
 
 Refusal = Literal["negative", "not_a_number", "not_finite"]
 Fresh = Callable[[], Aggregate]
@@ -142,7 +146,9 @@ class Series:
         self._instrument = instrument
         self._attributes = attributes
         self._pending: list[float] = []
-        self.observe: Callable[[float], None] = self._pending.append
+        self.observe: Callable[[float], None] = (
+            self._pending.append if instrument.streams else _DISCARD
+        )
         self.forget()
 
     def record(self, value: float) -> None:
@@ -245,7 +251,7 @@ class _Instrument:
 
         It takes no exemplars.
         """
-        return self.series(attributes).record
+        return self.series(attributes).record if self.streams else _DISCARD
 
     def series(self, attributes: Attributes = None) -> Series:
         """The series of an attribute set, made at its first use."""

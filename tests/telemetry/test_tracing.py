@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aiohttp import request, web
+from aiohttp import ClientSession, request, web
+from opentelemetry import propagate
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -160,6 +161,33 @@ async def test_what_a_request_does_is_traced_if_the_request_is() -> None:
         async with serving(app) as url, request("GET", url / "answer") as response:
             assert response.status == 200
         assert sorted(span.name for span in spans.get_finished_spans()) == expected
+
+
+async def test_each_request_that_is_not_sampled_passes_on_one_trace_of_its_own() -> None:
+    async def name_trace() -> str:
+        carrier: dict[str, str] = {}
+        propagate.inject(carrier)
+        return carrier["traceparent"]
+
+    async def handle(_: web.Request) -> web.Response:
+        traces = [await name_trace(), *await asyncio.gather(name_trace(), name_trace())]
+        return web.json_response(traces)
+
+    app = web.Application()
+    app.router.add_get("/answer", handle)
+    environ = {"OTEL_TRACES_EXPORTER": "console", "OTEL_TRACES_SAMPLER_ARG": "0"}
+    telemetry = Telemetry(environ=environ, readers=[])
+    seen = []
+    async with serving(app, telemetry) as url, ClientSession() as session:  # one connection
+        for headers in ({}, {}, {"traceparent": SAMPLED}):
+            async with session.get(url / "answer", headers=headers) as response:
+                traces = await response.json()
+                assert len(set(traces)) == 1
+                seen.append(traces[0])
+    telemetry.shutdown()
+    assert len(set(seen)) == 3
+    assert all(trace.endswith("-00") for trace in seen)
+    assert TRACE_ID in seen[2]
 
 
 @pytest.mark.parametrize(
