@@ -46,7 +46,7 @@ from .provider import Meter, MeterProvider
 from .readers import PullReader, readings_from_environment
 from .runtime import observe_process, watch_event_loop
 from .snapshot import Snapshot, snapshot
-from .tracing import ServerTracing, tracer_provider_from_environment
+from .tracing import ServerTracing, export_spans, tracer_provider_from_environment
 
 __all__ = ("Telemetry",)
 
@@ -106,6 +106,7 @@ class Telemetry:
         if self._view:
             readings = [*readings, self._view]
         self._running = 0
+        self._exports_spans = False
         with sdk_environment(self._environ):
             self._resource = resource(service, version, worker=worker)
             self._tracers = (
@@ -203,6 +204,9 @@ class Telemetry:
                     # The SDK has made an identity after the fork, which metrics do not have.
                     self._tracers._update_resource(self._resource)
             self._provider.start(self._resource)
+            if self._tracers and not self._exports_spans:
+                self._exports_spans = True
+                export_spans(self._tracers, self._environ)
             if self._logs:
                 self._logs.start(self._resource)
 

@@ -36,7 +36,12 @@ from .environment import names, otlp_endpoint, otlp_protocol, value
 from .otlp import fit
 from .outage import AnnouncedSpanExporter
 
-__all__ = ("ServerTracing", "sampler_from_environment", "tracer_provider_from_environment")
+__all__ = (
+    "ServerTracing",
+    "export_spans",
+    "sampler_from_environment",
+    "tracer_provider_from_environment",
+)
 
 _STATIC_SAMPLERS: Mapping[str, Sampler] = {
     "always_on": ALWAYS_ON,
@@ -51,25 +56,24 @@ KeepSpan = Callable[[web.Request, SpanContext], None]
 def tracer_provider_from_environment(
     environ: Mapping[str, str], resource: Resource
 ) -> TracerProvider | None:
-    """The provider with the exporters that are asked for; None where there are none.
+    """The provider of spans, which nobody exports yet; None where no exporter is asked for."""
+    if not names(environ, "OTEL_TRACES_EXPORTER"):
+        return None
+    return TracerProvider(
+        sampler_from_environment(environ), resource, shutdown_on_exit=False, id_generator=_ids
+    )
 
-    Raises ``ConfigurationError`` where a variable cannot be followed.
-    """
+
+def export_spans(provider: TracerProvider, environ: Mapping[str, str]) -> None:
+    """Begin to export the spans of ``provider``, in a thread for each exporter asked for."""
     known: dict[str, Callable[[], SpanExporter]] = {
         "otlp": lambda: AnnouncedSpanExporter(
             _otlp_exporter(environ), otlp_endpoint(environ, "TRACES")
         ),
         "console": lambda: ConsoleSpanExporter(out=sys.stdout),
     }
-    exporters = names(environ, "OTEL_TRACES_EXPORTER")
-    if not exporters:
-        return None
-    provider = TracerProvider(
-        sampler_from_environment(environ), resource, shutdown_on_exit=False, id_generator=_ids
-    )
-    for name in exporters:
+    for name in names(environ, "OTEL_TRACES_EXPORTER"):
         provider.add_span_processor(BatchSpanProcessor(known[name]()))
-    return provider
 
 
 def sampler_from_environment(environ: Mapping[str, str]) -> Sampler:

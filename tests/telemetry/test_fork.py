@@ -79,7 +79,7 @@ asyncio.run(main())
 
 
 TRACED_BEFORE_A_FORK = """
-import asyncio, os
+import asyncio, os, threading
 from aiohttp import web
 from opentelemetry import trace
 from randsvc.telemetry import Telemetry
@@ -90,6 +90,7 @@ orders = telemetry.meter.create_counter("shop.orders", "{order}")
 tracer = trace.get_tracer("shop")
 app = web.Application()
 telemetry.install(app)
+assert threading.active_count() == 1, threading.enumerate()
 
 
 async def serve(number: int) -> None:
