@@ -90,6 +90,7 @@ bench-drift: $(VENV)/dev.stamp  ## measure how soon a drift is found, and how of
 
 .PHONY: month
 month: $(VENV)/dev.stamp  ## replay a healthy month, and one with every incident, with the alerts of production
+	$(BIN)/python -m benchmarks.month.low_traffic
 	$(BIN)/python -m benchmarks.month
 
 LOCK = .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

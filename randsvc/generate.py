@@ -20,11 +20,13 @@ from randsvc.model.default_baselines import make_default_baseline_files
 from randsvc.objectives import SLOS
 from randsvc.project import ROOT
 from randsvc.rules import drift, features, feedback, instances, make_alerts
+from randsvc.rules.alert_times import draw_alert_times, make_table
 from randsvc.rules.files import make_rule_file, make_slo_file
 from randsvc.rules.golden_signals import format_bound, make_groups
 from randsvc.rules.ml_alerts import make_ml_alerts
 from randsvc.rules.service_alerts import make_service_alerts
-from randsvc.rules.time_scale import DEMO, PRODUCTION, SEVERITY, TimeScale
+from randsvc.rules.slo import LOG_LIKELIHOOD_RATIO
+from randsvc.rules.time_scale import DEMO, PRODUCTION, SEVERITY, TimeScale, spell
 from randsvc.service.openapi import DOCUMENTS
 from randsvc.telemetry.catalogue import Metric
 from randsvc.telemetry.variables import VARIABLES
@@ -85,10 +87,11 @@ def make_dashboard_files() -> dict[str, str]:
 
 
 def make_reference() -> dict[str, str]:
-    """Give the tables of all metrics, alerts, endpoints and variables, and the command line."""
+    """Give the pages on metrics, alerts, endpoints, variables and the command line."""
     return {
         "docs/metrics.md": _reference(METRICS),
         "docs/alerts.md": _alerts(),
+        "docs/images/alert-times.svg": draw_alert_times(_head("alert_times")),
         "docs/command-line.md": _command_line(),
         "docs/endpoints.md": _endpoints(),
         "docs/telemetry-variables.md": _telemetry_variables(),
@@ -157,6 +160,51 @@ def _alerts() -> str:
             "| Level | Alert | Service | Description | Wait (production) | Wait (demo) |",
             "| --- | --- | --- | --- | --- | --- |",
             *rows,
+            "",
+            "## How soon an alert on an error budget fires",
+            "",
+            "The table shows the time from the first bad request to the alert, for each share of",
+            "bad requests. Before, no request was bad, and the traffic is constant. The times",
+            "follow from the windows in `randsvc/rules/time_scale.py`, with an evaluation every",
+            f"{spell(PRODUCTION.interval)}. `tests/rules/test_alert_times.py` checks ten of them",
+            "with Prometheus. In production, add the time that a request takes to reach a rule:",
+            "at most a push, a scrape and an evaluation.",
+            "",
+            "![Time until an alert fires, over the share of bad requests](images/alert-times.svg)",
+            "",
+            *make_table(),
+            "",
+            "A full outage does not wait for an error budget: RandsvcServiceDown,",
+            "RandsvcNotAnswering and RandsvcNobodyCanLogIn report it first.",
+            "",
+            "The windows are those of the",
+            "[SRE workbook](https://sre.google/workbook/alerting-on-slos/), and a fast one:",
+            "critical is also a burn rate of 21.6 over 8 minutes, which spends 0.4% of the",
+            "30-day budget. 1% would be too much: when 60% of the requests are slow, 1% of the",
+            "budget lasts 14 minutes.",
+            "",
+            "## Low traffic",
+            "",
+            "At one request a minute, a single failure is an error rate of 12.5% over 8 minutes.",
+            "It says nothing about the service. An alert on an error budget therefore also tests",
+            "whether chance explains the bad events. The null hypothesis is that requests fail",
+            "independently of each other, at a tenth of the burn rate that the alert is for. Then",
+            "the number of bad events in the window is binomial, with a mean of",
+            "m = requests x budget x factor / 10. The probability of k or more bad events is at",
+            "most exp(-(k ln(k/m) - k + m)), the Chernoff bound. The alert takes",
+            "k ln(k/m) - k + m of at least 13.8, so a probability of at most one in a million",
+            "(one in a thousand in the time scale `demo`). Prometheus records this number, the",
+            "log-likelihood ratio of k against m, as",
+            f"`{LOG_LIKELIHOOD_RATIO}`.",
+            "",
+            "- At exactly the burn rate of the alert, ten bad events are enough.",
+            "- When all requests are bad, four failed or six slow ones are enough for a page.",
+            "- At high traffic, the condition always holds, and the burn rate decides.",
+            "",
+            "In ten simulated years at one request a minute, and at one in ten minutes, a healthy",
+            "service raises no alert: see [A simulated month](month.md#low-traffic). With so few",
+            "requests, an error budget reports an outage late or never. The probe does not depend",
+            "on traffic: RandsvcNotAnswering fires within 2 minutes.",
             "",
         )
     )

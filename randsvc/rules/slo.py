@@ -4,9 +4,16 @@ The method is multiwindow, multi-burn-rate alerting, https://sre.google/workbook
 the budget is the share of events that may be bad, the burn rate says how many times too fast it is
 spent. An alert takes a long window, so that it matters, and a short one, so that it ends soon after
 the trouble does.
+
+With little traffic a single failure is a high error rate. So an alert also takes bad events that
+chance does not explain. If requests failed independently of each other at a tenth of the alert's
+burn rate, the number of bad events in a window would be binomial, with a mean of m. The probability
+of k or more of them is at most exp(-(k ln(k/m) - k + m)) where k > m: the Chernoff bound. Its
+exponent, the log-likelihood ratio of k against m, needs no function that PromQL lacks.
 """
 
 from collections.abc import Iterator, Sequence
+from math import log
 
 from randsvc.objectives import SLOS, Slo
 from randsvc.rules.alert import Alert
@@ -21,6 +28,7 @@ __all__ = (
     "BUDGET_REQUESTS",
     "BUDGET_TIME",
     "BURN_RATE",
+    "LOG_LIKELIHOOD_RATIO",
     "list_windows",
     "make_burn_alerts",
     "make_recordings",
@@ -29,6 +37,11 @@ __all__ = (
 BURN_RATE = "service_slo_window:burn_rate:ratio_rate"
 """How many times too fast the budget is spent; none without events."""
 BAD_EVENTS = "service_slo_window:bad_events:increase"
+LOG_LIKELIHOOD_RATIO = "service_slo_window:bad_events:log_likelihood_ratio"
+"""Of the bad events in a long window, against a tenth of the burn rate that the alert is for."""
+CHANCE = 0.1
+"""The share of an alert's burn rate that bad events are tested against. At the burn rate itself a
+significance of one in a million takes ten bad events, and when all requests fail it takes four."""
 BUDGET_LEFT = "service_slo:error_budget_left:ratio"
 """Of the period of the time scale; 1 is all, below 0 the objective is missed."""
 BUDGET_REQUESTS = "service_slo:error_budget_left:requests"
@@ -46,15 +59,17 @@ def list_windows(scale: TimeScale) -> tuple[str, ...]:
 
 def make_recordings(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[Rule]:
     """Record what alerts and dashboards read, under names that are those of every time scale."""
-    long = {burn.long for burn in scale.burns}
+    factors = {burn.long: burn.factor for burn in scale.burns}
     for slo in slos:
         labels = {"service": slo.service, "slo": slo.name}
         for window in list_windows(scale):
             windowed = {**labels, "window": window}
             ratio = f"{_bad(slo, window)} / ({_total(slo, window)} > 0)"
             yield Rule(BURN_RATE, f"{ratio} / {slo.budget:g}", windowed)
-            if window in long:
+            if window in factors:
                 yield Rule(BAD_EVENTS, _bad(slo, window), windowed)
+                ratio = _compare(slo, window, CHANCE * factors[window])
+                yield Rule(LOG_LIKELIHOOD_RATIO, ratio, windowed)
         period = scale.budget
         spent = f"{_bad(slo, period)} / ({_total(slo, period)} > 0) / {slo.budget:g}"
         yield Rule(BUDGET_LEFT, f"1 - {spent}", labels)
@@ -89,7 +104,7 @@ def make_burn_alerts(scale: TimeScale, slos: Sequence[Slo] = SLOS) -> Iterator[A
                 name=slo.alert,
                 level=level,
                 service=slo.service,
-                expr=" or ".join(f"({_burns(slo, burn)} >= {scale.min_bad})" for burn in burns),
+                expr=" or ".join(f"({_burns(slo, burn, scale.significance)})" for burn in burns),
                 unit="%",
                 summary=f"{slo.route}: {{{{ $value | humanizePercentage }}}} of requests {bad} "
                 f"(objective {good})",
@@ -106,17 +121,23 @@ def _spent_within(scale: TimeScale, burns: Sequence[Burn]) -> str:
     return f"{hours:.0f} hours" if hours > 2 else f"{hours * 60:.0f} minutes"
 
 
-def _burns(slo: Slo, burn: Burn) -> str:
-    """Give the condition of one burn, up to the number of bad events that it takes."""
-
+def _burns(slo: Slo, burn: Burn, significance: float) -> str:
     def recorded(series: str, window: str) -> str:
         return f'max without (window) ({series}{{slo="{slo.name}",window="{window}"}})'
 
     return (
         f"{slo.budget:g} * {recorded(BURN_RATE, burn.long)} > {burn.factor * slo.budget:g}"
         f" and {recorded(BURN_RATE, burn.short)} > {burn.factor:g}"
-        f" and {recorded(BAD_EVENTS, burn.long)}"
+        f" and {recorded(LOG_LIKELIHOOD_RATIO, burn.long)} >= {-log(significance):.1f}"
     )
+
+
+def _compare(slo: Slo, window: str, chance: float) -> str:
+    """Give the log-likelihood ratio of the bad events against a burn rate; NaN without any."""
+    of = f'{{slo="{slo.name}",window="{window}"}}'
+    # k ln(k/m) - k + m, where k/m is the burn rate over that of chance.
+    burn, bad = f"{BURN_RATE}{of}", f"{BAD_EVENTS}{of}"
+    return f"{bad} * (ln({burn} / {chance:g}) - 1 + {chance:g} / {burn})"
 
 
 def _total(slo: Slo, window: str) -> str:

@@ -288,10 +288,10 @@ def test_a_panel_has_data(broken: Reader, panel: tuple[str, str]) -> None:
     assert wait_until(lambda: any(broken.query(query.expr) for query in asked), within=10)
 
 
-def test_in_production_the_windows_are_those_of_the_workbook(pushing: Reader) -> None:
+def test_in_production_the_windows_are_those_of_the_time_scale(pushing: Reader) -> None:
     (group,) = yaml.safe_load((pushing.folder / "rules/slo.yml").read_text())["groups"]
     windows = {rule["labels"].get("window") for rule in group["rules"]} - {None}
-    assert windows == {"5m", "30m", "1h", "2h", "6h", "1d", "3d"}
+    assert windows == {"2m", "5m", "8m", "30m", "1h", "2h", "6h", "1d", "3d"}
     config = json.loads(pushing.get(9090, "/api/v1/status/config"))["data"]["yaml"]
     assert yaml.safe_load(config)["global"]["scrape_interval"] == "15s"
 

@@ -33,7 +33,10 @@ FIRST = SLOS[0].alert
 EQUIVALENT = {
     r"drops slo=": "`and` takes the same slo on its other side, whose matcher is still there; with "
     "all of them each condition can be read, and asked, on its own",
-    r"drops window=\"3d\" from .*bad_events": "no window has more bad events than the longest",
+    r"log_likelihood_ratio: drops window=": "the operands have the same window, and one still "
+    "says which",
+    r"drops window=\"3d\" from .*log_likelihood": "no window says more against chance than the "
+    "longest, at the lowest factor",
 }
 """Mutations that change nothing, and why, by a pattern of what they do; they are not tried."""
 

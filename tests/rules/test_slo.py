@@ -1,15 +1,18 @@
 """The objectives, and what is recorded of them."""
 
 import re
+from math import log
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from scipy.stats import binom
 
 from randsvc.objectives import Slo
 from randsvc.project import ROOT
-from randsvc.rules.slo import list_windows, make_recordings
+from randsvc.rules.slo import CHANCE, LOG_LIKELIHOOD_RATIO, list_windows, make_recordings
 from randsvc.rules.time_scale import DEMO, PRODUCTION, SCALES, Burn, TimeScale
 from randsvc.telemetry.catalogue import REQUEST_DURATION
 from randsvc.times import parse_duration
@@ -18,19 +21,21 @@ from tests.support.promtool import promtool
 every_scale = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys())
 
 
-def test_production_has_the_windows_of_the_workbook() -> None:
+def test_production_has_the_windows_of_the_workbook_and_a_fast_one() -> None:
     burns = [(b.level, b.factor, b.long, b.short) for b in PRODUCTION.burns]
     assert burns == [
         ("critical", 14.4, "1h", "5m"),
+        ("critical", 21.6, "8m", "2m"),
         ("major", 6, "6h", "30m"),
         ("minor", 3, "1d", "2h"),
         ("minor", 1, "3d", "6h"),
     ]
 
 
-def test_a_short_window_in_production_is_a_twelfth_of_the_long_one() -> None:
+def test_a_short_window_in_production_is_a_twelfth_of_the_long_one_or_holds_a_push() -> None:
     for burn in PRODUCTION.burns:
-        assert parse_duration(burn.short) == parse_duration(burn.long) / 12
+        twelfth = parse_duration(burn.long) / 12
+        assert parse_duration(burn.short) == max(twelfth, 2 * PUSH)
 
 
 def test_demo_burns_at_the_same_rates() -> None:
@@ -46,6 +51,8 @@ def test_every_window_of_demo_holds_three_scrapes() -> None:
         assert parse_duration(window) >= 3 * interval
 
 
+PUSH = 60
+"""Seconds between pushes, where OTEL_METRIC_EXPORT_INTERVAL is not set."""
 FOUND_WITHIN = {"critical": 20, "major": 40, "minor": 90}
 """Seconds, pipeline included."""
 PIPELINE = 6
@@ -161,6 +168,58 @@ def test_the_budget_left_is_what_was_not_spent(tmp_path: Path) -> None:
                 "eval_time": "1h",
                 "exp_samples": [],
             },
+        ],
+    }
+    (tmp_path / "rules.yml").write_text(
+        yaml.safe_dump({"groups": [{"name": "checked", "rules": rules}]})
+    )
+    (tmp_path / "test.yml").write_text(
+        yaml.safe_dump({"rule_files": ["rules.yml"], "tests": [test]}, width=2**16)
+    )
+    done = promtool("test", "rules", tmp_path / "test.yml")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("factor", [14.4, 21.6, 6, 3, 1])
+@pytest.mark.parametrize("number", [1, 8, 60, 1000, 100_000])
+def test_the_log_likelihood_ratio_bounds_the_probability_of_that_many_bad_events(
+    number: int, factor: float
+) -> None:
+    chance = CHANCE * factor * 0.005
+    bad = np.unique(np.geomspace(1, number, 50).astype(int))
+    bad = bad[bad > chance * number]
+    ratio = bad * (np.log(bad / (chance * number)) - 1) + chance * number
+    exact = binom.sf(bad - 1, number, chance)
+    assert (exact <= np.exp(-ratio) * (1 + 1e-9)).all()
+
+
+@pytest.mark.native
+def test_the_log_likelihood_ratio_is_recorded(tmp_path: Path) -> None:
+    """4 of 60 requests fail in an hour; a tenth of 14.4 times the budget is 0.432 of them."""
+    slo, window = "random-availability", "1h"
+    rules = [
+        {"record": r.record, "expr": r.expr, "labels": dict(r.labels)}
+        for r in make_recordings(PRODUCTION)
+        if r.labels.get("slo") == slo and r.labels.get("window") == window
+    ]
+    count = 'http_server_request_duration_seconds_count{job="randsvc",http_route="/random"'
+    test = {
+        "interval": "1m",
+        "input_series": [
+            {"series": f"{count}}}", "values": "0+0x60 0+1x56 56+0x60"},
+            {"series": f'{count},error_type="500"}}', "values": "0+0x60 0+0x56 1+1x3 4+0x60"},
+        ],
+        "promql_expr_test": [
+            {
+                "expr": f'round({LOG_LIKELIHOOD_RATIO}{{slo="{slo}"}}, 1e-3)',
+                "eval_time": "121m",
+                "exp_samples": [
+                    {
+                        "labels": f'{{service="randsvc",slo="{slo}",window="{window}"}}',
+                        "value": round(4 * (log(4 / 0.432) - 1) + 0.432, 3),
+                    }
+                ],
+            }
         ],
     }
     (tmp_path / "rules.yml").write_text(

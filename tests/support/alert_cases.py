@@ -8,6 +8,7 @@ with extreme values. A rule that lacks a matcher selects them.
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import yaml
@@ -248,7 +249,8 @@ def burn_cases(slo: Slo, burn: Burn) -> list[Case]:
     step = parse_duration(burn.long) / long
     hold = round(parse_duration(PRODUCTION.hold) / step)
     # Until the traffic of before has left the long window, and what must hold has held.
-    lasting = long + 3
+    wait = parse_duration(burn.wait) if burn.wait else 0
+    lasting = long + ceil(wait / step) + 1
 
     def case(name: str, share: float, late_share: float, late: int, bad: float) -> Case:
         """Make a share of the requests bad, another share in the ``late`` last steps."""
@@ -279,12 +281,13 @@ def burn_cases(slo: Slo, burn: Burn) -> list[Case]:
 
     above, below, far = 1.15 * threshold, 0.9 * threshold, min(1.0, 2.2 * threshold)
     early = (below * long - far * short) / (long - short)
-    few, many = PRODUCTION.min_bad, 3 * PRODUCTION.min_bad
+    # At its factor a burn takes ten bad events; at 1.15 of it, nine.
+    few, many = 10, 30
     return [
         case("fires and clears", above, above, short, 1.5 * few),
         case("not in the long window", early, far, short, many),
         # It has ended when it is no longer held either.
-        case("not in the short window", 1.5 * above, below, short + hold + 2, many),
+        case("not in the short window", far, below, short + hold + 2, many),
         case("too few bad events", above, above, short, 0.8 * few),
     ]
 
