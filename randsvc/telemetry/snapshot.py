@@ -6,30 +6,13 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Any
 
-from opentelemetry.sdk.metrics.export import (
-    ExponentialHistogramDataPoint,
-    HistogramDataPoint,
-    MetricsData,
-)
+from opentelemetry.sdk.metrics.export import ExponentialHistogramDataPoint, MetricsData
 
 from .catalogue import Metric
 
-__all__ = ("Attributes", "Explicit", "Exponential", "Point", "Snapshot", "snapshot")
+__all__ = ("Attributes", "Exponential", "Point", "Snapshot", "snapshot")
 
 Attributes = frozenset[tuple[str, Any]]
-
-
-@dataclass(frozen=True)
-class Explicit:
-    """Counts between bounds: ``counts[i]`` is up to ``bounds[i]``, the last one above all."""
-
-    bounds: Sequence[float]
-    counts: Sequence[int]
-
-    @property
-    def count(self) -> int:
-        """Observations in all."""
-        return sum(self.counts)
 
 
 @dataclass(frozen=True)
@@ -44,7 +27,7 @@ class Exponential:
     sum: float = 0.0
 
 
-Point = float | Explicit | Exponential
+Point = float | Exponential
 
 
 @dataclass(frozen=True)
@@ -64,17 +47,15 @@ class Snapshot:
             if isinstance(point, int | float):
                 yield dict(attributes), float(point)
 
-    def explicit(self, metric: Metric) -> Iterator[tuple[Mapping[str, Any], Explicit]]:
-        """The attributes and counts of each point of a histogram with explicit buckets."""
+    def histograms(self, metric: Metric) -> Iterator[tuple[Mapping[str, Any], Exponential]]:
+        """The attributes and counts of each point of a histogram."""
         for attributes, point in self.points.get(metric.name, {}).items():
-            if isinstance(point, Explicit):
+            if isinstance(point, Exponential):
                 yield dict(attributes), point
 
-    def exponential(self, metric: Metric) -> Exponential | None:
-        """All series of an exponential histogram as one; None before the first observation."""
-        points = [
-            p for p in self.points.get(metric.name, {}).values() if isinstance(p, Exponential)
-        ]
+    def histogram(self, metric: Metric) -> Exponential | None:
+        """All series of a histogram as one; None before the first observation."""
+        points = [point for _, point in self.histograms(metric)]
         return _joined(points) if points else None
 
 
@@ -118,8 +99,6 @@ def _joined(points: Sequence[Exponential]) -> Exponential:
 
 
 def _plain(point: Any) -> Point:
-    if isinstance(point, HistogramDataPoint):
-        return Explicit(point.explicit_bounds, point.bucket_counts)
     if isinstance(point, ExponentialHistogramDataPoint):
         return Exponential(
             scale=point.scale,

@@ -1,21 +1,27 @@
 """States of the metrics, made by hand."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from randsvc.telemetry.catalogue import REQUEST_DURATION
-from randsvc.telemetry.snapshot import Explicit, Point, Snapshot
+from randsvc.telemetry.aggregate import bucket_index
+from randsvc.telemetry.snapshot import Exponential, Point, Snapshot
+
+SCALE = 5
+
+
+def histogram(*values: float) -> Exponential:
+    """A histogram of positive values, in buckets that are 2% wide."""
+    counts = Counter(bucket_index(value, SCALE) for value in values)
+    return Exponential(SCALE, positive=counts, count=len(values), sum=sum(values))
 
 
 def requests(*durations: float, status: int = 200, error: str = "") -> dict[Any, Point]:
     """The series of one status, and of one error type, with responses after these seconds."""
-    counts = [0] * (len(REQUEST_DURATION.buckets) + 1)
-    for duration in durations:
-        counts[sum(duration > bound for bound in REQUEST_DURATION.buckets)] += 1
     attributes = {"http.route": "/random", "http.response.status_code": status}
     if error or status >= 500:
         attributes["error.type"] = error or str(status)
-    return {frozenset(attributes.items()): Explicit(REQUEST_DURATION.buckets, counts)}
+    return {frozenset(attributes.items()): histogram(*durations)}
 
 
 def by(attribute: str, **values: float) -> dict[Any, Point]:

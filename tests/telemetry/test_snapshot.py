@@ -38,13 +38,13 @@ def test_a_snapshot_has_each_kind_of_metric_as_plain_values(viewed: Telemetry) -
     }
     ((_, memory),) = now.numbers(PROCESS_MEMORY_USAGE)
     assert memory > 1e6
-    ((_, durations),) = now.explicit(MODEL_DURATION)
-    assert (durations.bounds, durations.count) == (MODEL_DURATION.buckets, 1)
-    values = now.exponential(DELAY)
+    ((_, durations),) = now.histograms(MODEL_DURATION)
+    assert (durations.count, durations.sum) == (1, 0.2)
+    values = now.histogram(DELAY)
     assert values is not None
     assert (values.count, values.sum, values.zeros) == (4, 0.0, 1)
     assert (sum(values.positive.values()), sum(values.negative.values())) == (2, 1)
-    assert now.exponential(VALUE) is None
+    assert now.histogram(VALUE) is None
     assert now.resource["service.name"] == "randsvc"
 
 
@@ -53,14 +53,14 @@ def test_the_series_of_an_exponential_histogram_are_shown_as_one() -> None:
         frozenset({("source", "fine")}): Exponential(3, 1, {8: 2, 9: 1}, {-1: 4}, 8, 5.0),
         frozenset({("source", "coarse")}): Exponential(2, 2, {4: 10}, {}, 12, 7.0),
     }
-    found = Snapshot(0.0, {}, {VALUE.name: points}).exponential(VALUE)
+    found = Snapshot(0.0, {}, {VALUE.name: points}).histogram(VALUE)
     assert found == Exponential(2, 3, {4: 13}, {-1: 4}, 20, 12.0)
 
 
 def test_every_snapshot_is_cumulative(viewed: Telemetry) -> None:
     for count in (1, 2):
         ServiceMetrics(viewed.meter).delay.record(1.0)
-        found = view(viewed).exponential(DELAY)
+        found = view(viewed).histogram(DELAY)
         assert found
         assert found.count == count
 

@@ -22,6 +22,7 @@ __all__ = (
     "compute_density",
     "find_central_range",
     "join_buckets",
+    "list_buckets",
     "measure_distance",
     "subtract",
 )
@@ -156,22 +157,24 @@ def _count_between(histogram: Exponential, edges: list[float]) -> list[int]:
     A bar includes its upper edge.
     """
     counts = [0] * (len(edges) - 1)
-    for bound, count in _list_buckets(histogram):
+    for _, bound, count in list_buckets(histogram):
         bar = bisect_left(edges, bound) - 1
         if 0 <= bar < len(counts):
             counts[bar] += count
     return counts
 
 
-def _list_buckets(histogram: Exponential) -> Iterator[tuple[float, int]]:
-    """Yield the upper bound and the count of each bucket that is not empty, ascending."""
+def list_buckets(histogram: Exponential) -> Iterator[tuple[float, float, int]]:
+    """Yield the bounds and the count of each bucket that is not empty, ascending."""
     scale = histogram.scale
     for index in sorted(histogram.negative, reverse=True):
-        yield -_compute_bound(index, scale), histogram.negative[index]
+        low, high = (-_compute_bound(i, scale) for i in (index + 1, index))
+        yield low, high, histogram.negative[index]
     if histogram.zeros:
-        yield 0.0, histogram.zeros
+        yield 0.0, 0.0, histogram.zeros
     for index in sorted(histogram.positive):
-        yield _compute_bound(index + 1, scale), histogram.positive[index]
+        low, high = (_compute_bound(i, scale) for i in (index, index + 1))
+        yield low, high, histogram.positive[index]
 
 
 def _find_nearest_bound(x: float, scale: int) -> float:
@@ -188,7 +191,7 @@ def _compute_bound(index: int, scale: int) -> float:
 
 def _find_observed_range(histogram: Exponential) -> Range:
     """Return the range of the observations except for ``TAIL`` of them on each side."""
-    buckets = list(_list_buckets(histogram))
+    buckets = [(bound, count) for _, bound, count in list_buckets(histogram)]
     return Range(_skip_tail(buckets, histogram.count), _skip_tail(buckets[::-1], histogram.count))
 
 

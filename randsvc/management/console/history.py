@@ -123,10 +123,10 @@ class History:
     def _describe_distribution(
         self, metric: Metric, real: Distribution, now: Snapshot
     ) -> dict[str, Any]:
-        histogram = now.exponential(metric)
+        histogram = now.histogram(metric)
         if histogram is None:
             return {"count": 0}
-        recent = subtract(histogram, self._find_earlier(now, RECENT).exponential(metric))
+        recent = subtract(histogram, self._find_earlier(now, RECENT).histogram(metric))
         found = join_buckets(histogram, recent, real)
         return {
             "count": histogram.count,

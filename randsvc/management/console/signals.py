@@ -3,13 +3,12 @@
 https://sre.google/sre-book/monitoring-distributed-systems/#xref_monitoring_golden-signals
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from randsvc.histograms.binned import Bin, estimate_quantile
+from randsvc.management.console.density import list_buckets, subtract
 from randsvc.metrics import FAULT_ACTIVE, MODEL_ERRORS, PREDICTIONS
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
@@ -21,7 +20,7 @@ from randsvc.telemetry.catalogue import (
     REQUEST_DURATION,
     Metric,
 )
-from randsvc.telemetry.snapshot import Explicit, Snapshot
+from randsvc.telemetry.snapshot import Exponential, Snapshot
 
 __all__ = ("Sample", "compute_quantile", "compute_sample", "compute_totals")
 
@@ -55,7 +54,7 @@ def compute_sample(before: Snapshot, now: Snapshot) -> Sample:
     """Return the golden signals between two states of the metrics."""
     seconds = max(now.time - before.time, 1e-3)
     durations = _subtract(before, now, REQUEST_DURATION)
-    requests = sum(durations.counts)
+    requests = durations.count
     failed = _count_errors(now) - _count_errors(before)
     predictions = _count_by_attribute(now, PREDICTIONS)
     earlier = _count_by_attribute(before, PREDICTIONS)
@@ -83,7 +82,7 @@ def compute_sample(before: Snapshot, now: Snapshot) -> Sample:
 def compute_totals(now: Snapshot) -> dict[str, Any]:
     """Return the counts since the process started, as JSON; ``/metrics`` has the same numbers."""
     return {
-        "requests": sum(_add_series(now, REQUEST_DURATION).counts),
+        "requests": sum(found.count for _, found in now.histograms(REQUEST_DURATION)),
         "errors": _count_errors(now),
         "active": _sum_values(now, ACTIVE_REQUESTS),
         "predictions": _count_by_attribute(now, PREDICTIONS),
@@ -91,45 +90,26 @@ def compute_totals(now: Snapshot) -> dict[str, Any]:
     }
 
 
-def compute_quantile(share: float, histogram: Explicit) -> float | None:
+def compute_quantile(share: float, histogram: Exponential) -> float | None:
     """Return the value that ``share`` of the observations do not exceed; None if there are none.
 
-    Interpolates linearly within a bucket, and returns the lower bound of the last bucket, as
-    ``histogram_quantile`` of Prometheus does.
+    Interpolates linearly within a bucket, whose width is a few percent of its bounds.
     """
-    bounds = pairwise((0.0, *histogram.bounds, math.inf))
-    bins = (Bin(*ends, count) for ends, count in zip(bounds, histogram.counts, strict=True))
+    bins = (Bin(*bucket) for bucket in list_buckets(histogram))
     found = estimate_quantile(bins, share)
-    if found is None:
-        return None
-    return found.bin.lower if found.value is None else found.value
+    return found and found.value
 
 
-def _subtract(before: Snapshot, now: Snapshot, metric: Metric) -> Explicit:
-    return Explicit(
-        metric.buckets,
-        [
-            a - b
-            for a, b in zip(
-                _add_series(now, metric).counts, _add_series(before, metric).counts, strict=True
-            )
-        ],
-    )
-
-
-def _add_series(now: Snapshot, metric: Metric) -> Explicit:
-    """Add up all series of a histogram."""
-    counts = [0] * (len(metric.buckets) + 1)
-    for _, point in now.explicit(metric):
-        counts = [a + b for a, b in zip(counts, point.counts, strict=True)]
-    return Explicit(metric.buckets, counts)
+def _subtract(before: Snapshot, now: Snapshot, metric: Metric) -> Exponential:
+    histogram = now.histogram(metric)
+    return subtract(histogram, before.histogram(metric)) if histogram else Exponential(scale=0)
 
 
 def _count_errors(now: Snapshot) -> int:
     """Count the requests in which the service failed, as the rules do."""
     return sum(
-        sum(point.counts)
-        for attributes, point in now.explicit(REQUEST_DURATION)
+        histogram.count
+        for attributes, histogram in now.histograms(REQUEST_DURATION)
         if attributes.get("error.type", CLIENT_LEFT) != CLIENT_LEFT
     )
 
