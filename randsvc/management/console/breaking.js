@@ -17,7 +17,7 @@ export function offer(about, report) {
   find("faults").replaceChildren(...about.faults.map((fault) => faultCard(fault, about.closed)));
   const here = about.scenarios.filter((scenario) => scenario.steps);
   find("scenarios").replaceChildren(...here.map((scenario) => scenarioCard(scenario, about.closed)));
-  find("scenarios-title").hidden = find("scenarios").hidden = here.length === 0;
+  find("incidents").hidden = about.scenarios.length === 0;
   find("other-scenarios").replaceChildren(...others(about.scenarios.filter((scenario) => !scenario.steps)));
 }
 

@@ -64,6 +64,12 @@ async function ask(path) {
   return response.json();
 }
 
+/** Fold the sections on a phone, where the page is 25 screens long otherwise. */
+function fold() {
+  if (!matchMedia("(max-width: 40rem)").matches) return;
+  for (const section of document.querySelectorAll("[data-folds]")) section.open = false;
+}
+
 /** Load and show the data that stay the same while the process runs. */
 async function introduce() {
   const about = await ask("/console/about");
@@ -153,6 +159,7 @@ async function look(round) {
 }
 
 async function follow() {
+  fold();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
   for (let round = 0; ; ) {
     await visible();

@@ -1,5 +1,6 @@
 """The buttons of the console: faults, and scenarios that consist of faults, with their effects."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +122,8 @@ def describe_faults(faults: Faults) -> list[dict[str, Any]]:
 def describe_scenarios(service: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
     """Return each scenario of ``folder`` with its alert, as JSON; none if there is no folder.
 
+    Those whose alert comes soonest are first.
+
     ``steps`` are the faults to set, or None if the scenario needs more than faults of ``service``.
     """
     described = []
@@ -129,7 +132,8 @@ def describe_scenarios(service: str, folder: Path = FOLDER) -> list[dict[str, An
             described.append(_describe(read_scenario(name, folder), service))
         except ScenarioError as error:
             described.append({"name": name, "error": str(error)})
-    return described
+    # What is noticed later is harder to notice; a scenario without an alert is the hardest.
+    return sorted(described, key=lambda scenario: scenario.get("fires_within") or math.inf)
 
 
 def _describe(scenario: Scenario, service: str) -> dict[str, Any]:

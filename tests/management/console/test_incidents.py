@@ -42,7 +42,14 @@ def scenarios(service: str = "randsvc", **folder: Path) -> dict[str, dict[str, A
 
 
 def test_every_scenario_is_there() -> None:
-    assert list(scenarios()) == list_scenarios()
+    assert sorted(scenarios()) == list_scenarios()
+
+
+def test_what_an_alert_notices_sooner_comes_first() -> None:
+    described = list(scenarios().values())
+    times = [scenario["fires_within"] for scenario in described]
+    noticed = [seconds for seconds in times if seconds]
+    assert times == [*sorted(noticed), *[None] * (len(times) - len(noticed))]
 
 
 def test_a_scenario_of_faults_alone_has_its_steps() -> None:

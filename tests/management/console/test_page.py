@@ -77,6 +77,11 @@ def page(browser: Browser, service: Service) -> Iterator[Page]:
         yield page
 
 
+def unfold(page: Page) -> None:
+    """Open the sections that a phone has folded."""
+    page.evaluate("for (const each of document.querySelectorAll('[data-folds]')) each.open = true")
+
+
 def exported(service: Service, series: str) -> int:
     """The sum of the series in ``/metrics`` that begin so."""
     with urlopen(f"{service.management}/metrics") as response:
@@ -221,6 +226,7 @@ def test_axe_finds_nothing_serious(
     browser: Browser, service: Service, scheme: str, size: dict[str, int]
 ) -> None:
     with opened(browser, service.management, color_scheme=scheme, viewport=size) as page:
+        unfold(page)
         page.get_by_role("button", name="Cause model-down").click()
         expect(page.get_by_text("Active faults: model-down")).to_be_visible()
         for toggle in page.get_by_text(re.compile("^Table$|more scenarios")).all():
@@ -231,9 +237,21 @@ def test_axe_finds_nothing_serious(
 
 def test_a_phone_scrolls_down_but_not_sideways(browser: Browser, service: Service) -> None:
     with opened(browser, service.management, viewport=PHONE) as page:
+        unfold(page)
         for toggle in page.get_by_text("Table", exact=True).all():
             toggle.click()
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_a_phone_has_the_long_sections_folded_until_they_are_opened(
+    browser: Browser, service: Service
+) -> None:
+    with opened(browser, service.management, viewport=PHONE) as page:
+        cause = page.get_by_role("button", name="Cause latency")
+        expect(cause).to_be_hidden()
+        assert page.evaluate("document.documentElement.scrollHeight") < 4 * PHONE["height"]
+        page.get_by_role("heading", name="Faults", exact=True).click()
+        expect(cause).to_be_visible()
 
 
 def test_a_hidden_page_asks_for_nothing(page: Page) -> None:
