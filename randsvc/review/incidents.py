@@ -149,7 +149,7 @@ def _incident(
     held = [each.start for each in pending if each.start < run.start <= each.end + bin_]
     sign = max(held, default=run.start)
     on = [
-        (fault.start, dict(labels)["randsvc_fault"])
+        (fault.start, dict(labels).get("randsvc_fault", ""))
         for labels, each in faults.items()
         if dict(labels).get("job") == key.service
         for fault in each

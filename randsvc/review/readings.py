@@ -330,7 +330,7 @@ def _values(reader: WindowReader, matcher: str, windows: Sequence[Span]) -> list
     below = _by_window(
         reader, lambda w: f"sum by (le) (increase({name}_bucket{{{matcher}}}[{w}]))", windows
     )
-    edges = sorted((parse_bound(dict(key)["le"]), key) for key in below)
+    edges = sorted((parse_bound(dict(key).get("le", "")), key) for key in below)
     lower, upto = -np.inf, np.zeros(len(windows))
     for upper, key in edges:
         rising = np.nan_to_num(below[key])

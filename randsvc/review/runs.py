@@ -33,6 +33,7 @@ def find_resolution(reader: WindowReader, selector: str, span: Span) -> float | 
             for answer in reader.each(
                 lambda window: f"max (count_over_time({selector}[{window}]))", pieces
             )
+            if answer.value >= 1  # a number of samples
         ),
         default=0.0,
     )
@@ -94,7 +95,9 @@ class _Edges:
     def __call__(self, key: Labels, index: int, which: Callable[[list[float]], float]) -> float:
         if index not in self.read:
             self.read[index] = self._times(self.bins[index])
-        return which(self.read[index][key])
+        # A server may keep other samples than those that it has answered about.
+        bin_ = self.bins[index]
+        return which(self.read[index].get(key) or [bin_.start, bin_.end])
 
     def _times(self, bin_: Span) -> dict[Labels, list[float]]:
         found: dict[Labels, list[float]] = {}

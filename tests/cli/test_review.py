@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import refuse
+from tests.support.command_line import refuse, run_randsvc
 from tests.support.prometheus_stub import answering, series
 
 
@@ -69,3 +69,27 @@ def test_without_the_extra_one_line_says_how_to_install_it(missing: str, tmp_pat
             before=before,
         )
     assert line.startswith(f"randsvc: {missing} is missing, which review needs: run ")
+
+
+BEGIN = 1_767_225_600
+
+
+@pytest.mark.parametrize(
+    ("metric", "sample"),
+    [
+        ({}, [BEGIN, "0"]),
+        ({}, [BEGIN, "1e-320"]),
+        ({"job": "randsvc"}, [BEGIN, "0"]),
+        ({"job": "randsvc", "alertname": "A", "severity": "critical"}, [BEGIN + 600, "1"]),
+        ({"le": "x", "against": "y"}, [BEGIN, "NaN"]),
+    ],
+)
+def test_answers_that_fit_no_query_are_a_report_or_one_line(
+    metric: dict[str, str], sample: list[object], tmp_path: Path
+) -> None:
+    with answering(lambda _: series([{"metric": metric, "value": sample}])) as url:
+        done = run_randsvc(
+            *("review", "--from", str(BEGIN), "--to", str(BEGIN + 7200), "--prometheus", url),
+            *("--output", tmp_path / "review.json"),
+        )
+    assert done.returncode == 0 or len(done.stderr.strip().splitlines()) == 1

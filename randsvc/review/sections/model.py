@@ -206,7 +206,7 @@ def _recorded(view: View) -> list[tuple[str, str, float, float]]:
         mean, greatest = summarise_gauge(view, drift, key)
         if mean is not None and greatest is not None:
             labels = dict(key)
-            name, against = labels["randsvc_distribution"], labels["against"]
+            name, against = (labels.get(each, "") for each in ("randsvc_distribution", "against"))
             found.append((name, against, mean, greatest))
     return sorted(found)
 
