@@ -93,6 +93,14 @@ month: $(VENV)/dev.stamp  ## replay a healthy month, and one with every incident
 	$(BIN)/python -m benchmarks.month.low_traffic
 	$(BIN)/python -m benchmarks.month
 
+.PHONY: soak
+soak: $(VENV)/dev.stamp  ## serve good clients next to hostile ones for MINUTES=60, and judge what they and the machine notice
+	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1)
+
+.PHONY: fuzz
+fuzz: $(VENV)/dev.stamp  ## send noise to every port (REQUESTS=1000000) and every parser, and judge what comes of it
+	$(BIN)/python -m benchmarks.fuzz --requests $(or $(REQUESTS),1000000) --seed $(or $(SEED),1)
+
 LOCK = .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-strip-extras --custom-compile-command 'make lock'
 .PHONY: lock

@@ -82,6 +82,10 @@ class Stack:
         """The names of the programs that were started and not stopped."""
         return set(self._processes)
 
+    def pid(self, name: str) -> int:
+        """Return the process id of a running program."""
+        return self._processes[name].pid
+
     def check(self) -> None:
         """Raise ``StackError`` if a program has ended by itself."""
         for name, process in self._processes.items():

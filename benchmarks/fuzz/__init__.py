@@ -1,0 +1,1 @@
+"""Noise for every port and every parser: ``python -m benchmarks.fuzz``."""
