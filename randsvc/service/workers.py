@@ -15,6 +15,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 
 import uvloop
 
@@ -33,7 +34,7 @@ from randsvc.service.serving import (
 )
 from randsvc.service.shutdown import Shutdown
 from randsvc.settings import Settings
-from randsvc.telemetry import Telemetry
+from randsvc.telemetry import Telemetry, exposition
 from randsvc.telemetry.environment import configuration, names
 
 __all__ = ("supervise",)
@@ -49,6 +50,8 @@ START = 60.0
 """Seconds that a worker has to start."""
 SHORT = 30.0
 """A worker that served for fewer seconds is replaced later each time."""
+SCRAPE = 5.0
+"""Seconds that a worker has to render its metrics: half of the time-out of a scrape."""
 BACK_OFF = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before a replacement is started, by the number of short lives before it."""
 
@@ -57,15 +60,10 @@ BACK_OFF = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 async def supervise(settings: Settings, shutdown: Shutdown) -> AsyncIterator[str]:
     """Keep ``settings.workers`` workers inside, and give the URL of the public port.
 
-    Each worker has its own telemetry and ``service.instance.id``, and pushes. One that dies is
-    replaced. Raises ``ConfigurationError`` where one of the first workers cannot start.
+    Each worker has its own telemetry and ``service.instance.id``. It pushes, or the management port
+    shows the metrics of all workers, with the label ``worker``. One that dies is replaced. Raises
+    ``ConfigurationError`` where one of the first workers cannot start.
     """
-    if "prometheus" in names(configuration(os.environ), "OTEL_METRICS_EXPORTER"):
-        raise ConfigurationError(
-            f"OTEL_METRICS_EXPORTER={os.environ['OTEL_METRICS_EXPORTER']} with "
-            f"RANDSVC_WORKERS={settings.workers}: /metrics would show the numbers of one worker as "
-            "those of the service; push with otlp, or run one worker"
-        )
     with (
         listening_sockets(settings) as (public, management),
         _shared(settings) as settings,
@@ -77,7 +75,7 @@ async def supervise(settings: Settings, shutdown: Shutdown) -> AsyncIterator[str
                 management,
                 settings,
                 workers.ready,
-                _no_metrics,
+                workers.render,
                 workers.faults,
                 _console(settings),
             ),
@@ -118,15 +116,11 @@ def _exported_logs(settings: Settings, shutdown: Shutdown) -> Iterator[None]:
         telemetry.shutdown(shutdown.remaining())
 
 
-async def _no_metrics() -> None:
-    """The supervisor measures nothing; its workers push."""
-
-
 def _console(settings: Settings) -> Console:
     return Console(
         service=settings.service,
         unmeasured=(
-            f"The {settings.workers} workers are processes of their own, and each pushes its own "
+            f"The {settings.workers} workers are processes of their own, and each exports its own "
             "numbers: look in Prometheus or Grafana for their sum. Faults set here are felt in all "
             "of them. With RANDSVC_WORKERS=1 this page shows the numbers itself."
         ),
@@ -147,6 +141,39 @@ class _Workers:
         self._public = public
         self._shutdown = shutdown
         self._links: dict[int, Connection] = {}
+        self._scrapes: dict[int, Connection] = {}
+        self._scrape = 0
+        self._scraping = asyncio.Lock()
+
+    async def render(self) -> bytes | None:
+        """The metrics of all workers as Prometheus text; None where they are not pulled.
+
+        A worker that does not answer in ``SCRAPE`` seconds is left out: its series end, and go on
+        when it answers again.
+        """
+        if "prometheus" not in names(configuration(os.environ), "OTEL_METRICS_EXPORTER"):
+            return None
+        async with self._scraping:
+            return await asyncio.to_thread(self._collect)
+
+    def _collect(self) -> bytes:
+        self._scrape += 1
+        links = dict(self._scrapes)
+        for link in links.values():
+            with contextlib.suppress(OSError):  # it has just died
+                link.send(self._scrape)
+        texts, deadline = {}, time.monotonic() + SCRAPE
+        for index, link in links.items():
+            text = None
+            with contextlib.suppress(EOFError, OSError):
+                while text is None and link.poll(max(0.0, deadline - time.monotonic())):
+                    scrape, rendered = link.recv()
+                    text = rendered if scrape == self._scrape else None  # or a late answer
+            if text is None:
+                _logger.warning("worker %d did not give its metrics in %g s", index, SCRAPE)
+            else:
+                texts[str(index)] = text
+        return exposition.merge(texts, "worker")
 
     def ready(self) -> bool:
         """Whether all of them serve."""
@@ -191,22 +218,25 @@ class _Workers:
         Raises ``ConfigurationError`` or ``OSError`` where it cannot start.
         """
         link, workers_end = _processes.Pipe()
-        with link:
-            with workers_end:
+        scrapes, workers_scrapes = _processes.Pipe()
+        with link, scrapes:
+            with workers_end, workers_scrapes:
                 process = _processes.Process(
-                    target=_work, args=(self._settings, index, self._public, workers_end)
+                    target=_work,
+                    args=(self._settings, index, self._public, workers_end, workers_scrapes),
                 )
                 process.start()
             self._shutdown.children.add(process)
             try:
                 if (error := await self._first_message(link)) is not None:
                     raise ConfigurationError(error)
-                self._links[index] = link
+                self._links[index], self._scrapes[index] = link, scrapes
                 for name, parameters in self.faults.active().items():
                     _send_fault(link, name, parameters)
                 await self._wait_for_end(index, process, link)
             finally:
                 self._links.pop(index, None)
+                self._scrapes.pop(index, None)
                 if self._shutdown.is_requested():
                     left = self._shutdown.remaining() + OVERDUE
                     await asyncio.to_thread(process.join, left)
@@ -264,23 +294,42 @@ async def _next_message(link: Connection) -> str | None:
     return message
 
 
-def _work(settings: Settings, index: int, public: socket.socket, link: Connection) -> None:
+def _work(
+    settings: Settings,
+    index: int,
+    public: socket.socket,
+    link: Connection,
+    scrapes: Connection,
+) -> None:
     logs.configure(settings.log_level)
-    with contextlib.suppress(BrokenPipeError), link:
+    with contextlib.suppress(BrokenPipeError), link, scrapes:
         try:
-            uvloop.run(_serve_as_worker(settings, index, public, link))
+            uvloop.run(_serve_as_worker(settings, index, public, link, scrapes))
         except ConfigurationError as error:
             link.send(str(error))
 
 
+def _answer_scrapes(scrapes: Connection, telemetry: Telemetry) -> None:
+    """Render the metrics whenever the supervisor asks; not in the event loop, which may hang."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            scrape = scrapes.recv()
+            scrapes.send((scrape, telemetry.render_at_once() or b""))
+
+
 async def _serve_as_worker(
-    settings: Settings, index: int, public: socket.socket, link: Connection
+    settings: Settings,
+    index: int,
+    public: socket.socket,
+    link: Connection,
+    scrapes: Connection,
 ) -> None:
     shutdown = Shutdown(settings.grace)
     shutdown.follow_signals()
     instance = build_instance(
         settings, partial(make_app, settings, worker=index), RANDOM_FAULTS, worker=index
     )
+    Thread(target=_answer_scrapes, args=(scrapes, instance.telemetry), daemon=True).start()
     loop = asyncio.get_running_loop()
 
     def follow_supervisor() -> None:

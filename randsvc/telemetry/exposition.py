@@ -20,7 +20,7 @@ from opentelemetry.sdk.metrics.export import (
 
 from .catalogue import prometheus_name
 
-__all__ = ("CONTENT_TYPE", "render")
+__all__ = ("CONTENT_TYPE", "merge", "render")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The header that the text goes with; Prometheus 3 takes it under no other."""
@@ -45,6 +45,26 @@ def render(data: MetricsData) -> bytes:
                 lines += _family(metric)
     # A lone surrogate, which an attribute may contain, has no UTF-8.
     return "\n".join([*lines, ""]).encode(errors="replace")
+
+
+def merge(texts: Mapping[str, bytes], label: str) -> bytes:
+    """One text of what ``render`` gave in several processes, each with its key as ``label``.
+
+    A family stands once, with the samples of all processes after each other, as the format demands.
+    """
+    families: dict[str, list[str]] = {}
+    for value, text in texts.items():
+        first = f'{{{label}="{_escaped(value)}"'
+        for family in text.decode().split("\n# HELP ") if text else ():
+            # Not splitlines: a label's value may have what that takes for the end of a line.
+            head, kind, *samples = family.removeprefix("# HELP ").rstrip("\n").split("\n")
+            lines = families.setdefault(f"# HELP {head}\n{kind}", [])
+            for sample in samples:
+                name, labels = sample.split("{", 1)
+                lines.append(f"{name}{first}{'' if labels[0] == '}' else ','}{labels}")
+    return "\n".join(
+        [*("\n".join((head, *lines)) for head, lines in families.items()), ""]
+    ).encode()
 
 
 def _family(metric: Metric) -> Iterator[str]:

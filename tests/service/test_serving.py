@@ -88,11 +88,6 @@ def test_an_unreachable_collector_is_said_once_and_serving_goes_on() -> None:
         ([], {"RANDSVC_PROT": "1"}, ["RANDSVC_PROT", "RANDSVC_PORT"]),
         (["--wokers", "2"], {}, ["--wokers", "--workers"]),
         ([], {"OTEL_METRICS_EXPORTER": "statsd"}, ["OTEL_METRICS_EXPORTER", "statsd", "otlp"]),
-        (
-            ["--workers", "2"],
-            {"OTEL_METRICS_EXPORTER": "otlp,prometheus"},
-            ["OTEL_METRICS_EXPORTER", "RANDSVC_WORKERS=2", "one worker"],
-        ),
     ],
 )
 def test_what_cannot_be_started_is_said_in_one_line(

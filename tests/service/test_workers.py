@@ -3,6 +3,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -61,6 +62,41 @@ def test_workers_share_the_port_and_stop_together(two_workers: Service) -> None:
             assert response.status == 200
     assert two_workers.stop() == 0
     wait_until_gone(workers)
+
+
+def scrape(service: Service, series: str) -> dict[str, float]:
+    """The sum of the series that begin so, by worker."""
+    with urlopen(f"{service.management}/metrics") as response:
+        lines = response.read().decode().split("\n")
+    found: dict[str, float] = {}
+    for line in lines:
+        if line.startswith(series):
+            worker = line.split('worker="')[1].split('"')[0]
+            found[worker] = found.get(worker, 0) + float(line.rsplit(" ", 1)[1])
+    return found
+
+
+def test_one_scrape_has_the_numbers_of_all_workers() -> None:
+    quick = ("--workers", "2", "--delay", "constant(value=0.001)")
+    with running_service(*quick, OTEL_METRICS_EXPORTER="prometheus") as service:
+        service.wait_until_ready()
+        sources(service, requests=100)
+        served = scrape(service, "http_server_request_duration_seconds_count{")
+        assert served.keys() <= {"0", "1"}
+        assert sum(served.values()) == 100
+        assert scrape(service, "target_info{") == {"0": 1, "1": 1}
+
+        # A worker whose event loop hangs answers, one that is stopped is left out.
+        set_fault(service, "block", seconds=2, duration=10)
+        with suppress(OSError):
+            urlopen(f"{service.public}/random", timeout=0.2)
+        assert scrape(service, "target_info{") == {"0": 1, "1": 1}
+        stopped = workers_of(service)[0]
+        stopped.suspend()
+        assert len(scrape(service, "target_info{")) == 1
+        stopped.resume()
+        assert scrape(service, "target_info{") == {"0": 1, "1": 1}
+        assert service.stop() == 0
 
 
 def test_a_worker_that_dies_is_replaced(two_workers: Service) -> None:

@@ -152,7 +152,10 @@ def test_a_pulled_distribution_has_every_draw_in_its_buckets(pulled: Stack, name
     assert series["histogram"][1]["count"] == str(DRAWN)
 
 
-def test_workers_add_up_exactly_and_each_is_an_instance(programs: Path) -> None:
+@pytest.mark.parametrize(("path", "label"), [(PUSH, "instance"), (PULL, "worker")])
+def test_workers_add_up_exactly_and_each_has_a_label_of_its_own(
+    path: dict[str, str], label: str, programs: Path
+) -> None:
     workers = {"RANDSVC_WORKERS": "2", "RANDSVC_DELAY": "constant(value=0)"}
     requests = 200
 
@@ -162,10 +165,15 @@ def test_workers_add_up_exactly_and_each_is_an_instance(programs: Path) -> None:
                 assert response.status == 200
 
     count = 'http_server_request_duration_seconds_count{job="randsvc"}'
-    with run_stack(services=[service(workers, PUSH)], free_ports=True, interval="500ms") as stack:
+    with run_stack(
+        services=[service(workers, path)],
+        free_ports=True,
+        interval="500ms",
+        pull=path is PULL,
+    ) as stack:
         asyncio.run(ask(stack.url("randsvc:8080", "/random")))
         wait_until(lambda: stack.number(f"sum({count})") == requests, within=15)
-        assert stack.number(f"count(count by (instance) ({count}))") == 2
+        assert stack.number(f"count(count by ({label}) ({count}))") == 2
         (values,) = stack.query('sum(randsvc_value{job="randsvc"})')
         assert values["histogram"][1]["count"] == str(requests)
 

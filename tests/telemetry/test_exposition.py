@@ -12,7 +12,7 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from randsvc.telemetry.exposition import render
+from randsvc.telemetry.exposition import merge, render
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
 
@@ -132,3 +132,26 @@ def test_a_label_that_begins_with_a_digit_does_not_break_the_scrape(both: Both) 
     both.meter.create_counter("some.count").add(1, {"9.lives": "cat"})
     ours, _ = both.texts()
     assert ("some_count_total", frozenset({("_9_lives", "cat")})) in samples(ours)
+
+
+def test_the_texts_of_several_processes_become_one_with_their_names_as_a_label(both: Both) -> None:
+    both.meter.create_counter("some.requests", "{request}", "A # HELP line").add(
+        3, {"http.route": "/{a}", "odd": 'x\u2028y\x85"{z}\n# HELP'}
+    )
+    both.meter.create_histogram("some.duration", "s").record(0.2)
+    both.meter.create_counter("without.labels").add(1)
+    text, _ = both.texts()
+    merged = merge({"0": text.encode(), "1": text.encode(), "2": b""}, "worker").decode()
+
+    alone = samples(text)
+    assert samples(merged) == {
+        (name, labels | {("worker", worker)}): value
+        for (name, labels), value in alone.items()
+        for worker in ("0", "1")
+    }
+    families = re.findall(r"^# TYPE (\S+)", merged, re.MULTILINE)
+    assert len(families) == len(set(families))
+
+
+def test_of_no_process_there_is_no_line() -> None:
+    assert merge({}, "worker").strip() == b""
