@@ -10,9 +10,11 @@ import yaml
 
 from randsvc.credentials import PASSWORD
 from randsvc.project import ROOT
+from randsvc.rules.time_scale import SCALES, TimeScale
 from randsvc.service.shutdown import EXIT
 from randsvc.service.tokens import SECRET_BYTES
 from randsvc.settings import Settings
+from randsvc.times import parse_duration
 
 ENV = dict(
     line.split("=", 1)
@@ -24,6 +26,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load(
     re.sub(r"\$\{(\w+)\}", lambda name: ENV.get(name[1], ""), COMPOSE_TEXT)
 )
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+RESEND = "--rules.alert.resend-delay="
 # Its image has no program that could ask: another service does, under this name.
 ASKED_BY_ANOTHER = {"otel-collector": "otel-collector-health"}
 
@@ -204,6 +207,18 @@ def test_every_named_volume_is_declared_and_mounted() -> None:
 
 def test_the_environment_file_holds_exactly_what_the_compose_file_asks_for() -> None:
     assert set(re.findall(r"\$\{(\w+)", COMPOSE_TEXT)) == set(ENV)
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
+def test_an_alert_whose_first_message_was_lost_is_sent_again_while_it_is_on(
+    scale: TimeScale,
+) -> None:
+    (delay,) = (
+        parse_duration(flag.removeprefix(RESEND))
+        for flag in SERVICES["prometheus"]["command"]
+        if flag.startswith(RESEND)
+    )
+    assert delay < parse_duration(scale.hold)
 
 
 def test_the_home_dashboard_is_among_the_mounted_ones() -> None:
