@@ -1,5 +1,8 @@
 import asyncio
+import contextlib
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import aiohttp
 import pytest
@@ -38,48 +41,71 @@ pulled = pytest.mark.parametrize(
 )
 
 
-async def shape(candidate: Candidate) -> tuple[int, str, dict[str, type]]:
-    async with (
-        otlp_sink() as sink,
-        candidate.started(sink) as server,
-        aiohttp.ClientSession() as session,
-    ):
-        with server.awake():
-            async with session.get(server.url) as response:
-                body = await response.json()
-    kinds = {name: type(value) for name, value in body.items()}
-    return response.status, response.content_type, kinds
+@dataclass(frozen=True)
+class Observed:
+    """The response of a candidate's server, and the metrics that it exported for it."""
+
+    status: int
+    content_type: str
+    kinds: Mapping[str, type]
+    pushed: bool
+    pulled: str
 
 
-@every_candidate
-async def test_a_candidate_answers_as_the_service_does(candidate: Candidate) -> None:
-    assert await shape(candidate) == await shape(OURS)
+_observed: dict[Candidate, Observed] = {}
 
 
-@pushing
-async def test_a_candidate_that_pushes_has_measured_its_requests(candidate: Candidate) -> None:
+async def observe(candidate: Candidate) -> Observed:
+    """Start the server of a candidate, once for all tests."""
+    if candidate not in _observed:
+        _observed[candidate] = await _observe(candidate)
+    return _observed[candidate]
+
+
+async def _observe(candidate: Candidate) -> Observed:
     pushed = asyncio.Event()
 
     def take(body: bytes) -> None:
         if b"http.server.request.duration" in body:
             pushed.set()
 
-    async with otlp_sink(take) as sink, candidate.started(sink) as server:
-        with server.awake():
-            await asyncio.wait_for(pushed.wait(), 10)
-
-
-@pulled
-async def test_a_candidate_that_is_pulled_has_measured_its_requests(candidate: Candidate) -> None:
     async with (
-        otlp_sink() as sink,
+        otlp_sink(take) as sink,
         candidate.started(sink) as server,
         aiohttp.ClientSession() as session,
     ):
         with server.awake():
-            async with session.get(server.url.with_path("/metrics")) as response:
-                text = await response.text()
-    assert "http_request_duration_seconds_count{" in text
+            async with session.get(server.url) as response:
+                body = await response.json()
+            text = ""
+            if candidate.read == "pulled":
+                async with session.get(server.url.with_path("/metrics")) as metrics:
+                    text = await metrics.text()
+            if candidate.read == "pushed":
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(pushed.wait(), 10)
+    kinds = {name: type(value) for name, value in body.items()}
+    return Observed(response.status, response.content_type, kinds, pushed.is_set(), text)
+
+
+@every_candidate
+async def test_a_candidate_answers_as_the_service_does(candidate: Candidate) -> None:
+    found, ours = await observe(candidate), await observe(OURS)
+    assert (found.status, found.content_type, found.kinds) == (
+        ours.status,
+        ours.content_type,
+        ours.kinds,
+    )
+
+
+@pushing
+async def test_a_candidate_that_pushes_has_measured_its_requests(candidate: Candidate) -> None:
+    assert (await observe(candidate)).pushed
+
+
+@pulled
+async def test_a_candidate_that_is_pulled_has_measured_its_requests(candidate: Candidate) -> None:
+    assert "http_request_duration_seconds_count{" in (await observe(candidate)).pulled
 
 
 async def test_a_frozen_server_does_not_answer_until_it_is_awake() -> None:

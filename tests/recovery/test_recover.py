@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import sys
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from randsvc.histograms import baseline_file
 from randsvc.histograms.binned import EMPTY, Bin, Binned, make_equiprobable
 from randsvc.recovery import plot, report
 from randsvc.recovery.families import CUTTABLE, FAMILIES
-from randsvc.recovery.fit import fit, rank_fits
+from randsvc.recovery.fit import Fit, fit, rank_fits
 from randsvc.recovery.goodness import compute_goodness
 from randsvc.recovery.recover import recover
 from randsvc.recovery.summary import summarise
@@ -31,6 +32,12 @@ def sample(text: str, number: int, seed: int = 7) -> Binned:
     """Draws through the accumulator."""
     draw = parse(text).sampler(random.Random(seed))
     return accumulated(sorted(draw() for _ in range(number)))
+
+
+@cache
+def rank(case: Case) -> list[Fit]:
+    """The fits to a sample of a case, which several tests look at."""
+    return rank_fits(sample(case.text, 10_000))
 
 
 SUPERFLUOUS = 7
@@ -53,7 +60,7 @@ def test_a_family_has_the_probabilities_of_the_service_s_own(case: Case) -> None
 
 @every_family
 def test_a_family_is_ranked_first_and_its_parameters_are_near(case: Case) -> None:
-    found = rank_fits(sample(case.text, 10_000))[0]
+    found = rank(case)[0]
     assert found.family.name == case.family
     for estimate, truth in zip(found.parameters.values(), case.truth, strict=True):
         assert estimate.low is not None
@@ -83,7 +90,7 @@ def test_an_end_lies_as_far_in_its_bucket_as_that_is_full() -> None:
 @pytest.mark.parametrize("family", CUTTABLE)
 def test_no_end_is_claimed_of_a_family_that_has_none(family: str) -> None:
     (case,) = (case for case in CASES if case.family == family)
-    names = [fit.family.name for fit in rank_fits(sample(case.text, 3000))]
+    names = [fit.family.name for fit in rank(case)]
     assert names[0] == family
     assert not any(name.startswith(f"{family} with") for name in names)
 
