@@ -70,6 +70,8 @@ COPY --from=service-packages /venv /venv
 COPY randsvc/ randsvc/
 # For the feedback store. A new volume that is mounted here gets this owner.
 RUN install -d -o 10001 -g 10001 /var/lib/randsvc
+# Mounted only by logs-volumes in docker-compose.yml, which gives the volumes of other images their owner.
+RUN install -d -o 10001 -g 10001 /var/lib/otelcol /var/lib/victorialogs
 COPY docs/runbooks/ docs/runbooks/
 USER 10001:10001
 # In a container, loopback is the container alone.

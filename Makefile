@@ -22,8 +22,8 @@ run: $(VENV)/run.stamp  ## run the service with simulated users: no Docker, no r
 	$(BIN)/randsvc serve --with-auth --users 5
 
 .PHONY: stack
-stack: $(VENV)/dev.stamp  ## run the whole chain natively: service, Collector, Prometheus, Alertmanager
-	$(BIN)/randsvc stack
+stack: $(VENV)/dev.stamp  ## run the whole chain natively: service, Collector, Prometheus, Alertmanager (LOGS=1: logs too)
+	$(BIN)/randsvc stack $(if $(LOGS),--logs)
 
 .PHONY: tools
 tools: $(VENV)/dev.stamp  ## build the native programs, and print their folder

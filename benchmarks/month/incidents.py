@@ -189,6 +189,12 @@ INCIDENTS = (
         alert="RandsvcMeasurementsLost", level="major", service="monitoring",
     ),
     Incident(
+        name="a loop logs without end",
+        day=16, hour=20, lasts="30m",
+        changes={"logs dropped": 100},
+        alert="RandsvcLogsDropped", level="minor", service="monitoring",
+    ),
+    Incident(
         name="telemetry path down",
         day=17, hour=12, lasts="30m",
         changes={"otel-collector runs": 0, "otel-collector-telemetry runs": 0},

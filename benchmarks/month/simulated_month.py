@@ -79,6 +79,7 @@ FAILURES: Mapping[str, tuple[str, str]] = {
     "otelcol_receiver_refused_metric_points_total": ("otel-collector-telemetry", "points refused"),
     "otelcol_receiver_failed_metric_points_total": ("otel-collector-telemetry", "points lost"),
     "otelcol_exporter_send_failed_metric_points_total": ("otel-collector-telemetry", "points lost"),
+    "telemetry_logs_dropped_total": ("randsvc", "logs dropped"),
     "otelcol_exporter_enqueue_failed_metric_points_total": (
         "otel-collector-telemetry",
         "points lost",
@@ -128,6 +129,7 @@ def make_healthy_conditions(steps: int, traffic: float, seed: int) -> dict[str, 
         "notifications dropped": _flat(steps, 0),
         "points refused": _flat(steps, 0),
         "points lost": _flat(steps, 0),
+        "logs dropped": _flat(steps, 0),
     }
     for service, replicas in REPLICAS.items():
         found[f"{service} reached"] = _flat(steps, 1)
@@ -514,7 +516,7 @@ def _failures(month: SimulatedMonth) -> Iterator[Series]:
         ) -> NDArray[np.int_]:
             return np.ceil(now[condition] * SCRAPE).astype(int)
 
-        scraped = month.scraped(job)
+        scraped = month.scraped(job if job in TARGETS else "otel-collector")  # if it is pushed
         # One lost scrape is no restart, but two in a row are.
         runs = scraped | np.concatenate((scraped[1:], [True])) & np.concatenate(
             ([True], scraped[:-1])

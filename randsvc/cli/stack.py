@@ -7,8 +7,9 @@ import signal
 import sys
 import time
 from functools import partial
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
@@ -33,7 +34,13 @@ stack_app = App(name="stack", help_format="plaintext", config=())
 
 
 @stack_app.default
-def run() -> None:
+def run(
+    *,
+    logs: Annotated[
+        bool,
+        Parameter(help="Also run VictoriaLogs, and send it the logs of the services.", negative=()),
+    ] = False,
+) -> None:
     """Run the chain until Ctrl-C, and obey `stop NAME` and `start NAME` from a terminal."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -53,7 +60,7 @@ def run() -> None:
             "PATH. On Debian, install the package of that name."
         )
     try:
-        with run_stack(services=services) as stack:
+        with run_stack(services=services, logs=logs) as stack:
             console.print(_draw_table(stack))
             console.print(
                 f"Logs and data are in {stack.folder} until the stack stops. Press Ctrl-C to stop."
@@ -97,6 +104,9 @@ def _obey(stack: Stack, console: Console) -> None:
 
 def _draw_table(stack: Stack) -> Table:
     table = Table("Program", "URL")
+    served = {address for program in stack.programs.values() for address in program.listens}
     for address, description in ADDRESSES.items():
+        if address not in served:
+            continue
         table.add_row(description, stack.url(address))
     return table

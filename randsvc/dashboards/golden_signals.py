@@ -7,6 +7,7 @@ from randsvc.dashboards.panels import (
     Panel,
     Query,
     Row,
+    Text,
     Thresholds,
     Variable,
     draw_heatmap,
@@ -17,6 +18,7 @@ from randsvc.dashboards.panels import (
     tabulate,
 )
 from randsvc.rules.golden_signals import DISCONNECT, FAILED, WINDOW, rate, reporting
+from randsvc.rules.log_links import make_logs_path, select_logs
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
@@ -53,6 +55,8 @@ def make_dashboard() -> Dashboard:
             Variable(
                 "instance", "Instance", f"{PROCESS_CPU_TIME.prometheus_name}{{{JOB}}}", "instance"
             ),
+            # The address of docker compose and of `make stack`, with LOGS=1.
+            Text("logs", "Logs at", "http://localhost:9428"),
         ),
         rows=(
             Row("", _summary()),
@@ -221,8 +225,14 @@ def _errors() -> tuple[Panel, ...]:
             ),
             colours=ERRORS,
             stacked=True,
+            link=("Open the logs of this error type (with LOGS=1)", _logs_of_error()),
         ),
     )
+
+
+def _logs_of_error() -> str:
+    query = select_logs(service__name="${job}", error__type="${__field.labels.error_type}")
+    return "${logs}/" + make_logs_path(query, "${__to:date:iso}", "1h")
 
 
 def _saturation() -> tuple[Panel, ...]:

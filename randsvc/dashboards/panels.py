@@ -283,14 +283,16 @@ def draw_lines(
     ceiling: float | None = None,
     dashed: Sequence[str] = (),
     between: tuple[str, str] | None = None,
+    link: tuple[str, str] | None = None,
     width: int = 12,
     height: int = 9,
 ) -> Panel:
     """Draw queries over time, with the last value and the maximum in the legend.
 
     ``thresholds`` are drawn as dashed lines; so is each query whose legend is in ``dashed``, such
-    as a limit. ``between`` names the low and the high end of an interval, which is shaded. Only
-    what is stacked is filled. ``floor`` and ``ceiling`` are the least range of the axis.
+    as a limit. ``link`` is a title and where a series leads. ``between`` names the low and the high
+    end of an interval, which is shaded. Only what is stacked is filled. ``floor`` and ``ceiling``
+    are the least range of the axis.
     """
     builder = (
         timeseries.Panel()
@@ -321,6 +323,9 @@ def draw_lines(
         )
     for pattern, colour in (colours or {}).items():
         builder.override_by_regexp(f"/^(?:{pattern})$/", [_fix_colour(colour)])
+    if link:
+        title_of_link, url = link
+        builder.override_by_regexp("/.*/", [_link(title_of_link, url)])
     for legend in dashed:
         dashes = {"fill": "dash", "dash": [10, 10]}
         builder.override_by_name(
@@ -543,8 +548,13 @@ def _style(column: Column) -> Iterator[DynamicConfigValue]:
             ],
         )
     if column.link:
-        link = {"title": f"Open: {column.heading}", "url": column.link, "targetBlank": True}
-        yield DynamicConfigValue(id_val="links", value=[link])
+        yield _link(f"Open: {column.heading}", column.link)
+
+
+def _link(title: str, url: str) -> DynamicConfigValue:
+    return DynamicConfigValue(
+        id_val="links", value=[{"title": title, "url": url, "targetBlank": True}]
+    )
 
 
 def _finish(

@@ -10,9 +10,11 @@ from randsvc.dashboards.panels import (
     draw_lines,
     show_number,
 )
+from randsvc.telemetry.catalogue import DROPPED_LOGS
 
 NOTHING_FAILED = "the series exists only once something has failed"
 NO_TRACES = "traces are off unless OTEL_TRACES_EXPORTER=otlp"
+NO_LOGS = "logs are not exported unless OTEL_LOGS_EXPORTER=otlp"
 NO_QUEUE = "only an exporter that sends has a queue; the one that Prometheus pulls from has none"
 NO_ALERT = "no alert fires in a healthy system"
 
@@ -122,14 +124,19 @@ def _collector() -> tuple[Panel, ...]:
     return (
         draw_lines(
             "Data points accepted",
-            "Data points and spans that the Collector accepted. Steady, as services push at an "
-            "interval.",
+            "Data points, spans and log records that the Collector accepted. Points are steady, "
+            "as services push at an interval.",
             "count:items/s",
             Query(expr=_rate(accepted, COLLECTOR, "transport"), legend="points, {{transport}}"),
             Query(
                 expr=_rate("otelcol_receiver_accepted_spans_total", COLLECTOR, "transport"),
                 legend="spans, {{transport}}",
                 empty=NO_TRACES,
+            ),
+            Query(
+                expr=_rate("otelcol_receiver_accepted_log_records_total", COLLECTOR, "transport"),
+                legend="log records, {{transport}}",
+                empty=NO_LOGS,
             ),
             colours=OUTCOMES,
         ),
@@ -160,7 +167,7 @@ def _collector() -> tuple[Panel, ...]:
         ),
         draw_lines(
             "Data points exported",
-            "Data points and spans that the exporters sent, and those that they could not send. "
+            "Data points, spans and log records that the exporters sent, or could not send. "
             "Sent should equal accepted.",
             "count:items/s",
             Query(expr=_rate(sent, COLLECTOR, "exporter"), legend="points sent, {{exporter}}"),
@@ -176,6 +183,11 @@ def _collector() -> tuple[Panel, ...]:
                 expr=_rate("otelcol_exporter_sent_spans_total", COLLECTOR, "exporter"),
                 legend="spans, {{exporter}}",
                 empty=NO_TRACES,
+            ),
+            Query(
+                expr=_rate("otelcol_exporter_sent_log_records_total", COLLECTOR, "exporter"),
+                legend="log records, {{exporter}}",
+                empty=NO_LOGS,
             ),
             Query(
                 expr=_rate("otelcol_exporter_send_failed_spans_total", COLLECTOR, "exporter"),
@@ -203,6 +215,18 @@ def _collector() -> tuple[Panel, ...]:
                 legend="capacity, {{exporter}}",
                 empty=NO_QUEUE,
             ),
+        ),
+        draw_lines(
+            "Log records dropped",
+            "Log records that a service dropped: too many of one statement (rate_limited), or more "
+            "than can wait for the Collector (queue_full).",
+            "count:records/s",
+            Query(
+                expr="sum by (job, error_type) "
+                f"(rate({DROPPED_LOGS.prometheus_name}[$__rate_interval]))",
+                legend="{{job}}, {{error_type}}",
+            ),
+            width=24,
         ),
         draw_lines(
             "Collector: memory",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 from zlib import crc32
 
+from randsvc.rules.log_links import make_logs_path, select_logs
 from randsvc.rules.time_scale import SEVERITY, Level, TimeScale
 
 __all__ = ("VALUE", "Alert", "make_panel_id")
@@ -49,13 +50,14 @@ class Alert:
         """Give what a message says.
 
         Where runbooks and dashboards are published is a setting of Prometheus, its external labels
-        ``runbooks_url`` and ``grafana_url``; without one there is no such link.
+        ``runbooks_url``, ``grafana_url`` and ``logs_url``; without one there is no such link.
         """
         return {
             "summary": self.summary,
             "description": self.description,
             "runbook_url": _below("runbooks_url", self.name),
             "dashboard_url": _below("grafana_url", f"d/{self._dashboard_path(scale)}"),
+            "logs_url": _below("logs_url", self._logs_path(scale)),
         }
 
     def make_value_labels(self) -> dict[str, str]:
@@ -75,6 +77,12 @@ class Alert:
         service = f"var-job={self.service}&" if self.dashboard == "golden-signals" else ""
         since = scale.find_lookback(self.level)
         return f"randsvc-{self.dashboard}?{service}from=now-{since}&to=now"
+
+    def _logs_path(self, scale: TimeScale) -> str:
+        # An alert on the monitoring is about the logs of all services.
+        query = "*" if self.service == "monitoring" else select_logs(service__name=self.service)
+        evaluated = '{{ (toTime now).UTC.Format "2006-01-02T15:04:05Z" }}'
+        return make_logs_path(query, evaluated, scale.find_lookback(self.level))
 
 
 def make_panel_id(title: str) -> int:

@@ -8,12 +8,18 @@ is worse mute what follows from it.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from randsvc.metrics import PREDICTIONS
 from randsvc.rules.alert import Alert
 from randsvc.rules.golden_signals import JOB, NOT_FAILED, count_events, reporting
 from randsvc.rules.time_scale import TimeScale, spell, spell_last
-from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, EVENT_LOOP_LAG, REQUEST_DURATION
+from randsvc.telemetry.catalogue import (
+    CONCURRENCY_LIMIT,
+    DROPPED_LOGS,
+    EVENT_LOOP_LAG,
+    REQUEST_DURATION,
+)
 
 __all__ = ("WATCHDOG", "make_service_alerts")
 
@@ -305,6 +311,17 @@ def _monitoring(scale: TimeScale) -> Iterator[Alert]:
         "Data points refused, failed and dropped",
         scale.wait,
     )
+    dropped = make(
+        "RandsvcLogsDropped",
+        "records",
+        count(DROPPED_LOGS.prometheus_name, f'job=~"{services}"'),
+        f'{{{{ printf "%.0f" $value }}}} log records were dropped in the {window}',
+        "A statement logs far too often, or the records wait for a Collector that does not take "
+        "them. What people look for may be among them.",
+        "Log records dropped",
+        scale.wait,
+    )
+    yield replace(dropped, level="minor")
     yield make(
         "RandsvcNotificationsFailing",
         "notifications",

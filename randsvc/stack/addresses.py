@@ -27,6 +27,7 @@ ADDRESSES = {
     "prometheus:9090": "Prometheus: HTTP API (no web page)",
     "alertmanager:9093": "Alertmanager: HTTP API (no web page)",
     "blackbox-exporter:9115": "Blackbox exporter: its latest probes",
+    "victorialogs:9428": "VictoriaLogs: /select/vmui",
     "inbox:9095": "Inbox: the notifications that people received",
 }
 AddressBook = Mapping[str, str]

@@ -66,9 +66,16 @@ def list_modules() -> tuple[GoModule, ...]:
     alertmanager = ROOT / "observability/alertmanager/build"
     prometheus = ROOT / "observability/prometheus/build"
     collector = ROOT / "otel/build/collector"
+    victorialogs = ROOT / "observability/victorialogs/build"
     stamp = "github.com/prometheus/common/version.Version"
     command = "github.com/prometheus/{}/cmd/{}"
     return (
+        GoModule(
+            victorialogs,
+            {"victoria-logs": "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"},
+            _find_version(victorialogs, "github.com/VictoriaMetrics/VictoriaLogs"),
+            "github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version",
+        ),
         GoModule(
             alertmanager,
             {name: command.format("alertmanager", name) for name in ("alertmanager", "amtool")},

@@ -64,6 +64,7 @@ class Alert:
     ended: str
     runbook: str
     dashboard: str
+    logs: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +182,7 @@ def _read_alert(alert: Mapping[str, Any]) -> Alert:
         ended=_cut(alert.get("endsAt", "")) if alert["status"] == "resolved" else "",
         runbook=_cut(annotations.get("runbook_url", "")),
         dashboard=_cut(annotations.get("dashboard_url", "")),
+        logs=_cut(annotations.get("logs_url", "")),
     )
 
 

@@ -104,6 +104,7 @@ def _render_alert(alert: Mapping[str, Any]) -> str:
     links = _link(alert["runbook"], "Runbook") + _link(
         _show_while(alert["dashboard"], alert["started"], alert["ended"]), "Dashboard"
     )
+    links += _link(alert["logs"], "Logs")
     return (
         f"<p><b>{escape(alert['summary'] or alert['name'])}</b></p>"
         f"<p>{escape(alert['description'])}</p>"

@@ -144,9 +144,30 @@ def make_alertmanager(programs: Path, book: AddressBook, folder: Path) -> Progra
     )
 
 
-def make_collector(programs: Path, book: AddressBook) -> Program:
-    """Make the Collector."""
+def make_victorialogs(programs: Path, book: AddressBook, folder: Path) -> Program:
+    """Make the store of logs; its data is in ``folder``."""
+    return Program(
+        name="victorialogs",
+        command=[
+            f"{programs}/victoria-logs",
+            f"-storageDataPath={folder}/victorialogs",
+            f"-httpListenAddr={book['victorialogs:9428']}",
+            *_flags("victorialogs"),
+        ],
+        listens=["victorialogs:9428"],
+        ready=("victorialogs:9428", "/health"),
+    )
+
+
+def make_collector(programs: Path, book: AddressBook, folder: Path, *, logs: bool) -> Program:
+    """Make the Collector, which forwards ``logs`` or drops them; its queue is in ``folder``."""
     host, port = book["otel-collector:8888"].split(":")
+    forwarded = {
+        "COLLECTOR_LOGS": "otlp_http/victorialogs",
+        "COLLECTOR_EXTENSIONS": "[health_check, file_storage]",
+        "COLLECTOR_STORAGE": f"{folder}/queue",
+        "COLLECTOR_VICTORIALOGS": book["victorialogs:9428"],
+    }
     return Program(
         name="otel-collector",
         command=[f"{programs}/otelcol", f"--config={ROOT}/otel/collector.yaml"],
@@ -155,6 +176,7 @@ def make_collector(programs: Path, book: AddressBook) -> Program:
         # The stack starts no Jaeger. COLLECTOR_TRACES and COLLECTOR_JAEGER name a running one.
         env={"COLLECTOR_TRACES": "nop"}
         | os.environ
+        | (forwarded if logs else {})
         | {
             "COLLECTOR_OTLP_GRPC": book["otel-collector:4317"],
             "COLLECTOR_OTLP_HTTP": book["otel-collector:4318"],
@@ -174,6 +196,7 @@ def make_prometheus(
     interval: str | None,
     pull: bool,
     scale: TimeScale,
+    logs: bool = False,
     without: Sequence[str] = (),
 ) -> Program:
     """Make Prometheus; its configuration and data are in ``folder``.
@@ -207,6 +230,8 @@ def make_prometheus(
     )
     # No Grafana is started here: alerts link to dashboards only where GRAFANA_URL says where.
     env = {"RUNBOOKS_URL": f"http://{book['inbox:9095']}/runbooks"} | os.environ
+    if logs:
+        env = {"LOGS_URL": f"http://{book['victorialogs:9428']}"} | env
     return replace(program, env=env)
 
 
@@ -275,7 +300,7 @@ def drop_settings() -> dict[str, str]:
 def _flags(service: str) -> list[str]:
     """Return the flags of a service in docker-compose.yml, except paths and addresses."""
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    places = ("--config.file=", "--storage.path=", "--storage.tsdb.path=", "--web.")
+    places = ("--config.file=", "--storage.", "--web.", "-storageDataPath=")
     command: list[str] = compose["services"][service]["command"]
     return [flag for flag in command if not flag.startswith(places)]
 

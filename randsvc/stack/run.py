@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from randsvc.rules.time_scale import DEMO, TimeScale
@@ -15,6 +16,7 @@ from randsvc.stack.programs import (
     make_inbox,
     make_prometheus,
     make_randsvc,
+    make_victorialogs,
 )
 from randsvc.stack.supervisor import Stack, run_programs
 
@@ -30,12 +32,14 @@ def run_stack(
     pull: bool = False,
     scale: TimeScale = DEMO,
     folder: Path | None = None,
+    logs: bool = False,
 ) -> Iterator[Stack]:
     """Run the chain in a ``with`` block, which begins when every program is ready.
 
     ``interval`` replaces the scrape and evaluation interval (a Prometheus duration). With ``pull``
     Prometheus keeps what it scrapes from the service itself, as prometheus.yml describes. ``scale``
-    is the time scale of the rules. Prometheus probes nothing unless the blackbox exporter is among
+    is the time scale of the rules. With ``logs`` the services send their logs to VictoriaLogs.
+    Prometheus probes nothing unless the blackbox exporter is among
     ``services``. ``folder`` receives configurations, data and logs; without one they are in a
     temporary folder. Raises ``StackError`` or ``BuildError``. The thread that enters the block must
     live until its end, as the kernel ends the programs with that thread.
@@ -45,6 +49,9 @@ def run_stack(
         folder = folder or Path(cleanup.enter_context(tempfile.TemporaryDirectory()))
         book = find_free_addresses() if free_ports else WELL_KNOWN_ADDRESSES
         chosen = [service(book) for service in services]
+        if logs:
+            sent = {"OTEL_LOGS_EXPORTER": "otlp"}
+            chosen = [replace(program, env=sent | {**program.env}) for program in chosen]
         probed = any("blackbox-exporter:9115" in program.listens for program in chosen)
         # Prometheus starts last, so that it finds every target, and stops first.
         prometheus = make_prometheus(
@@ -54,12 +61,14 @@ def run_stack(
             interval=interval,
             pull=pull,
             scale=scale,
+            logs=logs,
             without=() if probed else ("blackbox",),
         )
         chain = (
             make_inbox(book),
             make_alertmanager(programs, book, folder),
-            make_collector(programs, book),
+            *((make_victorialogs(programs, book, folder),) if logs else ()),
+            make_collector(programs, book, folder, logs=logs),
             *chosen,
             prometheus,
         )

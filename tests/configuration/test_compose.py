@@ -30,8 +30,9 @@ RESEND = "--rules.alert.resend-delay="
 # Its image has no program that could ask: another service does, under this name.
 ASKED_BY_ANOTHER = {"otel-collector": "otel-collector-health"}
 
-# What is there to be run by hand has a profile, which keeps it out of `up`, and ends.
-LASTING = {name: service for name, service in SERVICES.items() if "profiles" not in service}
+# What is run by hand, or before others, ends.
+ENDING = {"scenario", "logs-volumes"}
+LASTING = {name: service for name, service in SERVICES.items() if name not in ENDING}
 
 every_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES.keys())
 every_lasting_service = pytest.mark.parametrize("service", LASTING.values(), ids=LASTING.keys())
@@ -66,7 +67,7 @@ def test_the_services_have_the_names_that_the_configurations_use() -> None:
     assert set(SERVICES) == {
         *("randsvc", "auth", "users", "otel-collector", "otel-collector-health"),
         *("prometheus", "blackbox-exporter", "alertmanager", "inbox", "grafana", "jaeger"),
-        "scenario",
+        *("scenario", "victorialogs", "logs-volumes"),
     }
 
 
@@ -94,8 +95,11 @@ def test_its_health_is_checked(service: dict[str, Any], request: pytest.FixtureR
 @every_service
 def test_it_waits_until_what_it_needs_is_healthy(service: dict[str, Any]) -> None:
     for needed, how in service.get("depends_on", {}).items():
-        checked = needed not in ASKED_BY_ANOTHER
-        assert how["condition"] == ("service_healthy" if checked else "service_started")
+        if needed in ENDING:
+            expected = "service_completed_successfully"
+        else:
+            expected = "service_started" if needed in ASKED_BY_ANOTHER else "service_healthy"
+        assert how["condition"] == expected
 
 
 @every_service
@@ -164,8 +168,26 @@ def test_every_mounted_path_exists_and_cannot_be_written(service: dict[str, Any]
         assert mode == "ro"
 
 
-def test_only_what_is_run_by_hand_has_a_profile() -> None:
-    assert set(SERVICES) - set(LASTING) == {"scenario"}
+def test_only_what_is_run_by_hand_and_the_store_of_logs_have_a_profile() -> None:
+    profiles = {name: service.get("profiles") for name, service in SERVICES.items()}
+    assert {name: profile for name, profile in profiles.items() if profile} == {
+        "scenario": ["scenario"],
+        "victorialogs": ["logs"],
+        "logs-volumes": ["logs"],
+    }
+
+
+def test_the_volumes_of_the_logs_get_the_user_of_those_who_write_them() -> None:
+    written = {
+        volume: SERVICES[name]["user"]
+        for name in ("otel-collector", "victorialogs")
+        for volume in SERVICES[name]["volumes"]
+        if not volume.startswith(".")
+    }
+    assert set(SERVICES["logs-volumes"]["volumes"]) == set(written)
+    assert set(written.values()) == {"10001:10001"}
+    folders = " ".join(volume.split(":")[1] for volume in written)
+    assert f"RUN install -d -o 10001 -g 10001 {folders}" in stages()["service"]
 
 
 def test_the_password_of_the_probe_is_the_one_that_everybody_has() -> None:
@@ -206,7 +228,7 @@ def test_every_named_volume_is_declared_and_mounted() -> None:
 
 
 def test_the_environment_file_holds_exactly_what_the_compose_file_asks_for() -> None:
-    assert set(re.findall(r"\$\{(\w+)", COMPOSE_TEXT)) == set(ENV)
+    assert set(re.findall(r"\$\{(\w+)", COMPOSE_TEXT)) == set(ENV) - {"COMPOSE_PROFILES"}
 
 
 @pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)

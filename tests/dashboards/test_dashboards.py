@@ -86,6 +86,8 @@ OF_COLLECTOR = {
     "otelcol_processor_incoming_items_total",
     "otelcol_processor_outgoing_items_total",
     "otelcol_receiver_accepted_metric_points_total",
+    "otelcol_exporter_sent_log_records_total",
+    "otelcol_receiver_accepted_log_records_total",
     "otelcol_receiver_accepted_spans_total",
     "otelcol_receiver_failed_metric_points_total",
     "otelcol_receiver_refused_metric_points_total",
@@ -656,20 +658,22 @@ def provisioned(kind: str) -> Any:
     return yaml.safe_load((PROVISIONING / kind / f"{kind}.yml").read_text())
 
 
-def test_an_exemplar_opens_its_trace() -> None:
+def test_an_exemplar_opens_its_trace_and_its_logs() -> None:
     sources = {source["uid"]: source for source in provisioned("datasources")["datasources"]}
     assert {uid: source["type"] for uid, source in sources.items()} == {
         "prometheus": "prometheus",
         "jaeger": "jaeger",
         "alertmanager": "alertmanager",
     }
-    (target,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
-    assert target["name"] == "trace_id"
+    target, logs = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert target["name"] == logs["name"] == "trace_id"
     # A link to the data source would open Explore, which a viewer may not use.
     assert target["url"] == "${JAEGER_URL}/trace/$${__value.raw}"
-    assert "datasourceUid" not in target
+    assert logs["url"].startswith("${LOGS_URL}/")  # tests/stack/test_logs.py follows it
+    assert not {"datasourceUid"} & {*target, *logs}
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]
     assert compose["environment"]["JAEGER_URL"] == "http://localhost:${JAEGER_PORT}"
+    assert compose["environment"]["LOGS_URL"] == "http://localhost:${VICTORIALOGS_PORT}"
 
 
 def test_the_data_source_knows_the_interval_of_scrapes() -> None:

@@ -141,6 +141,7 @@ def test_a_summary_says_the_number(tmp_path: Path) -> None:
                             "The fallback answers in its place; its answers are less accurate.",
                             "runbook_url": f"https://wiki/runbooks/{name}",
                             "dashboard_url": "https://grafana/d/randsvc-ml?from=now-6h&to=now",
+                            "logs_url": "",  # as nothing says where they are
                         },
                     }
                 ],

@@ -43,6 +43,7 @@ def test_the_releases_are_those_of_the_images() -> None:
         "alertmanager": env["ALERTMANAGER"],
         "otelcol": env["COLLECTOR"],
         "prometheus": env["PROMETHEUS"],
+        "victoria-logs": env["VICTORIALOGS"],
     }
 
 

@@ -89,6 +89,7 @@ async def test_it_tells_what_was_sent_to_whom_and_when(inbox: Inbox) -> None:
                 "ended": "",
                 "runbook": "",
                 "dashboard": "",
+                "logs": "",
             }
         ],
     }

@@ -172,6 +172,7 @@ FAILURES = {
     "otelcol_receiver_failed_metric_points_total": "otel-collector-telemetry",
     "otelcol_exporter_send_failed_metric_points_total": "otel-collector-telemetry",
     "otelcol_exporter_enqueue_failed_metric_points_total": "otel-collector-telemetry",
+    "telemetry_logs_dropped_total": "randsvc",
 }
 
 
@@ -476,9 +477,11 @@ def _monitoring_cases() -> list[Case]:
     collector, lost = "RandsvcCollectorDown", "RandsvcTargetsLost"
     outage = _outage(20, 10, 30)
 
-    def failing(alert: str, metric: str, at: Mapping[int, Sequence[str]], n: int) -> Case:
+    def failing(
+        alert: str, metric: str, at: Mapping[int, Sequence[str]], n: int, level: str = "major"
+    ) -> Case:
         values = counter([(20, 0), (n, 1), (40, 0)])
-        return make_case(f"{metric} fires", alert, "major", at, {failures(metric): values}, step=60)
+        return make_case(f"{metric} fires", alert, level, at, {failures(metric): values}, step=60)
 
     waiting: dict[int, Sequence[str]] = {20: [], 25: [], 27: on, 34: on, 46: []}
     cases = [
@@ -515,6 +518,7 @@ def _monitoring_cases() -> list[Case]:
             for metric in FAILURES
             if metric.startswith("otelcol")
         ),
+        failing("RandsvcLogsDropped", "telemetry_logs_dropped_total", waiting, 10, "minor"),
         *(
             failing("RandsvcNotificationsFailing", metric, waiting, 10)
             for metric in FAILURES

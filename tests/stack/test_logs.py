@@ -1,0 +1,209 @@
+"""From a point on a graph to the trace, to the log record, and back: each link is followed.
+
+No Jaeger is built here: the traces are those that the Collector's exporter `debug` prints, in place
+of the exporter that sends them to Jaeger.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.request import Request, urlopen
+
+import pytest
+import yaml
+from playwright.sync_api import Browser
+
+from randsvc.dashboards import DASHBOARDS
+from randsvc.project import ROOT
+from randsvc.rules.log_links import make_logs_path, select_logs
+from randsvc.rules.time_scale import DEMO
+from randsvc.stack.programs import make_randsvc
+from randsvc.stack.run import run_stack
+from randsvc.stack.supervisor import Stack, wait_until
+from randsvc.times import parse_duration
+
+pytestmark = pytest.mark.native
+
+QUICK = {
+    "RANDSVC_DELAY": "constant(value=0.001)",
+    "OTEL_METRIC_EXPORT_INTERVAL": "500",
+    "OTEL_BLRP_SCHEDULE_DELAY": "200",
+    "OTEL_BSP_SCHEDULE_DELAY": "200",
+    "OTEL_TRACES_EXPORTER": "otlp",
+}
+
+
+@pytest.fixture(scope="module")
+def stack(programs: Path) -> Iterator[Stack]:
+    """The chain with a store of logs; some requests have failed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLLECTOR_TRACES", "debug")
+        service = partial(make_randsvc, env=QUICK)
+        with run_stack(services=[service], free_ports=True, interval="500ms", logs=True) as stack:
+            set_fault(stack, "errors", share=1, duration=600)
+            for _ in range(5):
+                fail(stack)
+            yield stack
+
+
+def set_fault(stack: Stack, name: str, **parameters: float) -> None:
+    url = stack.url("randsvc:9464", f"/faults/{name}")
+    with urlopen(Request(url, json.dumps(parameters).encode(), method="PUT")):
+        pass
+
+
+def fail(stack: Stack) -> None:
+    with suppress(HTTPError):
+        urlopen(stack.url("randsvc:8080", "/random")).close()
+
+
+def logs(stack: Stack, query: str, **parameters: str) -> list[dict[str, str]]:
+    """What VictoriaLogs has, as the page that a link opens asks for it."""
+    asked = {"query": query, "limit": "100000", **parameters}
+    found = stack.get("victorialogs:9428", "/select/logsql/query", **asked)
+    return [json.loads(line) for line in found.splitlines()]
+
+
+def follow(stack: Stack, url: str) -> list[dict[str, str]]:
+    """The log records that the page of a link shows."""
+    parts = urlsplit(url)
+    assert parts.path == "/select/vmui/"
+    asked = dict(parse_qsl(parts.fragment.partition("?")[2], strict_parsing=True))
+    if end := asked.get("g0.end_input"):
+        ended = datetime.fromisoformat(end).timestamp()
+        began = ended - parse_duration(asked["g0.range_input"])
+        return logs(stack, asked["query"], start=f"{began:.0f}", end=end)
+    return logs(stack, asked["query"])
+
+
+def traces(stack: Stack) -> set[str]:
+    """The ids of the traces that the Collector exported."""
+    printed = (stack.folder / "otel-collector.log").read_text()
+    return set(re.findall(r"Trace ID +: (\w+)", printed))
+
+
+def exemplar(stack: Stack) -> str:
+    """The trace of a failed request, as the graph of the durations shows it."""
+
+    def exemplars() -> list[str]:
+        now = time.time()
+        answer = json.loads(
+            stack.get(
+                "prometheus:9090",
+                "/api/v1/query_exemplars",
+                query='http_server_request_duration_seconds_bucket{error_type="500"}',
+                start=f"{now - 300}",
+                end=f"{now + 5}",
+            )
+        )
+        return [e["labels"]["trace_id"] for s in answer["data"] for e in s["exemplars"]]
+
+    return wait_until(exemplars, within=20)[-1]
+
+
+def test_a_request_that_fails_is_found_from_the_graph_to_its_trace_to_its_log_and_back(
+    stack: Stack,
+) -> None:
+    trace_id = exemplar(stack)
+    assert wait_until(lambda: trace_id in traces(stack), within=20)
+    (pattern,) = json.loads((ROOT / "observability/jaeger/ui.json").read_text())["linkPatterns"]
+    url = pattern["url"].replace("#{traceID}", trace_id)
+    (record,) = wait_until(lambda: follow(stack, url), within=20)
+    assert record["_msg"] == "GET /random was answered 500"
+    assert record["http.route"] == "/random"
+    assert record["error.type"] == "500"
+    assert record["service.name"] == "randsvc"
+    assert record["severity_text"] == "ERROR"
+    # Back: what the record says is the name of its trace.
+    assert record["trace_id"] in traces(stack)
+
+
+def test_an_exemplar_leads_to_the_logs_too(stack: Stack) -> None:
+    (path,) = (ROOT / "observability/grafana/provisioning/datasources").iterdir()
+    sources = yaml.safe_load(path.read_text())["datasources"]
+    (prometheus,) = (source for source in sources if source["type"] == "prometheus")
+    _, to_logs = prometheus["jsonData"]["exemplarTraceIdDestinations"]
+    url = to_logs["url"].replace("${LOGS_URL}", stack.url("victorialogs:9428"))
+    trace_id = exemplar(stack)
+    found = wait_until(lambda: follow(stack, url.replace("$${__value.raw}", trace_id)), within=20)
+    assert {record["trace_id"] for record in found} == {trace_id}
+
+
+def test_the_panel_of_errors_leads_to_the_logs_of_that_error_type(
+    stack: Stack,
+) -> None:
+    dashboard = DASHBOARDS["golden-signals"]
+    (panel,) = (
+        built
+        for built in (each.builder.build() for each in dashboard.list_panels())
+        if built.title == "Errors by type"
+    )
+    (link,) = (
+        value["value"][0]["url"]
+        for override in panel.field_config.overrides
+        for value in ({"id": p.id_val, "value": p.value} for p in override.properties)
+        if value["id"] == "links"
+    )
+    end = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + 60))
+    chosen = {
+        "${logs}": stack.url("victorialogs:9428"),
+        "${job}": "randsvc",
+        "${__field.labels.error_type}": "500",
+        "${__to:date:iso}": end,
+    }
+    url = re.sub(r"\$\{[^}]+\}", lambda name: chosen[name[0]], link)
+    found = wait_until(lambda: follow(stack, url), within=20)
+    assert {(record["error.type"], record["service.name"]) for record in found} == {
+        ("500", "randsvc")
+    }
+    other = url.replace("500", "TimeoutError")
+    assert follow(stack, other) == []
+
+
+def test_an_alert_leads_to_the_logs_of_its_service_and_time(stack: Stack) -> None:
+
+    def firing() -> list[dict[str, Any]]:
+        for _ in range(10):
+            fail(stack)
+        found = json.loads(stack.get("prometheus:9090", "/api/v1/alerts"))["data"]["alerts"]
+        return [
+            alert
+            for alert in found
+            if alert["labels"]["alertname"] == "RandsvcRandomFailing" and alert["state"] == "firing"
+        ]
+
+    alert = wait_until(firing, within=60)[0]
+    url = alert["annotations"]["logs_url"]
+    assert url.startswith(stack.url("victorialogs:9428"))
+    asked = unquote(url)
+    assert f"g0.range_input={DEMO.find_lookback(alert['labels']['level'])}" in asked
+    messages = {record["_msg"] for record in follow(stack, url)}
+    assert "GET /random was answered 500" in messages
+    assert any(message.startswith("fault errors set") for message in messages)
+
+
+def test_the_page_that_a_link_opens_shows_the_records(stack: Stack, browser: Browser) -> None:
+    trace_id = exemplar(stack)
+    end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))
+    page = browser.new_page()
+    for path in (
+        make_logs_path(select_logs(trace_id=trace_id), end, "1h"),
+        f"select/vmui/#/?query=trace_id%3A%3D%22{trace_id}%22&g0.relative_time=last_30_days",
+    ):
+        page.goto(stack.url("victorialogs:9428", f"/{path}"))
+        page.get_by_text("GET /random was answered 500").first.wait_for()
+        page.goto("about:blank")
+    page.close()
+
+
+def test_a_fault_is_in_the_logs_once(stack: Stack) -> None:
+    (record,) = wait_until(lambda: logs(stack, 'randsvc.fault:="errors"'), within=20)
+    assert record["severity_text"] == "WARNING"
