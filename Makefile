@@ -75,6 +75,11 @@ check: $(VENV)/dev.stamp  ## lint, format, types, layers, dead code, dependencie
 generate: $(VENV)/dev.stamp  ## write again what is generated: rules, dashboards, the reference of metrics
 	$(BIN)/python -m randsvc.generate
 
+.PHONY: histories
+histories: export TEST_HISTORIES ?= 1000
+histories: $(VENV)/dev.stamp  ## compare what Prometheus counts in 1,000 random histories with the books (2 min)
+	$(BIN)/pytest tests/stack/test_histories.py
+
 .PHONY: bench
 bench: PACKAGES := valgrind wrk
 bench: packages $(VENV)/dev.stamp  ## measure the price of measuring, and of being read (8 min; leave the machine alone)

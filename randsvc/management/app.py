@@ -8,7 +8,7 @@ from randsvc.faults.faults import Faults
 from randsvc.management.access import protect
 from randsvc.management.console import Console, add_console
 from randsvc.management.fault_api import add_faults
-from randsvc.telemetry.exposition import CONTENT_TYPE
+from randsvc.telemetry.exposition import TEXT, negotiate
 from randsvc.web.problems import add_catch_all, make_problem
 from randsvc.web.runbooks import add_runbooks
 
@@ -23,7 +23,7 @@ _NOT_PULLED = (
 def make_management_app(
     *,
     ready: Callable[[], bool],
-    metrics: Callable[[], Awaitable[bytes | None]],
+    metrics: Callable[[str], Awaitable[bytes | None]],
     faults: Faults,
     console: Console,
     token: str | None = None,
@@ -32,16 +32,18 @@ def make_management_app(
 ) -> web.Application:
     """Make the application for orchestrators, Prometheus and operators.
 
-    ``ready`` tells whether the service accepts requests. ``metrics`` renders the text format, or
-    gives None if the metrics are only pushed. Setting ``faults`` requires ``token``; without a
+    ``ready`` tells whether the service accepts requests. ``metrics`` renders a content type,
+    or gives None if the metrics are only pushed. Setting ``faults`` requires ``token``; without a
     token it requires that the port is ``local`` to the machine. ``console`` is the page at ``/``.
     Requests to another name than localhost, an IP address or one of ``allowed_hosts`` are refused.
     """
 
     async def get_metrics(request: web.Request) -> web.Response:
-        rendered = await metrics()
-        body = _NOT_PULLED.encode() if rendered is None else rendered
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+        content_type = negotiate(request.headers.get("Accept", ""))
+        rendered = await metrics(content_type)
+        if rendered is None:
+            content_type, rendered = TEXT, _NOT_PULLED.encode()
+        return web.Response(body=rendered, headers={"Content-Type": content_type})
 
     async def livez(request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

@@ -228,7 +228,7 @@ async def management_site(
     management: socket.socket,
     settings: ServerSettings,
     ready: Callable[[], bool],
-    metrics: Callable[[], Awaitable[bytes | None]],
+    metrics: Callable[[str], Awaitable[bytes | None]],
     faults: Faults,
     console: Console,
 ) -> AsyncIterator[None]:

@@ -145,8 +145,8 @@ class _Workers:
         self._scrape = 0
         self._scraping = asyncio.Lock()
 
-    async def render(self) -> bytes | None:
-        """The metrics of all workers as Prometheus text; None where they are not pulled.
+    async def render(self, content_type: str) -> bytes | None:
+        """The metrics of all workers in a format of Prometheus; None where they are not pulled.
 
         A worker that does not answer in ``SCRAPE`` seconds is left out: its series end, and go on
         when it answers again.
@@ -154,14 +154,14 @@ class _Workers:
         if "prometheus" not in names(configuration(os.environ), "OTEL_METRICS_EXPORTER"):
             return None
         async with self._scraping:
-            return await asyncio.to_thread(self._collect)
+            return await asyncio.to_thread(self._collect, content_type)
 
-    def _collect(self) -> bytes:
+    def _collect(self, content_type: str) -> bytes:
         self._scrape += 1
         links = dict(self._scrapes)
         for link in links.values():
             with contextlib.suppress(OSError):  # it has just died
-                link.send(self._scrape)
+                link.send((self._scrape, content_type))
         texts, deadline = {}, time.monotonic() + SCRAPE
         for index, link in links.items():
             text = None
@@ -173,7 +173,7 @@ class _Workers:
                 _logger.warning("worker %d did not give its metrics in %g s", index, SCRAPE)
             else:
                 texts[str(index)] = text
-        return exposition.merge(texts, "worker")
+        return exposition.merge(texts, "worker", content_type)
 
     def ready(self) -> bool:
         """Whether all of them serve."""
@@ -313,8 +313,8 @@ def _answer_scrapes(scrapes: Connection, telemetry: Telemetry) -> None:
     """Render the metrics whenever the supervisor asks; not in the event loop, which may hang."""
     with contextlib.suppress(EOFError, OSError):
         while True:
-            scrape = scrapes.recv()
-            scrapes.send((scrape, telemetry.render_at_once() or b""))
+            scrape, content_type = scrapes.recv()
+            scrapes.send((scrape, telemetry.render_at_once(content_type) or b""))
 
 
 async def _serve_as_worker(

@@ -193,6 +193,10 @@ class Series:
             self._fold()
             aggregate, start = self._aggregates[stream.key], self._starts[stream.key]
             if aggregate.is_empty:
+                if not stream.is_delta:
+                    # Nothing was counted until now. Prometheus takes a series to be 0 at its start,
+                    # and ignores a start that is an hour old.
+                    self._starts[stream.key] = now
                 return None
             if stream.is_delta:
                 self._aggregates[stream.key] = stream.fresh()

@@ -13,6 +13,7 @@ from opentelemetry.sdk.metrics.export import (
     ConsoleMetricExporter,
     InMemoryMetricReader,
     MetricExporter,
+    MetricsData,
     PeriodicExportingMetricReader,
 )
 from opentelemetry.sdk.metrics.view import (
@@ -64,10 +65,10 @@ class PullReader(InMemoryMetricReader):
         explicit = ExplicitBucketHistogramAggregation()
         super().__init__(preferred_aggregation={sdk.Histogram: explicit})
 
-    def render(self) -> bytes:
-        """The metrics in the Prometheus text format; a matter of ms, so not for the event loop."""
-        data = self.get_metrics_data()
-        return exposition.render(data) if data else b""
+    def render(self, content_type: str) -> bytes:
+        """The metrics as text; a matter of ms, so not for the event loop."""
+        data = self.get_metrics_data() or MetricsData([])
+        return exposition.render(data, content_type)
 
 
 def readings_from_environment(environ: Mapping[str, str]) -> list[Reading]:

@@ -38,7 +38,7 @@ from .environment import (
     sdk_environment,
     value,
 )
-from .exposition import CONTENT_TYPE
+from .exposition import TEXT, negotiate
 from .http_server import HttpServerMetrics
 from .instruments import Reading
 from .log_export import LogExport
@@ -210,16 +210,16 @@ class Telemetry:
             if self._logs:
                 self._logs.start(self._resource)
 
-    async def render(self) -> bytes | None:
-        """The metrics in the Prometheus text format; None where pulling is not configured."""
-        return await asyncio.to_thread(self.render_at_once)
+    async def render(self, content_type: str = TEXT) -> bytes | None:
+        """The metrics in a format of Prometheus; None where pulling is not configured."""
+        return await asyncio.to_thread(self.render_at_once, content_type)
 
-    def render_at_once(self) -> bytes | None:
+    def render_at_once(self, content_type: str = TEXT) -> bytes | None:
         """The same; a matter of ms, so not for the event loop."""
         for reading in self._readings:
             reader = self._provider.reader(reading)
             if isinstance(reader, PullReader):
-                return reader.render()
+                return reader.render(content_type)
         return None
 
     def view(self) -> Snapshot | None:
@@ -268,12 +268,13 @@ class Telemetry:
             yield
 
     async def _get_metrics(self, request: web.Request) -> web.Response:
-        rendered = await self.render()
+        content_type = negotiate(request.headers.get("Accept", ""))
+        rendered = await self.render(content_type)
         if rendered is None:
             raise web.HTTPNotFound(
                 text="metrics are not pulled here: OTEL_METRICS_EXPORTER does not name prometheus\n"
             )
-        return web.Response(body=rendered, headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=rendered, headers={"Content-Type": content_type})
 
     def _observe(self, meter: Meter, concurrency_limit: int | None) -> None:
         """Observe at each collection what nobody records."""

@@ -15,8 +15,8 @@ from tests.support.serving import serving
 def app_of(
     *, ready: bool = True, metrics: bytes | None = b"a 1\n", **options: Any
 ) -> AbstractAsyncContextManager[URL]:
-    async def render() -> bytes | None:
-        return metrics
+    async def render(content_type: str) -> bytes | None:
+        return metrics and metrics + f"# {content_type}\n".encode()
 
     return serving(
         make_management_app(
@@ -34,16 +34,39 @@ async def get(url: URL, path: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-async def test_metrics_are_given_in_the_text_format() -> None:
-    async with app_of() as url, request("GET", url.joinpath("metrics")) as response:
-        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-        assert await response.text() == "a 1\n"
+# What Prometheus 3 accepts with start times, and without.
+PREFERS_PROTOBUF = (
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;"
+    "q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.2"
+)
 
 
-async def test_metrics_answer_where_pulling_is_off_and_say_why_there_are_none() -> None:
-    async with app_of(metrics=None) as url:
-        status, text = await get(url, "metrics")
-    assert status == 200
+@pytest.mark.parametrize(
+    ("accept", "given"),
+    [
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
+        ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", "text/plain; version=0.0.4; charset=utf-8"),
+        (PREFERS_PROTOBUF, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    ],
+)
+async def test_metrics_are_given_in_the_format_that_is_accepted(accept: str, given: str) -> None:
+    async with (
+        app_of() as url,
+        request("GET", url.joinpath("metrics"), headers={"Accept": accept}) as response,
+    ):
+        assert response.headers["Content-Type"] == given
+        assert await response.text() == f"a 1\n# {given}\n"
+
+
+@pytest.mark.parametrize("accept", ["*/*", PREFERS_PROTOBUF])
+async def test_metrics_answer_where_pulling_is_off_and_say_why_there_are_none(accept: str) -> None:
+    async with (
+        app_of(metrics=None) as url,
+        request("GET", url.joinpath("metrics"), headers={"Accept": accept}) as response,
+    ):
+        assert response.status == 200
+        assert response.content_type == "text/plain"
+        text = await response.text()
     assert "OTEL_METRICS_EXPORTER" in text
     assert all(line.startswith("#") for line in text.splitlines())
 

@@ -27,7 +27,7 @@ async def url(faults: Faults) -> AsyncIterator[URL]:
 
 
 def app_of(faults: Faults, token: str | None = None, *, local: bool = True) -> web.Application:
-    async def no_metrics() -> None:
+    async def no_metrics(_: str) -> None:
         return None
 
     return make_management_app(

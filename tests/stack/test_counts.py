@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
+from randsvc.rules.golden_signals import count_events
+from randsvc.rules.slo import BAD_EVENTS
 from randsvc.stack.addresses import AddressBook
 from randsvc.stack.programs import Program, Service, make_randsvc
 from randsvc.stack.run import run_stack
@@ -79,16 +81,16 @@ async def send(stack: Stack) -> None:
         assert Counter([await ask() for _ in range(7)]) == {500: 7}
 
 
-def counted(stack: Stack) -> Counter[tuple[str, ...]]:
+REQUESTS = 'http_server_request_duration_seconds_count{job="randsvc"}'
+
+
+def counted(stack: Stack, series: str = REQUESTS) -> Counter[tuple[str, ...]]:
     """What Prometheus says was served, summed over instances."""
     labels = ("http_request_method", "http_route", "http_response_status_code", "error_type")
-    result = stack.query(
-        f"sum by ({', '.join(labels)})"
-        ' (http_server_request_duration_seconds_count{job="randsvc"})'
-    )
+    result = stack.query(f"sum by ({', '.join(labels)}) ({series})")
     return Counter(
         {
-            tuple(series["metric"].get(label, "") for label in labels): int(series["value"][1])
+            tuple(series["metric"].get(label, "") for label in labels): float(series["value"][1])
             for series in result
         }
     )
@@ -135,6 +137,18 @@ def test_every_request_is_counted_once(path: str, request: pytest.FixtureRequest
     assert counted(request.getfixturevalue(path)) == SENT
 
 
+@pytest.mark.native
+@pytest.mark.parametrize("path", ["pushing", "pulled"])
+def test_the_rules_count_a_series_from_its_first_event(
+    path: str, request: pytest.FixtureRequest
+) -> None:
+    stack: Stack = request.getfixturevalue(path)
+    assert counted(stack, count_events(REQUESTS, "10m")) == SENT
+    for name in ("randsvc_value", "randsvc_delay_seconds"):
+        values = count_events(f'{name}{{job="randsvc"}}', "10m")
+        assert stack.number(f"histogram_count(sum({values}))") == DRAWN
+
+
 @pytest.mark.parametrize("name", ["randsvc_value", "randsvc_delay_seconds"])
 def test_a_pushed_distribution_is_a_native_histogram_of_every_draw(
     pushing: Stack, name: str
@@ -150,6 +164,33 @@ def test_a_pulled_distribution_has_every_draw_in_its_buckets(pulled: Stack, name
     assert pulled.number(f'{name}_bucket{{job="randsvc",le="+Inf"}}') == DRAWN
     (series,) = pulled.query(f'{name}{{job="randsvc"}}')  # what the rules read, on either path
     assert series["histogram"][1]["count"] == str(DRAWN)
+
+
+@pytest.mark.parametrize("path", [PUSH, PULL], ids=["pushed", "pulled"])
+def test_thirty_errors_in_the_first_second_of_a_process_are_thirty_bad_events(
+    programs: Path, path: dict[str, str]
+) -> None:
+    async def fail(stack: Stack) -> None:
+        async with ClientSession() as session:
+            fault = stack.url("randsvc:9464", "/faults/errors")
+            async with session.put(fault, json={"share": 1, "duration": 60}) as response:
+                assert response.status == 204
+
+            async def ask() -> int:
+                async with session.get(stack.url("randsvc:8080", "/random")) as response:
+                    return response.status
+
+            assert set(await asyncio.gather(*(ask() for _ in range(30)))) == {500}
+
+    bad = f'{BAD_EVENTS}{{slo="random-availability",window="2m"}}'
+    with run_stack(services=[service(path)], free_ports=True, pull=path == PULL) as stack:
+        wait_until(lambda: stack.number(bad) == 0, within=15)
+        stack.stop("randsvc")
+        stack.start("randsvc")
+        asyncio.run(fail(stack))
+        wait_until(lambda: stack.number(bad), within=15)
+        time.sleep(5)  # some pushes, scrapes and evaluations more, which must not add to it
+        assert stack.number(bad) == 30
 
 
 @pytest.mark.parametrize(("path", "label"), [(PUSH, "instance"), (PULL, "worker")])

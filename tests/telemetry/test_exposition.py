@@ -1,5 +1,6 @@
 import re
 from collections.abc import Iterator
+from time import time
 
 import pytest
 from hypothesis import given
@@ -7,12 +8,13 @@ from hypothesis import strategies as st
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from randsvc.telemetry.exposition import merge, render
+from randsvc.telemetry.exposition import OPEN_METRICS, merge, render
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
 
@@ -38,10 +40,13 @@ class Both:
         self.meter = self.provider.get_meter("tested")
         self._ours, self._registry = ours, registry
 
-    def texts(self) -> tuple[str, str]:
+    def read(self) -> MetricsData:
         data = self._ours.get_metrics_data()
         assert data
-        return render(data).decode(), generate_latest(self._registry).decode()
+        return data
+
+    def texts(self) -> tuple[str, str]:
+        return render(self.read()).decode(), generate_latest(self._registry).decode()
 
 
 @pytest.fixture
@@ -77,6 +82,26 @@ def test_every_kind_is_what_the_sdks_exporter_makes_of_it(both: Both) -> None:
         return {line for line in text.splitlines() if line.startswith(("# TYPE", "# HELP some"))}
 
     assert described(ours) == described(oracle)
+
+
+def test_openmetrics_has_the_same_samples_and_when_each_series_began(both: Both) -> None:
+    before = time()
+    both.meter.create_counter("some.requests", "{request}", 'A "quoted" \\ help').add(3, {"a": "b"})
+    both.meter.create_histogram("some.duration", "s").record(3, {"a": 'quo"te'})
+    both.meter.create_up_down_counter("some.memory", "By").add(-7)
+    data = both.read()
+    text = render(data, OPEN_METRICS).decode()
+    families = openmetrics.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+    read = {
+        (sample.name, frozenset((k, v) for k, v in sample.labels.items() if v)): sample.value
+        for family in families
+        for sample in family.samples
+    }
+    began = {name: value for (name, _), value in read.items() if name.endswith("_created")}
+    assert set(began) == {"some_requests_created", "some_duration_seconds_created"}
+    assert all(before - 0.001 <= value <= time() for value in began.values())
+    without = {key: value for key, value in read.items() if key[0] not in began}
+    assert without == samples(render(data).decode())
 
 
 @given(label=st.text(), value=st.floats(0, 1e12))
@@ -151,6 +176,17 @@ def test_the_texts_of_several_processes_become_one_with_their_names_as_a_label(b
     }
     families = re.findall(r"^# TYPE (\S+)", merged, re.MULTILINE)
     assert len(families) == len(set(families))
+
+
+def test_merged_openmetrics_ends_once_and_keeps_when_each_series_began(both: Both) -> None:
+    both.meter.create_counter("some.count").add(1, {"a": "b"})
+    one = render(both.read(), OPEN_METRICS)
+    merged = merge({"0": one, "1": one, "2": b""}, "worker", OPEN_METRICS).decode()
+    families = openmetrics.text_string_to_metric_families(merged)  # type: ignore[no-untyped-call]
+    began = [sample for family in families for sample in family.samples if "_cre" in sample.name]
+    assert [sample.labels["worker"] for sample in began] == ["0", "1"]
+    assert merged.endswith("# EOF\n")
+    assert merged.count("# EOF") == 1
 
 
 def test_of_no_process_there_is_no_line() -> None:

@@ -129,6 +129,23 @@ def test_an_empty_collection_does_not_move_the_start_of_a_delta(read: Read) -> N
     assert read.point(delta=True).start_time_unix_nano == first.time_unix_nano
 
 
+def test_a_series_begins_when_it_was_last_collected_without_a_value() -> None:
+    reader = InMemoryMetricReader()
+    meter = meter_of(reader)
+    bound = meter.create_counter("m").bind({})
+    meter.create_counter("other").add(1)
+
+    def read() -> dict[str, Any]:
+        data = reader.get_metrics_data()
+        assert data
+        return {name: point for name, each in measured(data).items() for point in each.values()}
+
+    before = read()
+    assert set(before) == {"other"}
+    bound(1)
+    assert read()["m"].start_time_unix_nano == before["other"].time_unix_nano
+
+
 def test_attributes_in_another_order_are_the_same_series(read: Read) -> None:
     counter = read.meter.create_counter("m")
     counter.add(1, {"a": "x", "b": "y"})

@@ -20,7 +20,7 @@ ROUTES = ("", "console/about", "console/live", "console/alerts", "console/consol
 
 
 def served(console: Console | None = None, **options: Any) -> AbstractAsyncContextManager[URL]:
-    async def no_metrics() -> None:
+    async def no_metrics(_: str) -> None:
         return None
 
     app = make_management_app(
