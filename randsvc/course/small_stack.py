@@ -11,7 +11,7 @@ from pathlib import Path
 from randsvc.project import ROOT
 from randsvc.stack.addresses import AddressBook, find_free_addresses
 from randsvc.stack.build import build_programs
-from randsvc.stack.programs import Service, make_prometheus_of
+from randsvc.stack.programs import FROM_START, Service, make_prometheus_of
 from randsvc.stack.supervisor import Stack, run_programs
 
 __all__ = ("PULLED", "QUICK_DISCOVERY", "run_small_stack", "set_fault", "wait_for_interrupt")
@@ -46,7 +46,7 @@ def run_small_stack(
             ],
         }
         prometheus = make_prometheus_of(
-            config, build_programs(), book, Path(folder), QUICK_DISCOVERY
+            config, build_programs(), book, Path(folder), QUICK_DISCOVERY, FROM_START
         )
         with run_programs([*programs, prometheus], book, Path(folder)) as stack:
             yield stack

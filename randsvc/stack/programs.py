@@ -235,6 +235,10 @@ def make_prometheus(
     return replace(program, env=env)
 
 
+FROM_START = "--enable-feature=created-timestamp-zero-ingestion"
+"""The flag of Prometheus that makes each series count from 0 at its start."""
+
+
 def make_prometheus_of(
     config: object, programs: Path, book: AddressBook, folder: Path, *flags: str
 ) -> Program:

@@ -25,7 +25,7 @@ from randsvc.rules.golden_signals import count_events
 from randsvc.rules.slo import BAD_EVENTS, BUDGET_REQUESTS, make_recordings
 from randsvc.rules.time_scale import PRODUCTION, Burn
 from randsvc.stack.addresses import find_free_addresses
-from randsvc.stack.programs import make_prometheus_of
+from randsvc.stack.programs import FROM_START, make_prometheus_of
 from randsvc.stack.supervisor import run_programs
 from randsvc.times import Span, parse_duration
 from tests.support.histories import FAST, VALUES, History, Kind, make_history, make_requests
@@ -83,7 +83,7 @@ def recorded(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     begin = end - MINUTES * 60_000
     histories = [make_history(seed, begin, end) for seed in range(HISTORIES)]
     folder, book = tmp_path_factory.mktemp("histories"), find_free_addresses()
-    flags = ("--web.enable-otlp-receiver", "--enable-feature=created-timestamp-zero-ingestion")
+    flags = ("--web.enable-otlp-receiver", FROM_START)
     prometheus = make_prometheus_of({}, programs, book, folder, *flags)
     with run_programs([prometheus], book, folder) as stack:
         for body in make_requests(histories, begin, end):
