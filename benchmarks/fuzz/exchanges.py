@@ -84,14 +84,15 @@ class Sender:
         received = bytearray()
         try:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            with contextlib.suppress(ConnectionError):
-                writer.write(given[1:])
-                await _receive(reader, received)
-                writer.write_eof()
-                async with asyncio.timeout(PATIENCE):
-                    received += await reader.read()
+            writer.write(given[1:])
+            await _receive(reader, received)
+            writer.write_eof()
+            async with asyncio.timeout(PATIENCE):
+                received += await reader.read()
         except TimeoutError:
             _keep(self.hangs, f"{port}: {given[1:]!r}")
+        except OSError:
+            pass  # the service has reset the connection
         finally:
             writer.transport.abort()
         self._judge(port, given[1:], bytes(received))

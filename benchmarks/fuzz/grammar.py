@@ -4,6 +4,7 @@ Each production gives what a port takes, what it nearly takes, or nonsense. An i
 the port, and the bytes that are sent there.
 """
 
+import contextlib
 import json
 import random
 import time
@@ -108,20 +109,20 @@ class Grammar:
         if self.rng.random() < 0.05:
             target = self.rng.choice((f"http://a{target}", "*", "//", "a:80", "", "http://[", "/#"))
         version = self.rng.choice(VERSIONS) if self.rng.random() < 0.1 else "HTTP/1.1"
-        return _bytes(f"{method} {target} {version}")
+        return self._encode(f"{method} {target} {version}")
 
     def header(self) -> bytes:
         """A header."""
         name = self.rng.choice(HEADERS) if self.rng.random() < 0.95 else self._word()
         value = self.rng.choice(VALUES) if self.rng.random() < 0.9 else self._word()
         colon = ": " if self.rng.random() < 0.95 else self.rng.choice((":", " :", ""))
-        return _bytes(f"{name}{colon}{value}")
+        return self._encode(f"{name}{colon}{value}")
 
     def body(self, port: str) -> bytes:
         """A body that the port takes, or not."""
         kind = self.rng.random()
         if kind < 0.1:
-            return _bytes(self._word())
+            return self._encode(self._word())
         if kind < 0.13:
             return self.rng.choice((b"[" * LARGE, b" " * LARGE, b'{"id":' * 1000, b"1" * 9000))
         right: dict[str, object] = {"duration": 1, "share": 1, "seconds": 1}
@@ -136,7 +137,7 @@ class Grammar:
         if self.rng.random() < 0.2:
             content[self._word()] = self._json()
         text = json.dumps(content, ensure_ascii=self.rng.random() < 0.5)
-        return _bytes(text)
+        return self._encode(text)
 
     def _json(self, depth: int = 3) -> object:
         makers: Sequence[Callable[[], object]] = (
@@ -163,6 +164,13 @@ class Grammar:
             return self.rng.choice(WORDS)
         return "".join(chr(self.rng.randrange(0x250)) for _ in range(self._few() * 3))
 
+    def _encode(self, text: str) -> bytes:
+        """UTF-8, or one byte a character, which is no UTF-8 above 127."""
+        if self.rng.random() < 0.5:
+            with contextlib.suppress(UnicodeEncodeError):
+                return text.encode("latin-1")
+        return text.encode("utf-8", "surrogatepass")
+
     def _few(self) -> int:
         return min(int(self.rng.expovariate(0.7)), 8)
 
@@ -176,7 +184,3 @@ class Grammar:
 def port_of(given: bytes) -> str:
     """The port of an input, which is not empty."""
     return list(PORTS)[given[0] % len(PORTS)]
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")

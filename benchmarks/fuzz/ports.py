@@ -50,7 +50,8 @@ def fuzz_ports(
 ) -> tuple[list[Promise], Counter[tuple[str, int]]]:
     """Send so many requests; give the promises, and the number of responses by port and status.
 
-    ``step`` is given what is done, and the number of requests so far.
+    ``step`` is given what is done, and the number of requests so far. Raises ``StackError`` where a
+    service ends by itself.
     """
     with running_services(ENV) as stack:
         examples = max(1, round(requests * DOCUMENT_SHARE / (2 * OPERATIONS)))
@@ -58,8 +59,12 @@ def fuzz_ports(
         described, deviations = check_documents(urls, examples, seed)
         step("requests of the documents", described)
         sender = Sender({name: stack.book[address] for name, address in PORTS.items()})
-        readings = asyncio.run(_send(stack, sender, requests - described, seed, described, step))
-        stack.check()
+        try:
+            readings = asyncio.run(
+                _send(stack, sender, requests - described, seed, described, step)
+            )
+        finally:
+            stack.check()
         return [
             *judge(stack, sender, described, deviations),
             *(
