@@ -26,6 +26,7 @@ from aiohttp import web
 from randsvc.logs import leave_out_malformed_requests
 from randsvc.stack.inbox_page import render_page
 from randsvc.web.cross_origin import refuse_cross_origin
+from randsvc.web.problems import meet_expectations
 from randsvc.web.runbooks import add_runbooks
 
 RECEIVERS = {
@@ -136,6 +137,7 @@ def make_inbox() -> web.Application:
     app.router.add_get("/notifications", show_json)
     app.router.add_post("/{receiver}", take)
     add_runbooks(app.router)
+    meet_expectations(app.router)
     return app
 
 

@@ -4,12 +4,12 @@ import json
 import logging
 from http import HTTPStatus
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler
 
 from randsvc.telemetry.http_server import ERROR_TYPE, UNMATCHED, describe
 
-__all__ = ("add_catch_all", "guard", "make_problem")
+__all__ = ("add_catch_all", "guard", "make_problem", "meet_expectations")
 
 _logger = logging.getLogger(__name__)
 
@@ -73,3 +73,24 @@ def add_catch_all(router: web.UrlDispatcher) -> None:
         return make_problem(404, f"nothing exists at {request.path}")
 
     router.add_route(hdrs.METH_ANY, UNMATCHED.replace("}", ":.*}"), unmatched)
+    meet_expectations(router)
+
+
+def meet_expectations(router: web.UrlDispatcher) -> None:
+    """Have all routes answer ``Expect`` with 100 or a problem 417. Call it last.
+
+    aiohttp repeats the header in its response, and fails with 500 where the header is not text.
+    """
+
+    async def expect(request: web.Request) -> web.Response | None:
+        expected = request.headers[hdrs.EXPECT]
+        if request.version != HttpVersion11:
+            return None
+        if expected.lower() != "100-continue":
+            return make_problem(417, f"Expect: {expected!a}: expected 100-continue")
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # no part of the response
+        return None
+
+    for route in router.routes():
+        route._expect_handler = expect  # the parameter of each add_route

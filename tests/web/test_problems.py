@@ -1,3 +1,4 @@
+import asyncio
 import logging
 
 import pytest
@@ -91,3 +92,25 @@ async def test_an_exception_is_logged_and_its_text_kept_from_the_client(
 
 def test_a_problem_carries_the_headers_it_is_given() -> None:
     assert make_problem(503, "full", {"Retry-After": "1"}).headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize("path", [b"/answers", b"/nothing", b"/fails"])
+@pytest.mark.parametrize("value", [b"\xff", b"\xed\xa0\x80", b"miracles", b"100-continue, x"])
+async def test_an_expectation_that_is_not_met_is_a_problem_whatever_its_bytes(
+    path: bytes, value: bytes
+) -> None:
+    async with serving(make_app()) as url:
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(b"GET %s HTTP/1.1\r\nHost: x\r\nExpect: %s\r\n\r\n" % (path, value))
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 417 Expectation Failed\r\n")
+    assert b"application/problem+json" in head
+
+
+async def test_a_client_that_waits_for_100_is_told_to_continue() -> None:
+    async with (
+        serving(make_app()) as url,
+        request("DELETE", url / "answers", data=b"x", expect100=True) as response,
+    ):
+        assert (response.status, await response.text()) == (200, "fine")
