@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 
 from randsvc.metrics import VALUE
-from randsvc.stack.programs import make_prometheus_of
-from randsvc.stack.supervisor import Stack
 from tests.support.quarter import (
     AUTH_DOWN,
     BLIND,
@@ -27,6 +25,7 @@ from tests.support.quarter import (
     STEP,
     Quarter,
     at,
+    serve,
 )
 
 SERVICES = {"auth": "/login", "randsvc": "/random"}
@@ -46,24 +45,8 @@ def prometheus(
 ) -> Iterator[str]:
     """A Prometheus that has recorded the quarter and the one before; gives its URL."""
     folder = tmp_path_factory.mktemp("quarter")
-    quarter.write(folder / "openmetrics")
-    # One block for half a year, as the file is read once for each.
-    subprocess.run(
-        [
-            *(programs / "promtool", "tsdb", "create-blocks-from", "--max-block-duration=4374h"),
-            *("openmetrics", "--quiet", folder / "openmetrics", folder / "data"),
-        ],
-        check=True,
-    )
-    (folder / "openmetrics").unlink()
-    book = {"prometheus:9090": f"127.0.0.1:{unused_tcp_port_factory()}"}
-    flag = "--storage.tsdb.retention.time=100y"
-    stack = Stack([make_prometheus_of({"global": {}}, programs, book, folder, flag)], book, folder)
-    stack.start("prometheus")
-    try:
-        yield stack.url("prometheus:9090")
-    finally:
-        stack.stop("prometheus")
+    with serve(quarter, programs, folder, unused_tcp_port_factory()) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

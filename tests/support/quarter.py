@@ -7,7 +7,9 @@ is to find what the first one has.
 """
 
 import math
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from randsvc.metrics import VALUE
+from randsvc.stack.programs import make_prometheus_of
+from randsvc.stack.supervisor import Stack
 from randsvc.telemetry.catalogue import REQUEST_DURATION
 
-__all__ = ("Alerting", "Quarter")
+__all__ = ("Alerting", "Quarter", "serve")
 
 STEP = 600.0
 """Seconds between samples."""
@@ -345,3 +349,26 @@ class Quarter:
 
 def _le(bound: float) -> str:
     return "+Inf" if math.isinf(bound) else f"{float(bound)}"
+
+
+@contextmanager
+def serve(quarter: Quarter, programs: Path, folder: Path, port: int) -> Iterator[str]:
+    """Run a Prometheus that has recorded the quarter and the one before; gives its URL."""
+    quarter.write(folder / "openmetrics")
+    # One block for half a year, as the file is read once for each.
+    subprocess.run(
+        [
+            *(programs / "promtool", "tsdb", "create-blocks-from", "--max-block-duration=4374h"),
+            *("openmetrics", "--quiet", folder / "openmetrics", folder / "data"),
+        ],
+        check=True,
+    )
+    (folder / "openmetrics").unlink()
+    book = {"prometheus:9090": f"127.0.0.1:{port}"}
+    flag = "--storage.tsdb.retention.time=100y"
+    stack = Stack([make_prometheus_of({"global": {}}, programs, book, folder, flag)], book, folder)
+    stack.start("prometheus")
+    try:
+        yield stack.url("prometheus:9090")
+    finally:
+        stack.stop("prometheus")

@@ -12,7 +12,7 @@ __all__ = ("report_coverage",)
 
 
 def report_coverage(now: View, _: View) -> Section:
-    """The share of the period with data, and each gap."""
+    """Report the share of the period for which Prometheus has data, and each gap."""
     rows = []
     figures: dict[str, Any] = {}
     for service in now.subject.jobs:
@@ -27,7 +27,7 @@ def report_coverage(now: View, _: View) -> Section:
                 service,
                 format_time(hole.start),
                 format_duration(hole.seconds),
-                _why(hole, now.unrecorded),
+                _explain_gap(hole, now.unrecorded),
             ]
             for hole in holes
         ]
@@ -44,10 +44,10 @@ def report_coverage(now: View, _: View) -> Section:
         if rows
         else []
     )
-    return Section("coverage", "Coverage", says, tables, (), figures, short)
+    return Section("coverage", "Data coverage", says, tables, (), figures, short)
 
 
-def _why(hole: Span, unrecorded: Sequence[Span]) -> str:
+def _explain_gap(hole: Span, unrecorded: Sequence[Span]) -> str:
     if sum(hole.overlap(each) for each in unrecorded) > hole.seconds / 2:
         return "Prometheus has no data of anything"
     return "the service was down, or its metrics did not arrive"
