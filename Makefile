@@ -90,7 +90,7 @@ bench-recovery: $(VENV)/dev.stamp  ## measure how well distributions are recover
 	$(BIN)/python -m benchmarks.recovery
 
 .PHONY: bench-drift
-bench-drift: $(VENV)/dev.stamp  ## measure how soon a drift is found, and how often one that is not there (6 min)
+bench-drift: $(VENV)/dev.stamp  ## measure how soon a drift is found, and how often one that is not there (1 min)
 	$(BIN)/python -m benchmarks.drift
 
 .PHONY: month

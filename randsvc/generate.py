@@ -19,7 +19,7 @@ from randsvc.metrics import METRICS
 from randsvc.model.default_baselines import make_default_baseline_files
 from randsvc.objectives import SLOS
 from randsvc.project import ROOT
-from randsvc.rules import drift, features, feedback, instances, make_alerts
+from randsvc.rules import cusum, drift, features, feedback, instances, make_alerts
 from randsvc.rules.alert_times import draw_alert_times, make_table
 from randsvc.rules.files import make_rule_file, make_slo_file
 from randsvc.rules.golden_signals import format_bound, make_groups
@@ -57,9 +57,8 @@ def make_rule_files() -> dict[str, str]:
 def make_alert_files(scale: TimeScale) -> dict[str, str]:
     """Give the alerts of a time scale, and what they are made from, in a folder of its name."""
     others = tuple(make_service_alerts(scale))
-    recorded = (
-        rule for module in (drift, features, feedback) for rule in module.make_recordings(scale)
-    )
+    modules = (drift, cusum, features, feedback)
+    recorded = (rule for module in modules for rule in module.make_recordings(scale))
     ml = (*recorded, *make_ml_alerts(scale))
     return {
         f"{RULES}/{scale.name}/slo.yml": make_slo_file(SLOS, scale, head=_head("slo")),

@@ -23,6 +23,7 @@ from randsvc.metrics import (
     VALUE,
 )
 from randsvc.rules import features
+from randsvc.rules.cusum import CAP, EVIDENCE, LIMIT
 from randsvc.rules.drift import (
     BASELINE_SHARES,
     COUNT,
@@ -231,9 +232,8 @@ def _drift() -> tuple[Panel, ...]:
     def past(distribution: str, name: str) -> Panel:
         return draw_lines(
             f"Shift of the {name}",
-            "Wasserstein distance in standard deviations of the baseline. More than "
-            f"{minor:g} is a minor alert, more than {major:g} a major one, unless chance explains "
-            "it.",
+            "Wasserstein distance in standard deviations of the baseline: how far the values are "
+            "from it. The evidence above decides whether that is an alert.",
             "suffix:sd",
             *(
                 Query(
@@ -244,6 +244,20 @@ def _drift() -> tuple[Panel, ...]:
                 for against in ("baseline", "day", "week")
             ),
             thresholds=levels,
+        )
+
+    def evidence(distribution: str, name: str) -> Panel:
+        return draw_lines(
+            f"Evidence of drift of the {name}",
+            "Cumulative sum of what the values say for each change of a quarter of a standard "
+            f"deviation or more. Above {LIMIT:g} nats, chance is excluded and the alert fires. It "
+            f"stops at {CAP:g}, so that the alert ends soon after the change.",
+            "suffix:nats",
+            Query(
+                expr=f"max by (change) ({_each(EVIDENCE, _of(distribution))})",
+                legend="{{change}}",
+            ),
+            thresholds=("green", (LIMIT, "red")),
         )
 
     def floored(name: str, title: str, description: str, width: int = 6) -> Panel:
@@ -260,12 +274,14 @@ def _drift() -> tuple[Panel, ...]:
         )
 
     return (
+        evidence("value", "value"),
+        evidence("delay", "delay"),
         past("value", "value"),
         past("delay", "delay"),
         floored(
             "ks",
             "Kolmogorov-Smirnov",
-            "The largest difference between the distribution functions. Alerts use its floor.",
+            "The largest difference between the distribution functions.",
         ),
         floored(
             "d1",

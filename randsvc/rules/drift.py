@@ -14,8 +14,8 @@ the bins:
   standard deviation of the baseline. That of a shift is the shift.
 
 Samples differ by chance. Each distance has a noise floor at the counts n now and m before, which
-chance alone exceeds in at most ``ALPHA`` of all looks. That of Kolmogorov-Smirnov holds for any
-distribution and any count, which is why alerts take it:
+chance alone exceeds in at most ``ALPHA`` of all looks. Distances tell how far, for people; whether
+outputs have drifted is decided by ``randsvc.rules.cusum``, which is sooner certain:
 
 - D1: P(D1 >= e) <= 2^k exp(-n e^2 / 2) for k bins, the Bretagnolle-Huber-Carol inequality; A. van
   der Vaart, J. Wellner: Weak convergence and empirical processes (1996), proposition A.6.6.
@@ -52,6 +52,7 @@ from randsvc.rules.time_scale import TimeScale
 
 __all__ = (
     "ALPHA",
+    "BASELINE_QUANTILES",
     "BASELINE_SHARES",
     "BELOW",
     "BIN_ERROR",
@@ -68,7 +69,7 @@ __all__ = (
     "SHARE",
     "SPREAD",
     "compute_d1_floor",
-    "compute_ks_floor",
+    "count_baseline",
     "make_recordings",
     "name_distance",
     "name_floor",
@@ -115,7 +116,7 @@ UNCERTAINTY = "job_distribution_window_against:drift_uncertainty:sum"
 PER_SD = "job_distribution_window_against:drift_wasserstein_per_sd:ratio"
 KS_PER_FLOOR = "job_distribution_window_against:drift_ks_per_floor:ratio"
 D1_PER_FLOOR = "job_distribution_window_against:drift_d1_per_floor:ratio"
-"""Above 1, chance does not explain it."""
+"""Above 1, chance does not explain it. Reviews report these."""
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,14 +139,8 @@ def name_floor(name: str) -> str:
     return f"job_distribution_window_against:drift_floor:{name}"
 
 
-def compute_ks_floor(n: Numbers, m: float) -> Numbers:
-    """Give the Kolmogorov-Smirnov distance that alerts take, at the counts now and before."""
-    noise: Numbers = (log(2 / ALPHA) / 2 * (1 / n + 1 / m)) ** 0.5
-    return noise + BIN_ERROR
-
-
 def compute_d1_floor(n: Numbers, m: float, bins: int) -> Numbers:
-    """Give the same of D1."""
+    """Give the D1 that chance alone hardly ever exceeds, at the counts now and before."""
     noise: Numbers = (2 * (bins * log(2) + log(1 / ALPHA)) * (1 / n + 1 / m)) ** 0.5
     return noise + 2 * (BINS - 1) * BIN_ERROR
 
@@ -257,7 +252,7 @@ def _distances(against: str, offset: str = "") -> Iterator[Rule]:
     p, q = SHARE, BASELINE_SHARES if of_baseline else ago(SHARE)
     g = BASELINE_BELOW if of_baseline else ago(BELOW)
     quantiles = BASELINE_QUANTILES if of_baseline else ago(QUANTILE)
-    m = _statistic("count") if of_baseline else f"({ago(COUNT)})"
+    m = count_baseline() if of_baseline else f"({ago(COUNT)})"
     yield Rule(name_distance("d1"), over("sum", f"abs({p} - {by('bin')}{q})"), label)
     d1, wasserstein = (f'{name_distance(n)}{{against="{against}"}}' for n in ("d1", "wasserstein"))
     yield Rule(name_distance("total_variation"), f"{d1} / 2", label)
@@ -291,6 +286,11 @@ def _floors() -> Iterator[Rule]:
     yield Rule(name_floor("total_variation"), f"{name_floor('d1')} / 2")
     yield Rule(KS_PER_FLOOR, f"{name_distance('ks')} / {name_floor('ks')}")
     yield Rule(D1_PER_FLOOR, f"{name_distance('d1')} / {name_floor('d1')}")
+
+
+def count_baseline() -> str:
+    """Give the number of values of each baseline."""
+    return _statistic("count")
 
 
 def _statistic(name: str) -> str:

@@ -9,10 +9,10 @@ explain it (``randsvc.rules.drift``).
 from collections.abc import Iterator, Mapping
 
 from randsvc.rules.alert import Alert
+from randsvc.rules.cusum import EVIDENCE, LIMIT
 from randsvc.rules.drift import (
     COUNT,
     D1_PER_FLOOR,
-    KS_PER_FLOOR,
     MIX,
     OUT_OF_RANGE,
     PER_SD,
@@ -98,7 +98,7 @@ def _at(series: str, window: str, matchers: str = JOB, of_all: str = "max") -> s
 
 
 def _shifted(scale: TimeScale) -> Iterator[Alert]:
-    short, long = scale.samples
+    short = scale.samples[0]
     for distribution, name, subject in (
         ("value", "RandsvcValueShifted", "The model's values have"),
         ("delay", "RandsvcDelayShifted", "The delay of /random has"),
@@ -106,23 +106,25 @@ def _shifted(scale: TimeScale) -> Iterator[Alert]:
         of = f'{JOB},randsvc_distribution="{distribution}"'
         against = f'{of},against="baseline"'
         for level, effect in EFFECTS.items():
-            yield _make(
-                scale,
-                name,
-                level,
-                "standard deviations",
-                " or ".join(
-                    f"({_at(PER_SD, window, against)} > {FOUND_AT * effect:g}"
-                    f" and on () {_at(KS_PER_FLOOR, window, against)} > 1"
-                    f" and on () {_at(COUNT, window, of)} >= {scale.min_values})"
-                    for window in (short, long)
-                ),
-                f'{subject} shifted by {{{{ printf "%.2f" $value }}}} standard deviations from '
-                "the baseline",
-                f"This is the Wasserstein distance over the {spell_last(short)} or the "
-                f"{spell_last(long)}, and more than chance explains. The limit for {level} "
-                f"is {effect:g}.",
-                f"Shift of the {distribution}",
+            # Evidence for a large change is evidence for a small one.
+            sizes = f'{of},size="{effect:g}"' if level == "major" else of
+            yield Alert(
+                name=name,
+                level=level,
+                service="randsvc",
+                expr=f"{_at(PER_SD, short, against)}"
+                f" and on () max ({EVIDENCE}{{{sizes}}}) > {LIMIT:g}",
+                unit="standard deviations",
+                summary=f"{subject} drifted from the baseline: a distance of "
+                f'{{{{ printf "%.2f" $value }}}} standard deviations over the {spell_last(short)}',
+                description=f"The evidence for a change of at least {effect:g} standard deviations "
+                "in location, spread or shape is above its limit, which chance alone exceeds in "
+                "at most one evaluation of a million. Right after the change, the distance still "
+                "contains earlier values.",
+                dashboard="ml",
+                panel=f"Evidence of drift of the {distribution}",
+                # The evidence is that of all evaluations so far: waiting for more adds nothing.
+                hold=scale.hold,
             )
 
 

@@ -43,7 +43,7 @@ def make_app(
 ) -> web.Application:
     """Make the application of one worker, measured by ``telemetry`` and broken by ``faults``."""
     metrics = ServiceMetrics(telemetry.meter)
-    export_baselines(load_baselines(settings), metrics)
+    export_baselines(load_baselines(settings, is_pulled=not telemetry.job), metrics)
     ids = AnswerIds(
         settings.feedback_secret or secrets.token_urlsafe(), lifetime=settings.feedback_lifetime
     )

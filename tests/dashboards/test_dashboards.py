@@ -14,7 +14,7 @@ import yaml
 from randsvc.dashboards import DASHBOARDS, list_queries, to_json
 from randsvc.metrics import METRICS
 from randsvc.project import ROOT
-from randsvc.rules import alert, drift, features, feedback, instances, make_alerts, slo
+from randsvc.rules import alert, cusum, drift, features, feedback, instances, make_alerts, slo
 from randsvc.rules.golden_signals import DISTRIBUTION_WINDOW, SILENT, make_groups
 from randsvc.rules.time_scale import PRODUCTION
 from randsvc.telemetry.catalogue import Metric
@@ -106,7 +106,7 @@ OWN = set().union(*map(series_of, METRICS))
 RECORDED = {rule.record for group in make_groups() for rule in group.rules}
 RECORDED |= {
     rule.record
-    for module in (slo, drift, features, feedback, instances)
+    for module in (slo, drift, cusum, features, feedback, instances)
     for rule in module.make_recordings(PRODUCTION)
 }
 RECORDED.add(alert.VALUE)
@@ -170,7 +170,7 @@ def test_every_label_of_the_service_is_in_the_catalogue() -> None:
     # Of alerts and objectives.
     known |= {"alertname", "alertstate", "level", "service", "slo", "window"}
     # Of distances, of what fires, and of what label_replace makes.
-    known |= {"against", "unit", "dashboard", "panel", "panel_id"}
+    known |= {"against", "change", "size", "unit", "dashboard", "panel", "panel_id"}
     exprs = [q.expr for q in list_queries() if q.dashboard != "pipeline"]
     exprs += [r.expr for g in make_groups() for r in g.rules]
     for expr in exprs:

@@ -1,6 +1,7 @@
 import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from randsvc.distributions import parse
 from randsvc.errors import ConfigurationError
 from randsvc.histograms.baseline_file import Baseline, save
 from randsvc.histograms.binned import Bin
-from randsvc.model.baselines import QUANTILE_LEVELS, describe, load_baselines
+from randsvc.metrics import DELAY, VALUE
+from randsvc.model.baselines import EDGE_LEVELS, QUANTILE_LEVELS, describe, load_baselines
 from randsvc.settings import Settings
+from randsvc.telemetry.catalogue import Metric
 
 NORMAL = stats.norm(50, 10)
 
@@ -36,12 +39,35 @@ def test_the_committed_baseline_describes_the_default_distribution() -> None:
     assert list(value.edges.values()) == pytest.approx(NORMAL.ppf(np.arange(1, 10) / 10))
     assert list(value.quantiles) == [f"{level:g}" for level in QUANTILE_LEVELS]
     assert list(value.quantiles.values()) == pytest.approx(NORMAL.ppf(QUANTILE_LEVELS), abs=0.001)
+    edges = sorted([*value.quantiles.values(), *value.tails.values()])
+    assert edges == pytest.approx(NORMAL.ppf(EDGE_LEVELS), abs=0.15)
     assert value.statistics["mean"] == pytest.approx(50)
     assert value.statistics["stddev"] == pytest.approx(10, rel=0.002)
     assert value.statistics["low"] == pytest.approx(NORMAL.ppf(1e-6))
     assert value.statistics["high"] == pytest.approx(NORMAL.isf(1e-6))
     noise, _ = integrate.quad(lambda x: math.sqrt(NORMAL.cdf(x) * NORMAL.sf(x)), -50, 150)
     assert value.statistics["noise"] == pytest.approx(noise, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "truth"),
+    [("value", VALUE, NORMAL), ("delay", DELAY, stats.lognorm(0.5, scale=0.05))],
+)
+def test_quantiles_of_a_pulled_service_are_those_that_its_buckets_have(
+    name: str, metric: Metric, truth: Any
+) -> None:
+    """As the share of the values below each, interpolated as Prometheus does, is its level."""
+    it = load_baselines(Settings(), is_pulled=True)[name]
+    found = {**it.quantiles, **it.tails}
+    assert {float(level) for level in found} == set(EDGE_LEVELS)
+    below = np.interp(list(found.values()), metric.buckets, truth.cdf(metric.buckets))
+    assert below == pytest.approx([float(level) for level in found], abs=1e-4, rel=0.05)
+    pushed = load_baselines(Settings())[name]
+    assert (it.edges, it.shares, it.statistics) == (pushed.edges, pushed.shares, pushed.statistics)
+
+
+def test_a_baseline_of_one_value_has_no_tails() -> None:
+    assert not describe(kept((5, 5, 100))).tails
 
 
 def test_a_sample_is_as_far_from_its_baseline_as_the_noise_allows() -> None:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from randsvc.metrics import VALUE
 from randsvc.model.baselines import BaselineNumbers, load_baselines
-from randsvc.rules import drift, features, feedback
+from randsvc.rules import cusum, drift, features, feedback
 from randsvc.rules.drift import (
     ALPHA,
     BIN_ERROR,
@@ -77,7 +77,7 @@ def exported(
     for metric, label, numbers in (
         ("edge", "bin", it.edges),
         ("share", "bin", it.shares),
-        ("quantile", "quantile", it.quantiles),
+        ("quantile", "quantile", {**it.quantiles, **it.tails}),
         ("statistic", "statistic", it.statistics),
     ):
         for key, number in numbers.items():
@@ -302,13 +302,14 @@ def test_both_time_scales_have_the_same_rules_but_for_times() -> None:
         "1d": "10m",
         "7d": "70m",
         "30d": "1h",
+        "30s": "2s",
     }
 
     def timed(rule: Rule) -> str:
         text = f"{rule.record} {rule.expr} {sorted(rule.labels.items())}"
-        return re.sub(r"\b(5m|1h|1d|7d|30d)\b", lambda found: times[found[0]], text)
+        return re.sub(r"\b(5m|1h|1d|7d|30d|30s)\b", lambda found: times[found[0]], text)
 
-    modules = (drift, features, feedback)
+    modules = (drift, cusum, features, feedback)
     production = [timed(r) for module in modules for r in module.make_recordings(PRODUCTION)]
     demo = [
         f"{r.record} {r.expr} {sorted(r.labels.items())}"

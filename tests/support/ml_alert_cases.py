@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from randsvc.rules import features
+from randsvc.rules.cusum import EVIDENCE, LIMIT
 from randsvc.rules.drift import (
     COUNT,
     D1_PER_FLOOR,
-    KS_PER_FLOOR,
     MIX,
     OUT_OF_RANGE,
     PER_SD,
@@ -93,17 +93,61 @@ def _cases(alert: str, level: str, terms: Sequence[Term], which: str = "") -> li
 
 
 def _shifted(alert: str, distribution: str) -> list[Case]:
+    """The evidence decides, whatever the distance is, which only must be there to be shown."""
+    of = {"job": "randsvc", "randsvc_distribution": distribution}
+    far = Term(PER_SD, {**of, "against": "baseline", "window": "5m"}, 0.3, 0.01)
     found = []
     for level, effect in EFFECTS.items():
-        for window in ("5m", "1h"):
-            of = {"job": "randsvc", "randsvc_distribution": distribution, "window": window}
-            against = {**of, "against": "baseline"}
-            terms = (
-                Term(PER_SD, against, 0.75 * effect, 0.5 * effect),
-                Term(KS_PER_FLOOR, against, 1.4, 0.8),
-                Term(COUNT, of, 150, 80),
+        size = {"change": "higher", "size": f"{effect:g}"}
+        term = Term(EVIDENCE, {**of, **size}, 1.1 * LIMIT, 0.9 * LIMIT)
+        distance = {far.series(): gauge([(40, far.holds)])}
+        phases = [(5, term.fails), (10, term.holds), (25, term.fails)]
+
+        def case(
+            name: str,
+            series: Mapping[str, str],
+            on: Mapping[int, Sequence[str]],
+            level: str = level,
+        ) -> Case:
+            title = f"{alert} {level} {name}"
+            return Case(
+                name=title, alert=alert, level=level, step=STEP, steps=40, series=series, on=on
             )
-            found += _cases(alert, level, terms, window)
+
+        # A large change is one of at least a small size, and not the other way round.
+        large, small = (term.series(size=f"{EFFECTS[of]:g}") for of in ("major", "minor"))
+        only_small = {large: gauge([(40, term.fails)]), small: gauge([(40, term.holds)])}
+        found += [
+            case(
+                "fires at once, and clears",
+                {**distance, term.series(): gauge(phases)},
+                {4: [], 5: ["randsvc"], 18: ["randsvc"], 21: []},
+            ),
+            case(
+                "not below the limit",
+                {**distance, **term.decoys(), term.series(): gauge([(40, term.fails)])},
+                {20: []},
+            ),
+            case(
+                "not without a distance of the last minutes",
+                {**far.decoys(), term.series(): gauge([(40, term.holds)])},
+                {20: []},
+            ),
+            case(
+                "by a small change",
+                {**distance, **only_small},
+                {20: ["randsvc"] if level == "minor" else []},
+            ),
+            case(
+                "by whichever change has most evidence",
+                {
+                    **distance,
+                    term.series(): gauge([(40, term.fails)]),
+                    term.series(change="wider"): gauge([(40, term.holds)]),
+                },
+                {20: ["randsvc"]},
+            ),
+        ]
     return found
 
 
