@@ -56,7 +56,7 @@ def test_it_writes_every_file_and_names_it(
         assert (tmp_path / path).read_text() == text
 
 
-def test_it_leaves_alone_what_is_up_to_date(
+def test_it_does_not_write_files_that_are_up_to_date(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main([], tmp_path)

@@ -349,7 +349,7 @@ def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
 @pytest.mark.parametrize(
     "url", ["", "localhost:9090", "ftp://host", "http://", "http://[", "http://h:99999", "me:s@h:1"]
 )
-def test_what_is_no_url_is_named(url: str) -> None:
+def test_an_invalid_url_is_named(url: str) -> None:
     said = error_of(lambda: Prometheus(url).query("up"))
     assert said == f"{redact_url(url)} is not a URL such as http://127.0.0.1:9090".strip()
 

@@ -34,5 +34,5 @@ def test_units_add_up() -> None:
     assert parse_duration("1w1d1h1m1s500ms") == 694861.5
 
 
-def test_a_moment_is_told_without_seconds_where_there_are_none() -> None:
+def test_a_time_is_formatted_without_seconds_if_there_are_none() -> None:
     assert (format_time(NOW), format_time(NOW - 40)) == ("2026-05-28 20:26:40", "2026-05-28 20:26")

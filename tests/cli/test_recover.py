@@ -40,7 +40,7 @@ def test_an_unreachable_prometheus_is_named() -> None:
     assert line.startswith("randsvc: cannot reach Prometheus at http://127.0.0.1:1: ")
 
 
-def test_what_is_no_url_is_named() -> None:
+def test_an_invalid_url_is_named() -> None:
     line = refuse("recover", "value", "--prometheus", "localhost:9090")
     assert line == "randsvc: localhost:9090 is not a URL such as http://127.0.0.1:9090"
 
@@ -61,7 +61,7 @@ def test_what_was_saved_is_a_baseline_that_the_service_takes(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("body", ["<html>", "{}", "[]", '{"status": "success", "data": 3}'])
-def test_what_is_no_prometheus_is_named(body: str) -> None:
+def test_a_server_that_is_not_prometheus_is_named(body: str) -> None:
     with answering(lambda _: (200, body)) as url:
         line = refuse("recover", "value", "--prometheus", url)
     assert line == f"randsvc: {url} does not answer as Prometheus does"

@@ -17,12 +17,12 @@ def test_an_unreachable_prometheus_is_named() -> None:
     assert line.startswith("randsvc: cannot reach Prometheus at http://127.0.0.1:1: ")
 
 
-def test_what_is_no_url_is_named() -> None:
+def test_an_invalid_url_is_named() -> None:
     line = refuse("review", "--from", "-7d", "--prometheus", "localhost:9090")
     assert line == "randsvc: localhost:9090 is not a URL such as http://127.0.0.1:9090"
 
 
-def test_what_is_no_prometheus_is_named() -> None:
+def test_a_server_that_is_not_prometheus_is_named() -> None:
     with answering(lambda _: (200, "<html>")) as url:
         line = refuse("review", "--from", "-7d", "--prometheus", url)
     assert line == f"randsvc: {url} does not answer as Prometheus does"

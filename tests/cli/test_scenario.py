@@ -15,7 +15,7 @@ def test_the_list_has_every_scenario_with_its_level_and_time_limit() -> None:
     assert any(re.match(r" model-down +major +40 s +The model is down", line) for line in lines)
 
 
-def test_show_says_what_happens_and_what_is_expected() -> None:
+def test_show_lists_the_steps_and_the_expected_alert() -> None:
     shown = " ".join(run_randsvc("scenario", "show", "strange-loop").stdout.split())
     assert "- fault latency of randsvc: share 0.01, seconds 2" in shown
     assert (

@@ -266,7 +266,7 @@ def test_no_alert_fires_while_all_is_well(scraped: Reader) -> None:
 
 
 @pytest.mark.parametrize("expr", promql(6))
-def test_what_is_broken_is_told(broken: Reader, expr: str) -> None:
+def test_a_broken_statement_is_reported(broken: Reader, expr: str) -> None:
     assert wait_until(lambda: broken.query(expr), within=30)
 
 

@@ -93,7 +93,7 @@ def test_a_gap_between_bins_is_a_level_of_the_distribution() -> None:
     assert describe(kept((0, 0, 1), (10, 10, 1))).statistics["noise"] == pytest.approx(5)
 
 
-def test_what_is_not_the_default_has_no_baseline_unless_one_is_set(
+def test_another_distribution_has_no_baseline_unless_one_is_set(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = Settings(value=parse("normal(mean=7, sd=1)"))

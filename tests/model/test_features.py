@@ -15,7 +15,7 @@ from randsvc.model.features import (
 )
 
 
-def test_what_is_given_is_read() -> None:
+def test_given_features_are_read() -> None:
     assert parse_features({}) == Features()
     assert parse_features({"segment": ["premium"], "amount": ["12.5"]}) == Features(
         segment="premium", amount=12.5

@@ -110,7 +110,7 @@ def test_a_family_with_more_parameters_has_to_earn_them() -> None:
 
 
 @pytest.mark.parametrize("text", ["exponential(rate=2)", "normal(mean=-5, sd=10)", "uniform(3, 7)"])
-def test_intervals_hold_the_truth_in_95_percent_and_p_values_are_even(text: str) -> None:
+def test_intervals_contain_the_parameters_in_95_percent_and_p_values_are_uniform(text: str) -> None:
     truth, repetitions = parse(text), 200
     family = next(each for each in FAMILIES if text.startswith(each.name))
     values = [float(each) for each in re.findall(r"-?\d+", text)]
@@ -338,7 +338,7 @@ def test_a_baseline_reads_back_as_it_was(tmp_path: Path) -> None:
         ('"bins": [', '"bins": [[-9, -9, 0],', "each bin must hold a value"),
     ],
 )
-def test_what_is_no_baseline_is_refused_in_one_line(
+def test_an_invalid_baseline_is_refused_in_one_line(
     tmp_path: Path, old: str, new: str, problem: str
 ) -> None:
     path = tmp_path / "baseline.json"

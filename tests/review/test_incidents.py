@@ -108,7 +108,7 @@ def test_what_ends_with_the_data_was_not_seen_to_clear() -> None:
     assert [(each.level, each.to_clear) for each in found] == [("major", None), ("minor", None)]
 
 
-def test_levels_are_told_apart() -> None:
+def test_each_level_of_an_alert_is_an_incident() -> None:
     alerts = Alerts()
     alerts.add(1200, 1800, level="minor")
     alerts.add(1200, 1500, level="critical")

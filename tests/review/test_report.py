@@ -94,7 +94,7 @@ def test_the_page_refers_to_nothing_outside_of_it(name: str) -> None:
 
 
 @both
-def test_headings_come_in_order_and_the_language_is_told(name: str) -> None:
+def test_headings_come_in_order_and_the_language_is_declared(name: str) -> None:
     elements = Elements(page(name))
     assert elements.named("html") == [{"lang": "en"}]
     levels = [int(tag[1]) for tag, _ in elements.elements if re.fullmatch("h[1-6]", tag)]

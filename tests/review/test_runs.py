@@ -22,7 +22,7 @@ def test_a_run_ends_with_its_samples() -> None:
     assert found(samples) == [Span(65, 500), Span(1507, 1987 + 15 * 0)]
 
 
-def test_what_is_missing_for_less_than_a_bin_is_no_interruption() -> None:
+def test_a_gap_shorter_than_a_bin_is_no_interruption() -> None:
     assert found([*every(15, 60, 500), *every(15, 545, 1000)]) == [Span(60, 995)]
 
 
@@ -35,7 +35,7 @@ def test_what_comes_after_the_span_is_not_seen() -> None:
     assert found(every(15, 3000, 9000)) == [Span(3000, 3600)]
 
 
-def test_series_are_told_apart_by_labels_alone_that_are_asked_for() -> None:
+def test_series_are_grouped_by_the_labels_that_are_asked_for() -> None:
     series = [
         ({"__name__": "x", "job": job, "instance": instance}, every(15, start, start + 300))
         for job, instance, start in (("a", "1", 0.0), ("a", "2", 300.0), ("b", "1", 900.0))

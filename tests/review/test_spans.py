@@ -41,7 +41,7 @@ def test_a_window_is_long_enough_for_a_sample() -> None:
 
 
 @given(st.lists(times, min_size=2, max_size=8, unique=True))
-def test_what_is_left_and_the_holes_are_the_whole(ends: list[float]) -> None:
+def test_the_rest_and_the_holes_are_the_whole(ends: list[float]) -> None:
     ordered = sorted(ends)
     holes = [Span(a, b) for a, b in list(pairwise(ordered))[::2]]
     span = Span(2000.0, 8000.0)
@@ -50,6 +50,6 @@ def test_what_is_left_and_the_holes_are_the_whole(ends: list[float]) -> None:
     assert not any(measure_overlap(each, holes) for each in left)
 
 
-def test_what_is_left_but_short_is_left_out() -> None:
+def test_a_short_rest_is_left_out() -> None:
     there = [Span(10, 40), Span(45, 100)]
     assert find_gaps(Span(0, 120), there, longer=8) == [Span(0, 10), Span(100, 120)]

@@ -83,9 +83,7 @@ ONE = "objectives: [{name: a, job: media, objective: 0.9}]"
         ),
     ],
 )
-def test_what_is_wrong_with_a_file_is_one_line_that_names_it(
-    tmp_path: Path, text: str, said: str
-) -> None:
+def test_an_error_in_a_file_is_one_line_that_names_it(tmp_path: Path, text: str, said: str) -> None:
     file = written(tmp_path, text)
     with pytest.raises(ConfigurationError) as raised:
         load_subject(file, [])

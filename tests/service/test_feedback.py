@@ -127,7 +127,7 @@ async def test_of_many_at_once_about_one_answer_one_is_accepted(
     assert outcomes(read()) == {"accepted": 1, "duplicate": 4}
 
 
-async def test_an_id_that_is_forged_or_has_expired_is_told_from_a_good_one(
+async def test_an_id_that_is_forged_or_has_expired_is_refused(
     feedback: URL, ids: AnswerIds, clock: Clock, read: Callable[[], Measured]
 ) -> None:
     late = ids.issue(50.0, "model")
@@ -169,7 +169,7 @@ async def test_feedback_for_what_is_forgotten_counts_as_expired(
         ({"id": "x", "actual": 1.1e12}, 422, "from -1e+12 to 1e+12"),
     ],
 )
-async def test_what_is_no_feedback_is_malformed(
+async def test_an_invalid_body_is_malformed(
     feedback: URL, read: Callable[[], Measured], body: object, status: int, said: str
 ) -> None:
     got, problem = await post(feedback, body)

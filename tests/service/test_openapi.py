@@ -226,7 +226,7 @@ async def test_the_document_has_the_routes_of_the_application_and_no_others(
     ("path", "method", "component"),
     [("/nothing", "get", "NotFound"), (PATH, "post", "MethodNotAllowed")],
 )
-async def test_what_is_not_there_is_answered_as_the_document_says(
+async def test_a_missing_path_is_answered_as_the_document_says(
     ask: Callable[[Provoked], Any], service: str, path: str, method: str, component: str
 ) -> None:
     answer = await ask(Provoked(service=service, path=path, method=method, status=0))

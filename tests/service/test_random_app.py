@@ -369,7 +369,7 @@ async def test_the_schema_of_the_features_is_published(telemetry: Telemetry) -> 
     assert schema["properties"].keys() == {"segment", "amount"}
 
 
-async def test_the_truth_is_told_to_simulated_users_only(telemetry: Telemetry) -> None:
+async def test_only_simulated_users_get_the_ground_truth(telemetry: Telemetry) -> None:
     faults = faults_of()
     faults.set("outcome-shift", {"by": 9, "duration": 60})
     async with app_of(telemetry, faults=faults) as url:

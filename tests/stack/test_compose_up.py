@@ -190,7 +190,7 @@ def test_prometheus_reaches_everything_it_scrapes(compose: Compose, ports: dict[
     wait_until(lambda: ask_prometheus(ports, "count(up == 0)") == 0, within=60)
 
 
-def test_a_scenario_run_inside_is_told_at_its_level(
+def test_a_scenario_run_inside_notifies_at_its_level(
     compose: Compose, ports: dict[str, str]
 ) -> None:
     said = compose("run", "--rm", "-T", "scenario", "run", "model-down")

@@ -250,7 +250,7 @@ async def test_an_unknown_receiver_is_refused_and_the_known_ones_are_named(inbox
         b'{"alerts": [], "status": "", "truncatedAlerts": 1e999}',
     ],
 )
-async def test_what_is_no_notification_is_refused(inbox: Inbox, body: bytes) -> None:
+async def test_an_invalid_notification_is_refused(inbox: Inbox, body: bytes) -> None:
     async with inbox.post("/pager", data=body) as answer:
         assert answer.status == 400
         assert (await answer.text()).startswith("not a webhook notification of Alertmanager: ")

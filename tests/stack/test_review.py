@@ -79,7 +79,7 @@ def test_every_request_that_was_scraped_is_counted_once(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_what_was_counted_in_gaps_is_told_apart_from_what_was_seen(
+def test_requests_in_gaps_are_counted_separately(
     found: dict[str, Any], quarter: Quarter, service: str
 ) -> None:
     traffic = found["traffic"][f"{service} {SERVICES[service]}"]

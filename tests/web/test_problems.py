@@ -52,7 +52,7 @@ async def body(response: ClientResponse, status: int, title: str) -> str:
     return str(detail)
 
 
-async def test_what_is_answered_stays_as_it_is() -> None:
+async def test_a_response_stays_as_it_is() -> None:
     response = await ask("/answers")
     assert (response.status, await response.text()) == (200, "fine")
 

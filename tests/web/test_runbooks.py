@@ -58,7 +58,7 @@ async def test_html_in_a_runbook_stays_text(client: Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["Nothing", "..%2Fsecret", "..%2Fsecret.md"])
-async def test_what_is_no_runbook_is_not_found(client: Client, name: str) -> None:
+async def test_an_unknown_runbook_is_not_found(client: Client, name: str) -> None:
     status, text = await read(client, f"/runbooks/{name}")
     assert status == 404
     assert "/runbooks/ lists all runbooks" in text

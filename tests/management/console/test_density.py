@@ -75,7 +75,7 @@ def test_bars_follow_the_true_distribution(text: str) -> None:
     assert far < 0.06  # the noise of 55 bars of 20,000: sum of sqrt(2 p / (pi n))
 
 
-def test_what_came_last_is_told_from_the_rest_though_the_buckets_became_coarser() -> None:
+def test_recent_observations_are_separated_although_the_buckets_became_coarser() -> None:
     before, after = measured([50.0, 51.0], [52.0, 52.0, 90.0, 0.1, -3.0, 0.0])
     assert before.scale > after.scale
     recent = subtract(after, before)

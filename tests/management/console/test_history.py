@@ -73,7 +73,7 @@ async def test_who_knew_another_process_gets_all_of_this_one() -> None:
     assert len((await live(kept, instance="one", after=3))["samples"]["time"]) == 3
 
 
-async def test_what_is_kept_is_bounded() -> None:
+async def test_the_history_is_bounded() -> None:
     kept = History(Process().view, {VALUE: TRUTH})
     for _ in range(1000):
         kept._take_sample()

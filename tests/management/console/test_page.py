@@ -164,7 +164,7 @@ def test_a_shifted_value_is_far_from_the_truth(page: Page) -> None:
     until(page, lambda: shown(page.locator("#drift-distance")) > 0.5)
 
 
-def test_what_cannot_be_set_is_not_sent_and_what_is_refused_is_said(page: Page) -> None:
+def test_an_invalid_parameter_is_not_sent_and_a_refusal_is_shown(page: Page) -> None:
     errors = page.locator("[data-fault=errors]")
     share = errors.get_by_label("share")
     share.fill("2")

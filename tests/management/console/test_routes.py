@@ -73,7 +73,7 @@ async def test_a_file_has_its_type(url: URL, path: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["console/routes.py", "console/README.md", "console/page.html"])
-async def test_what_is_no_file_of_the_page_is_not_given(url: URL, path: str) -> None:
+async def test_other_files_are_not_served(url: URL, path: str) -> None:
     status, problem = await get(url, path)
     assert status == 404
     assert "console.js" in problem["detail"]
@@ -91,7 +91,7 @@ async def test_nothing_is_changed_by_way_of_the_page(url: URL, path: str) -> Non
             assert response.status == 405
 
 
-async def test_the_page_is_told_what_there_is() -> None:
+async def test_about_lists_faults_scenarios_links_and_true_distributions() -> None:
     real = parse("normal(mean=50, sd=10)")
     console = Console(
         service="randsvc",
@@ -115,7 +115,7 @@ async def test_the_page_is_told_what_there_is() -> None:
         ({"local": False}, False, True),
     ],
 )
-async def test_the_page_is_told_whether_a_token_is_wanted_but_not_which(
+async def test_about_says_whether_a_token_is_required_but_not_which(
     options: dict[str, Any], *, token: bool, closed: bool
 ) -> None:
     async with served(**options) as url:
@@ -145,7 +145,7 @@ async def test_faults_that_are_on_are_shown_with_the_seconds_left() -> None:
     assert live["faults"] == {"errors": {"share": 0.5, "duration": 60}}
 
 
-async def test_where_nothing_is_measured_the_page_is_told_why() -> None:
+async def test_live_says_why_nothing_is_measured() -> None:
     async with served(Console(service="randsvc", unmeasured="Look elsewhere.")) as url:
         _, live = await get(url, "console/live")
     assert (live["measured"], live["unmeasured"]) == (None, "Look elsewhere.")
@@ -157,7 +157,7 @@ async def test_a_number_of_a_sample_that_is_none_is_a_problem(url: URL) -> None:
     assert problem["detail"] == "after='x', expected the number of a sample"
 
 
-async def test_without_a_prometheus_the_page_is_told_so(url: URL) -> None:
+async def test_alerts_say_that_no_prometheus_is_configured(url: URL) -> None:
     _, answer = await get(url, "console/alerts")
     assert answer == {"configured": False, "alerts": None, "error": None}
 
