@@ -51,7 +51,10 @@ def check(
         Path | None, Parameter(help="Folder of your work; default: the folder of the exercise.")
     ] = None,
 ) -> None:
-    """Run your work, and report what works and what is missing; exit code 1 if anything is."""
+    """Run your work, and report what works and what is missing.
+
+    The exit code is 1 if anything is missing.
+    """
     exercise = _exercise(number)
     folder = work or exercise.starter
     if not folder.is_dir():

@@ -17,11 +17,11 @@ class PrometheusOptions:
     """Which Prometheus to read."""
 
     prometheus: Annotated[str, Parameter(env_var="PROMETHEUS_URL")] = "http://127.0.0.1:9090"
-    """URL of Prometheus, which may hold user:password@."""
+    """URL of Prometheus. It may contain user:password@."""
 
     token: Annotated[str | None, Parameter(env_var="PROMETHEUS_TOKEN")] = None
-    """Bearer token for Prometheus. Better a variable than an option, which other users of the
-    machine can see."""
+    """Bearer token for Prometheus. Prefer the variable: other users of the machine can see
+    options."""
 
     header: Annotated[
         tuple[str, ...],
@@ -32,8 +32,8 @@ class PrometheusOptions:
             env_var_split=lambda _type, text, **_: text.splitlines(),
         ),
     ] = ()
-    """Header for Prometheus, such as "X-Scope-OrgID: shop"; once for each header, in the variable
-    one a line. Better a variable, as above."""
+    """Header for Prometheus, such as "X-Scope-OrgID: shop". Repeat the option for each header; the
+    variable has one header per line. Prefer the variable, as above."""
 
     def connect(self) -> Prometheus:
         """Give the client once the server has answered.

@@ -75,24 +75,25 @@ class ReadingOptions(PrometheusOptions):
     """Which series to read, and when."""
 
     window: str = "30m"
-    """How far back, as a Prometheus duration such as 30m or 1h30m."""
+    """Length of the window, as a Prometheus duration such as 30m or 1h30m."""
 
     at: Annotated[str, Parameter(allow_leading_hyphen=True)] = "now"
-    """End of the window: now, -7d, ISO 8601 (UTC if it has no zone), or Unix seconds."""
+    """End of the window: now, -7d, ISO 8601 (UTC if it has no time zone), or Unix seconds."""
 
     job: str | None = None
-    """Service, as the label job has it; randsvc for value, delay and latency, any for a metric."""
+    """Service: the value of the label job. The default is randsvc for value, delay and latency, and
+    any service for the name of a metric."""
 
     route: str | None = None
-    """Route, as the label http_route has it, such as /clips/{id}; for the latency of randsvc
-    /random, otherwise any."""
+    """Route: the value of the label http_route, such as /clips/{id}. The default is /random for the
+    latency of randsvc, and any route otherwise."""
 
     instance: tuple[str, ...] = ()
-    """Only these instances; any if there is none."""
+    """Only these instances. The default is all instances."""
 
     match: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)] = ()
-    """Only series with this label, such as region=eu, code!=500 or handler=~"/clips/.*"; once for
-    each label."""
+    """Only series with this label, such as region=eu, code!=500 or handler=~"/clips/.*". Repeat the
+    option for each label."""
 
     def read(self, what: str) -> _Reading:
         """Read a histogram; raises as ``from_prometheus.read``, and ``ConfigurationError``."""
@@ -150,8 +151,9 @@ baseline_app = App(
 What = Annotated[
     str,
     Parameter(
-        help="value, delay (drawn) or latency (of requests) of randsvc, latency of another --job, "
-        "or the name of any histogram, native or classic, such as http_client_duration_seconds."
+        help="value, delay (as drawn) or latency (of requests) of randsvc; latency of another "
+        "--job; or the name of any native or classic histogram, such as "
+        "http_client_duration_seconds."
     ),
 ]
 
@@ -221,12 +223,12 @@ def save_(
     bins: Annotated[
         int | None,
         Parameter(
-            help="Equiprobable bins, at most; unset, every bucket is kept.",
+            help="Largest number of bins, with about equal counts. The default keeps every bucket.",
             validator=Number(gte=2, lte=200),
         ),
     ] = None,
 ) -> None:
-    """Save what a histogram counted in a window."""
+    """Save the distribution of a histogram in a window, as a baseline file."""
     options = options or ReadingOptions()
     try:
         reading = options.read(what)
@@ -254,7 +256,7 @@ def save_(
 
 @baseline_app.command
 def show(file: Annotated[Path, Parameter(help="File of a baseline.")]) -> None:
-    """Show what a file holds."""
+    """Show the content of a baseline file."""
     try:
         kept = baseline_file.load(file)
     except RecoveryError as error:

@@ -43,19 +43,20 @@ def review(
         Parameter(
             name="--from",
             allow_leading_hyphen=True,
-            help="Its begin: such as -7d, ISO 8601 (UTC where it has no zone), or Unix seconds.",
+            help="Start of the period: such as -7d, ISO 8601 (UTC if it has no time zone), or Unix "
+            "seconds.",
         ),
     ],
     to: Annotated[
-        str, Parameter(allow_leading_hyphen=True, help="Its end, in the same ways.")
+        str, Parameter(allow_leading_hyphen=True, help="End of the period, in the same formats.")
     ] = "now",
     job: Annotated[
         tuple[str, ...],
         Parameter(
             negative="",
             consume_multiple=False,
-            help="Service to review, as the label job names it; once for each. Without --job and "
-            "--objectives, randsvc and auth.",
+            help="Service to review: the value of the label job. Repeat the option for each "
+            "service. Without --job and --objectives, the services are randsvc and auth.",
         ),
     ] = (),
     objectives: Annotated[
@@ -67,7 +68,7 @@ def review(
         Parameter(
             negative="",
             consume_multiple=False,
-            help="Where to write it, once for each file: .html, .md or .json.",
+            help="File to write: .html, .md or .json. Repeat the option for each file.",
         ),
     ] = (Path("review.html"), Path("review.md")),
 ) -> None:
