@@ -41,6 +41,8 @@ SERVICES = ("randsvc", "auth")
 TARGETS = ("randsvc", "auth", "randsvc management")
 PHASE = 5.0
 """Seconds of a phase."""
+PAIRS = 4
+"""Fewest pairs of phases, however short the run is: fewer have no interval of a slope."""
 SETTLING = 0.5
 """Seconds after hostile clients come or go that are not measured."""
 CLIENT_TIMEOUT = 3.0
@@ -188,7 +190,7 @@ async def _observe(
     began = time.monotonic()
     async with _hostile_clients([stack.book[PORTS[name]] for name in TARGETS]) as hostile:
         await clients.run(phase)
-        while (passed := time.monotonic() - began) < seconds or not observed.quiet:
+        while (passed := time.monotonic() - began) < seconds or len(observed.quiet) < PAIRS:
             # Each goes first in every second pair, so that neither gains from a trend.
             for is_hostile in (False, True) if len(observed.quiet) % 2 else (True, False):
                 kind = "hostile" if is_hostile else "quiet"

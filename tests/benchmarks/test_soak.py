@@ -19,6 +19,7 @@ from tests.support.service import running_service
 P99 = "p99 of good clients with hostile clients, over p99 without"
 
 
+@pytest.mark.timeout(300)
 def test_a_short_run_keeps_every_promise_that_no_busy_machine_breaks() -> None:
     observed, clients = soak.run(seconds=6, phase=1, console=Console(file=io.StringIO()))
     promises = judge(observed, clients)
