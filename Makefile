@@ -32,7 +32,7 @@ tools: $(VENV)/dev.stamp  ## build the native programs, and print their folder
 # --------------------------------------------------------------------------------------------- work on it
 
 # Programs that come from the system, in packages of the same names; what stays missing, the tests name.
-PACKAGES := chromium prometheus-blackbox-exporter
+PACKAGES := chromium prometheus-blackbox-exporter faketime
 .PHONY: packages
 packages:
 	@missing=$$(for name in $(PACKAGES); do command -v $$name >/dev/null || echo $$name; done); \
@@ -105,6 +105,11 @@ soak: $(VENV)/dev.stamp  ## serve good clients next to hostile ones for MINUTES=
 .PHONY: fuzz
 fuzz: $(VENV)/dev.stamp  ## send noise to every port (REQUESTS=1000000) and every parser, and judge what comes of it
 	$(BIN)/python -m benchmarks.fuzz --requests $(or $(REQUESTS),1000000) --seed $(or $(SEED),1)
+
+.PHONY: chaos
+chaos: PACKAGES := faketime
+chaos: packages $(VENV)/dev.stamp  ## break the native chain at random, TRIALS=40 times, and compare all books (half a minute each)
+	$(BIN)/python -m benchmarks.chaos --trials $(or $(TRIALS),40) --seed $(or $(SEED),1)
 
 LOCK = .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-strip-extras --custom-compile-command 'make lock'

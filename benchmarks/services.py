@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from randsvc.stack.addresses import find_free_addresses
@@ -64,7 +63,7 @@ def running_services(env: Mapping[str, str]) -> Iterator[Stack]:
 
 def read(stack: Stack, name: str) -> Reading:
     """Look at a service that runs."""
-    process = psutil.Process(stack.pid(name))
+    process = stack.processes(name)[0]
     return Reading(
         memory=process.memory_info().rss,
         descriptors=process.num_fds(),

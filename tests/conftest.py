@@ -87,6 +87,7 @@ SLOWEST = (
     "stack/test_drift",
     "course/test_dashboard",
     "docs/test_course",
+    "benchmarks/test_chaos",
     "docs/test_readme",
     "docs/test_monitor_your_own_app",
     "rules/test_alerts",

@@ -73,13 +73,13 @@ def list_modules() -> tuple[GoModule, ...]:
         GoModule(
             victorialogs,
             {"victoria-logs": "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"},
-            _find_version(victorialogs, "github.com/VictoriaMetrics/VictoriaLogs"),
+            find_version(victorialogs, "github.com/VictoriaMetrics/VictoriaLogs"),
             "github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version",
         ),
         GoModule(
             alertmanager,
             {name: command.format("alertmanager", name) for name in ("alertmanager", "amtool")},
-            _find_version(alertmanager, "github.com/prometheus/alertmanager"),
+            find_version(alertmanager, "github.com/prometheus/alertmanager"),
             stamp,
             upstream="github.com/prometheus/alertmanager",
             # Its web pages are compiled from other languages when it is released, and compressed.
@@ -95,7 +95,7 @@ def list_modules() -> tuple[GoModule, ...]:
         GoModule(
             collector,
             {"otelcol": "."},
-            _find_version(collector, "go.opentelemetry.io/collector/otelcol"),
+            find_version(collector, "go.opentelemetry.io/collector/otelcol"),
         ),
         GoModule(
             prometheus,
@@ -104,7 +104,7 @@ def list_modules() -> tuple[GoModule, ...]:
             re.sub(
                 r"^0\.(\d+)(\d\d)\.",
                 lambda part: f"{part[1]}.{int(part[2])}.",
-                _find_version(prometheus, "github.com/prometheus/prometheus"),
+                find_version(prometheus, "github.com/prometheus/prometheus"),
             ),
             stamp,
         ),
@@ -146,7 +146,7 @@ def main() -> int:
     return 0
 
 
-def _find_version(folder: Path, path: str) -> str:
+def find_version(folder: Path, path: str) -> str:
     """Return the version of a module that a go.mod requires, without the leading v."""
     text = (folder / "go.mod").read_text()
     found = re.search(rf"^(?:require)?\s*{re.escape(path)} v(\S+)", text, re.MULTILINE)

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
+
 from randsvc.stack.addresses import AddressBook
 from randsvc.stack.programs import Program, StackError
 
@@ -77,14 +79,15 @@ class Stack:
         """Send a program SIGKILL, so that it neither saves nor exports anything."""
         self._end(name, signal.SIGKILL)
 
+    def processes(self, name: str) -> list[psutil.Process]:
+        """Return the processes of a running program: its main process, then its workers."""
+        main = psutil.Process(self._processes[name].pid)
+        return [main, *main.children(recursive=True)]
+
     @property
     def running(self) -> set[str]:
         """The names of the programs that were started and not stopped."""
         return set(self._processes)
-
-    def pid(self, name: str) -> int:
-        """Return the process id of a running program."""
-        return self._processes[name].pid
 
     def check(self) -> None:
         """Raise ``StackError`` if a program has ended by itself."""

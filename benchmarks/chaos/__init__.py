@@ -1,0 +1,1 @@
+"""Breaks a running chain at random, and holds the chain to its promises."""

@@ -1,0 +1,211 @@
+"""Load whose sender keeps books, and the comparison of the books with what Prometheus counted.
+
+The books say what the clients know. A response that a client has was counted exactly once, except
+those that a process had not handed over when it was killed. A request without a response may have
+been counted or not.
+"""
+
+import asyncio
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import aiohttp
+
+from randsvc.credentials import PASSWORD
+from randsvc.simulation.behaviour import User, draw_features
+
+__all__ = ("Balance", "Books", "Kind", "Load", "Window", "compare", "send_load")
+
+USER = User("chaos", PASSWORD)
+RATE = 10.0
+"""Requests/s."""
+LOGIN_SHARE = 0.25
+WRONG_SHARE = 0.1
+"""Of the requests that the service refuses: an unknown path, a wrong password."""
+TIMEOUT = 5.0
+"""Seconds that a client waits for its response."""
+
+
+class Kind(NamedTuple):
+    """What is counted apart: the job that serves, and the status of the response."""
+
+    job: str
+    status: str
+
+
+class Window(NamedTuple):
+    """A time, in Unix seconds, in which a job may have measured what it did not hand over."""
+
+    job: str
+    begin: float
+    end: float
+
+
+@dataclass
+class Books:
+    """What the clients know of their requests."""
+
+    responses: list[tuple[float, Kind]] = field(default_factory=list)
+    """When a client had a response, in Unix seconds, and of which kind."""
+    unanswered: Counter[str] = field(default_factory=Counter)
+    """Requests without a response, which the job may have counted, by job."""
+
+    def count_responses(self) -> Counter[Kind]:
+        """Return the number of responses of each kind."""
+        return Counter(kind for _, kind in self.responses)
+
+    def count_within(self, windows: Sequence[Window]) -> Counter[Kind]:
+        """Return the number of responses of each kind that a client got within the windows."""
+        return Counter(
+            kind
+            for at, kind in self.responses
+            if any(one.job == kind.job and one.begin <= at <= one.end for one in windows)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balance:
+    """The result of a comparison, in requests."""
+
+    requests: int = 0
+    """Responses that the clients have."""
+    counted: int = 0
+    missing: int = 0
+    """Responses that were not counted."""
+    bound: int = 0
+    """Responses that may be missing."""
+    unanswered: int = 0
+    """Requests without a response, which may have been counted."""
+    problems: tuple[str, ...] = ()
+    """One line for each kind whose count no such request explains."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether no request is missing and none is counted too often."""
+        return not self.problems and not self.missing
+
+
+def compare(books: Books, counted: Mapping[Kind, int], windows: Sequence[Window]) -> Balance:
+    """Compare the books with what was counted; responses within ``windows`` may be missing."""
+    received, excused = books.count_responses(), books.count_within(windows)
+    kinds = sorted({*received, *counted})
+    missing = {kind: max(0, received[kind] - counted.get(kind, 0)) for kind in kinds}
+    problems = [
+        f"{kind.job}: {missing[kind]} of {received[kind]} responses with status {kind.status} were "
+        f"not counted, at most {excused[kind]} may be missing"
+        for kind in kinds
+        if missing[kind] > excused[kind]
+    ]
+    for job in sorted({kind.job for kind in kinds}):
+        excess = sum(
+            max(0, counted.get(kind, 0) - received[kind]) for kind in kinds if kind.job == job
+        )
+        if excess > books.unanswered[job]:
+            problems.append(
+                f"{job}: {excess} requests were counted more than once, or with another status; "
+                f"{books.unanswered[job]} requests had no response"
+            )
+    return Balance(
+        requests=received.total(),
+        counted=sum(counted.values()),
+        missing=sum(missing.values()),
+        bound=excused.total(),
+        unanswered=books.unanswered.total(),
+        problems=tuple(problems),
+    )
+
+
+class Load:
+    """A steady load that can be paused; ``close_books`` gives what was sent since the last time."""
+
+    def __init__(self, service: str, auth: str, seed: int) -> None:
+        self._urls = {"randsvc": service, "auth": auth}
+        self._rng = random.Random(seed)
+        self._books = Books()
+        self._sending = threading.Event()
+        self._sending.set()
+        self._ended = threading.Event()
+        self._in_flight: set[asyncio.Task[None]] = set()
+
+    def close_books(self, within: float = TIMEOUT + 5) -> Books:
+        """Pause the load, wait for the requests in flight, and return the books."""
+        self._sending.clear()
+        deadline = time.monotonic() + within
+        time.sleep(2 / RATE)
+        while self._in_flight:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(self._in_flight)} requests are in flight after {within}s")
+            time.sleep(0.05)
+        books, self._books = self._books, Books()
+        return books
+
+    def resume(self) -> None:
+        """Send again."""
+        self._sending.set()
+
+    def end(self) -> None:
+        """Send nothing more; ``run`` returns."""
+        self._ended.set()
+
+    async def run(self) -> None:
+        """Send until ``end``."""
+        # A connection for each request: no request is repeated by itself, and both workers serve.
+        connector = aiohttp.TCPConnector(force_close=True, limit=0)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            while not self._ended.is_set():
+                await asyncio.sleep(self._rng.expovariate(RATE))
+                if self._sending.is_set():
+                    task = asyncio.create_task(self._send(session))
+                    self._in_flight.add(task)
+                    task.add_done_callback(self._in_flight.discard)
+            for task in self._in_flight:
+                task.cancel()
+
+    async def _send(self, session: aiohttp.ClientSession) -> None:
+        """Log in, or request a value and perhaps report what was true of it."""
+        is_wrong = self._rng.random() < WRONG_SHARE
+        if self._rng.random() < LOGIN_SHARE:
+            body = {"user": USER.name, "password": "wrong" if is_wrong else PASSWORD}
+            await self._request(session, "auth", "POST", "/login", json=body)
+            return
+        path = "/no-such-path" if is_wrong else "/random"
+        received = await self._request(
+            session, "randsvc", "GET", path, params=draw_features(), headers=USER.headers
+        )
+        if received and (feedback := USER.receive(*received)):
+            await self._request(session, "randsvc", "POST", "/feedback", json=feedback.body)
+
+    async def _request(
+        self, session: aiohttp.ClientSession, job: str, method: str, path: str, **options: Any
+    ) -> tuple[int, Mapping[str, str], bytes] | None:
+        """Send one request, enter it in the books, and return the response."""
+        try:
+            async with session.request(method, self._urls[job] + path, **options) as response:
+                body = await response.read()
+        except aiohttp.ClientConnectorError:
+            return None  # no program has seen it
+        except (aiohttp.ClientError, TimeoutError):
+            self._books.unanswered[job] += 1
+            return None
+        self._books.responses.append((time.time(), Kind(job, str(response.status))))
+        return response.status, response.headers, body
+
+
+@contextmanager
+def send_load(service: str, auth: str, seed: int) -> Iterator[Load]:
+    """Send load to the URLs of both services from another thread, inside the ``with`` block."""
+    load = Load(service, auth, seed)
+    thread = threading.Thread(target=lambda: asyncio.run(load.run()), daemon=True)
+    thread.start()
+    try:
+        yield load
+    finally:
+        load.end()
+        thread.join()

@@ -1,0 +1,254 @@
+"""Chaos: its faults, its books, what it asks of alerts, and that each promise can break."""
+
+from collections import Counter
+from contextlib import closing
+
+import pytest
+
+from benchmarks.chaos.alerts import AlertId, Episode, Notification, judge_alerts, read_times
+from benchmarks.chaos.books import Books, Kind, Window, compare, send_load
+from benchmarks.chaos.chain import EXPORT_INTERVAL, PROGRAMS, run_chain
+from benchmarks.chaos.faults import KINDS, MACHINE, Fault, draw_faults, list_kinds
+from benchmarks.chaos.footprint import Footprint, list_growth
+from benchmarks.chaos.trial import SLACK, Event, Trials, find_required_alerts, find_windows
+
+OK = Kind("randsvc", "200")
+WRONG = Kind("randsvc", "404")
+DOWN = AlertId("RandsvcServiceDown", "critical", "randsvc")
+MUTED = AlertId("RandsvcRandomFailing", "critical", "randsvc")
+
+
+def books(ok: int = 0, wrong: int = 0, unanswered: int = 0) -> Books:
+    """Books with a response each second, from 1 on."""
+    kinds = [OK] * ok + [WRONG] * wrong
+    responses = [(float(at), kind) for at, kind in enumerate(kinds, start=1)]
+    return Books(responses, Counter({"randsvc": unanswered}))
+
+
+def event(kind: str, target: str, begin: float, end: float) -> Event:
+    return Event(Fault(kind, target, 0, end - begin), begin, begin, end)
+
+
+# ------------------------------------------------------------------------------------------ faults
+
+
+def test_a_seed_and_a_trial_always_give_the_same_faults() -> None:
+    assert draw_faults(1, 7, ["root"]) == draw_faults(1, 7, ["root"])
+    assert [draw_faults(1, trial) for trial in range(9)] != [
+        draw_faults(2, trial) for trial in range(9)
+    ]
+
+
+def test_every_kind_comes_once_before_one_comes_again() -> None:
+    everything = ["root", "libfaketime"]
+    for turn in range(3):
+        trials = range(turn * len(KINDS), (turn + 1) * len(KINDS))
+        first = [draw_faults(1, trial, everything)[0] for trial in trials]
+        wanted = [kind.name for kind in KINDS]
+        assert sorted(fault.kind for fault in first) == sorted(wanted)
+
+
+def test_two_faults_befall_different_parts() -> None:
+    for trial in range(300):
+        targets = [fault.target for fault in draw_faults(3, trial, ["root", "libfaketime"])]
+        assert len(set(targets)) == len(targets)
+        assert len(targets) == 1 or MACHINE not in targets
+
+
+def test_what_a_machine_does_not_offer_is_left_out() -> None:
+    assert {kind.needs for kind in list_kinds([])} == {""}
+    assert {kind.needs for kind in list_kinds(["root"])} == {"", "root"}
+
+
+# ------------------------------------------------------------------------------------------- books
+
+
+def test_books_that_agree_are_exact() -> None:
+    balance = compare(books(ok=5, wrong=2), {OK: 5, WRONG: 2}, ())
+    assert balance.is_exact
+    assert (balance.requests, balance.counted) == (7, 7)
+
+
+def test_a_response_that_was_not_counted_breaks_the_promise() -> None:
+    balance = compare(books(ok=5), {OK: 4}, ())
+    assert balance.problems == (
+        "randsvc: 1 of 5 responses with status 200 were not counted, at most 0 may be missing",
+    )
+
+
+def test_a_response_that_was_counted_twice_breaks_the_promise() -> None:
+    balance = compare(books(ok=5), {OK: 6}, ())
+    assert balance.problems == (
+        "randsvc: 1 requests were counted more than once, or with another status; 0 requests had "
+        "no response",
+    )
+
+
+def test_a_response_that_was_counted_with_another_status_breaks_the_promise() -> None:
+    assert len(compare(books(ok=5), {OK: 4, WRONG: 1}, ()).problems) == 2
+
+
+def test_a_request_without_a_response_may_be_counted_or_not() -> None:
+    for counted in ({OK: 5}, {OK: 6}, {OK: 5, Kind("randsvc", ""): 1}):
+        assert compare(books(ok=5, unanswered=1), counted, ()).is_exact
+
+
+def test_as_many_may_be_missing_as_came_within_the_window() -> None:
+    window = Window("randsvc", 4, 5)
+    missing_two = compare(books(ok=5), {OK: 3}, [window])
+    assert (missing_two.problems, missing_two.missing, missing_two.bound) == ((), 2, 2)
+    assert compare(books(ok=5), {OK: 2}, [window]).problems
+    assert compare(books(ok=5), {OK: 4}, [window._replace(job="auth")]).problems
+
+
+def test_a_killed_process_may_lose_one_export_interval() -> None:
+    (window,) = find_windows([event("kill", "randsvc", 100, 110)])
+    assert window == Window("randsvc", 100 - EXPORT_INTERVAL - SLACK, 100 + SLACK)
+
+
+@pytest.mark.parametrize("kind", ["freeze", "cut", "slow disk", "restart"])
+def test_what_is_not_killed_loses_nothing(kind: str) -> None:
+    assert find_windows([event(kind, "randsvc", 100, 110)]) == []
+
+
+def test_the_window_is_longer_while_nothing_could_be_handed_over() -> None:
+    kill = event("kill", "randsvc", 100, 110)
+    cut = event("cut", "randsvc to otel-collector", 90, 105)
+    (window,) = find_windows([kill, cut])
+    assert window.begin == 90 - 2 * EXPORT_INTERVAL - SLACK
+    (window,) = find_windows([kill, event("cut", "randsvc to otel-collector", 60, 70)])
+    assert window.begin == 100 - EXPORT_INTERVAL - SLACK
+
+
+def test_when_everything_ends_what_was_not_scraped_may_be_missing() -> None:
+    windows = find_windows([event("kill", MACHINE, 100, 110)])
+    assert [window.job for window in windows] == ["randsvc", "auth"]
+    assert {window.begin for window in windows} == {100 - 2 * EXPORT_INTERVAL - SLACK}
+
+
+# ------------------------------------------------------------------------------------------ alerts
+
+
+def notify(at: float, alert: AlertId, status: str = "firing") -> Notification:
+    return Notification(at, "pager", ((alert, status),))
+
+
+def judge(
+    episodes: list[Episode], notifications: list[Notification], *, may_double: bool = False
+) -> tuple[str, ...]:
+    return judge_alerts(
+        episodes,
+        notifications,
+        required={DOWN: "kill: randsvc"},
+        broken=(),
+        times=read_times(),
+        resend=60,
+        may_double=may_double,
+    ).problems
+
+
+FIRED = [Episode(DOWN, 100, 130)]
+SENT = [notify(105, DOWN), notify(135, DOWN, "resolved")]
+
+
+def test_an_alert_that_fires_and_is_sent_once_keeps_the_promise() -> None:
+    assert judge(FIRED, SENT) == ()
+
+
+def test_an_alert_that_does_not_fire_is_missed() -> None:
+    assert judge([], []) == (f"{DOWN} did not fire, but must (kill: randsvc)",)
+
+
+def test_an_alert_that_nobody_is_notified_of_is_missed() -> None:
+    assert judge(FIRED, []) == (f"{DOWN} fired, but nobody was notified",)
+
+
+def test_an_alert_that_another_mutes_is_not_missed() -> None:
+    assert judge([*FIRED, Episode(MUTED, 100, 130)], SENT) == ()
+
+
+def test_a_notification_without_an_alert_breaks_the_promise() -> None:
+    alone = AlertId("RandsvcServiceDown", "critical", "auth")
+    assert judge(FIRED, [*SENT, notify(110, alone)]) == (
+        f"{alone}: a notification came, but the alert did not fire",
+    )
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [notify(105, DOWN), notify(115, DOWN)],
+        [notify(105, DOWN), notify(110, DOWN, "resolved"), notify(115, DOWN)],
+    ],
+    ids=["repeated", "resolved between"],
+)
+def test_an_alert_that_is_sent_twice_breaks_the_promise(sent: list[Notification]) -> None:
+    assert judge(FIRED, sent) == ("1 notifications came twice",)
+    assert judge(FIRED, sent, may_double=True) == ()
+
+
+def test_a_repetition_that_is_due_is_no_second_notification() -> None:
+    assert judge([Episode(DOWN, 100, 180)], [notify(105, DOWN), notify(165, DOWN)]) == ()
+
+
+def test_a_long_outage_must_raise_its_alert_and_a_short_one_need_not() -> None:
+    assert find_required_alerts([Fault("kill", "randsvc", 0, 16)]) == {DOWN: "kill: randsvc"}
+    assert find_required_alerts([Fault("kill", "randsvc", 0, 5)]) == {}
+    cut = Fault("cut", "prometheus to randsvc", 0, 16)
+    assert find_required_alerts([cut]).keys() == {DOWN}
+    assert find_required_alerts([cut, Fault("freeze", "prometheus", 0, 5)]) == {}
+
+
+# --------------------------------------------------------------------------------------- footprint
+
+
+def footprint(**changes: float) -> Footprint:
+    of = {"memory": 100.0, "descriptors": 20, "processes": 1, "series": 1000}
+    of |= changes
+    return Footprint(
+        memory=dict.fromkeys(PROGRAMS, of["memory"]),
+        descriptors=dict.fromkeys(PROGRAMS, int(of["descriptors"])),
+        processes=dict.fromkeys(PROGRAMS, int(of["processes"])),
+        series=int(of["series"]),
+    )
+
+
+def test_what_returns_to_where_it_was_keeps_the_promise() -> None:
+    assert list_growth(footprint(), footprint(memory=120, descriptors=25, series=1200)) == []
+
+
+@pytest.mark.parametrize(
+    ("grown", "said"),
+    [
+        ({"memory": 400.0}, "inbox takes 400 MB, and took 100 MB"),
+        ({"descriptors": 90}, "inbox has 90 descriptors, and had 20"),
+        ({"processes": 2}, "inbox has 2 processes, and had 1"),
+        ({"series": 9000}, "the Collector serves 9000 series, and served 1000"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_stays_grown_breaks_the_promise(grown: dict[str, float], said: str) -> None:
+    assert list_growth(footprint(), footprint(**grown))[0] == said
+
+
+# ---------------------------------------------------------------------------------------- the chain
+
+FAULTS = (
+    Fault("kill", "randsvc", 0.5, 18),
+    # The alert fires meanwhile, and is sent again when Alertmanager can be reached.
+    Fault("cut", "prometheus to alertmanager", 2, 9),
+)
+
+
+@pytest.mark.usefixtures("programs")
+def test_the_chain_keeps_its_promises_while_parts_of_it_break() -> None:
+    with (
+        run_chain() as chain,
+        send_load(chain.url("users to randsvc"), chain.url("users to auth"), seed=1) as load,
+        closing(Trials(chain, load, report=print)) as trials,
+    ):
+        trials.settle()
+        outcome = trials.run(0, FAULTS)
+    assert outcome.problems == ()
+    assert outcome.requests
+    assert str(DOWN) in outcome.sent
