@@ -97,7 +97,7 @@ class Asked:
         self.processes = kind.processes
         self.pulled = kind.pulled
         born = 'count(randsvc_value{job="randsvc",randsvc_source="model"})'
-        # What a process counted before it was first seen is no increase.
+        # Every process is known before the requests that are compared.
         wait_until(
             lambda: asyncio.run(ask(urls, 20)) and stack.number(born) == self.processes, within=30
         )
@@ -195,7 +195,7 @@ def test_every_process_has_its_part_in_the_sample(asked: Asked) -> None:
     assert len(counted) == asked.processes
     for series in counted:
         assert float(series["value"][1]) > REQUESTS / asked.processes / 4
-    # `increase` extrapolates, and leaves out what was there when a process was first seen.
+    # The requests that made every process known may be in the window too.
     assert asked.number(COUNT) >= REQUESTS
 
 

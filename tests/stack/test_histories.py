@@ -30,7 +30,7 @@ from randsvc.stack.supervisor import run_programs
 from randsvc.times import Span, parse_duration
 from tests.support.histories import FAST, VALUES, History, Kind, make_history, make_requests
 
-HISTORIES = int(os.environ.get("TEST_HISTORIES", "100"))
+HISTORIES = int(os.environ.get("TEST_HISTORIES", "50"))
 MINUTES = 60
 STEP = 37_000
 """Milliseconds between evaluations, so that they fall anywhere between two scrapes."""
