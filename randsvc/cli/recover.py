@@ -210,6 +210,10 @@ def _analyse(what: str, reading: _Reading, *, as_json: bool, plot: Path | None) 
     console = Console(highlight=False, soft_wrap=True)
     console.print(plots.draw_text(recovered), end="")
     console.print(report.to_text(recovered))
+    if recovered.best:
+        fit = recovered.best.fit
+        # One line that an answer of the course, or an option of `randsvc serve`, takes as it is.
+        console.print(f"{what}: {fit.family.describe(fit.values, 4)}", markup=False)
     if plot:
         console.print(f"Drawn in {plot}", markup=False)
 
