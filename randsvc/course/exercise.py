@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -9,9 +10,15 @@ from typing import Any, Generic, TypeVar
 from randsvc.documents import DocumentError, load_yaml, show
 from randsvc.project import ROOT
 
-__all__ = ("COURSE", "Exercise", "Grade", "Say", "WorkError", "read_answer")
+__all__ = ("COURSE", "MARKING", "RUNS", "Exercise", "Grade", "Say", "WorkError", "read_answer")
 
 COURSE = ROOT / "course"
+RUNS = "Your work runs"
+"""The title of what precedes all checks."""
+ANSWER_BYTES = 64 * 1024
+
+MARKING: ContextVar[Path | None] = ContextVar("MARKING", default=None)
+"""The folder of all submissions, while other people's work is marked; None for one's own work."""
 
 Say = Callable[[str], None]
 Work = TypeVar("Work")
@@ -30,6 +37,14 @@ class Grade:
     passed: tuple[str, ...]
     failed: str = ""
     hint: str = ""
+    not_run: tuple[str, ...] = ()
+    """The titles of the checks after the failed one."""
+
+    @property
+    def score(self) -> float:
+        """The share of the checks that passed."""
+        number = len(self.passed) + bool(self.failed) + len(self.not_run)
+        return len(self.passed) / number if number else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +77,12 @@ class Exercise(Generic[Work, System, Seen]):
         """The folder of one solution."""
         return COURSE / "solutions" / self.name
 
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The titles of the checks."""
+        docs = (check.__doc__ or "" for check in self.checks)
+        return tuple(doc.partition("\n")[0].removesuffix(".") for doc in docs)
+
     def grade(self, folder: Path) -> Grade:
         """Run the work in a folder, and grade it."""
         try:
@@ -69,23 +90,24 @@ class Exercise(Generic[Work, System, Seen]):
             with self.run_system(work) as system:
                 return self._judge(self.observe(work, system))
         except WorkError as error:
-            return _refuse(error)
+            return self._refuse(error)
 
     def grade_on(self, system: System, folder: Path) -> Grade:
         """Grade the work in a folder on a running system."""
         try:
             return self._judge(self.observe(self.read(folder), system))
         except WorkError as error:
-            return _refuse(error)
+            return self._refuse(error)
+
+    def _refuse(self, error: WorkError) -> Grade:
+        return Grade((), RUNS, str(error), self.titles)
 
     def _judge(self, observed: Seen) -> Grade:
-        passed: list[str] = []
-        for check in self.checks:
-            title = (check.__doc__ or "").partition("\n")[0].removesuffix(".")
+        titles = self.titles
+        for number, check in enumerate(self.checks):
             if hint := check(observed):
-                return Grade(tuple(passed), title, hint)
-            passed.append(title)
-        return Grade(tuple(passed))
+                return Grade(titles[:number], titles[number], hint, titles[number + 1 :])
+        return Grade(titles)
 
 
 def read_answer(folder: Path, fields: Sequence[str]) -> dict[str, Any]:
@@ -93,6 +115,8 @@ def read_answer(folder: Path, fields: Sequence[str]) -> dict[str, Any]:
     path = folder / "answer.yaml"
     if not path.is_file():
         raise WorkError(f"there is no {path}")
+    if path.stat().st_size > ANSWER_BYTES:
+        raise WorkError(f"{path.name} is longer than {ANSWER_BYTES // 1024} kB")
     try:
         answer = load_yaml(path)
     except DocumentError as error:
@@ -105,10 +129,6 @@ def read_answer(folder: Path, fields: Sequence[str]) -> dict[str, Any]:
         if isinstance(answer[field], Collection) and not isinstance(answer[field], str):
             shown = show(answer[field])
             raise WorkError(f"{path.name}: {field} is {shown}, expected one value")
-    if not isinstance(answer["seed"], int):
+    if not isinstance(answer["seed"], int) or isinstance(answer["seed"], bool):
         raise WorkError(f"{path.name}: seed is {show(answer['seed'])}, expected a whole number")
     return answer
-
-
-def _refuse(error: WorkError) -> Grade:
-    return Grade((), "Your work runs", str(error))

@@ -20,7 +20,7 @@ FIXTURES = {"browser", "go", "programs"}
 """A test that uses one of them starts native programs."""
 SECONDS = 900
 """The longest time of such a test, as the first one builds the programs."""
-_ALLOWED = re.compile(r"python[\d.]*|git|nohup|setpriv")
+_ALLOWED = re.compile(r"python[\d.]*|git|nohup|setpriv|unshare")
 
 _running: list[pytest.Item] = []
 
