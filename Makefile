@@ -93,6 +93,10 @@ bench-recovery: $(VENV)/dev.stamp  ## measure how well distributions are recover
 bench-drift: $(VENV)/dev.stamp  ## measure how soon a drift is found, and how often one that is not there (1 min)
 	$(BIN)/python -m benchmarks.drift
 
+.PHONY: corpus
+corpus: $(VENV)/dev.stamp  ## judge every right and wrong answer to the exercises (an hour; FAMILY=metrics for one family)
+	$(BIN)/python -m tests.course.corpus $(FAMILY)
+
 .PHONY: month
 month: $(VENV)/dev.stamp  ## replay a healthy month, and one with every incident, with the alerts of production
 	$(BIN)/python -m benchmarks.month.low_traffic

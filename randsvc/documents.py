@@ -66,6 +66,6 @@ _short.maxstring = _short.maxother = _short.maxlong = 80
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise DocumentError(path, "not UTF-8 text") from None

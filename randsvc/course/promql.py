@@ -11,9 +11,12 @@ from randsvc.stack.supervisor import Stack
 __all__ = (
     "Node",
     "find_misuse",
+    "has_threshold",
     "is_average",
     "list_metrics",
     "list_unknown_metrics",
+    "list_windows",
+    "looks_back",
     "parse_query",
     "query_types",
     "query_values",
@@ -23,6 +26,7 @@ Node = Mapping[str, Any]
 """https://github.com/prometheus/prometheus/blob/main/web/api/v1/translate_ast.go"""
 
 PER_SECOND = ("rate", "irate", "increase")
+FOR_GAUGES = ("delta", "deriv", "idelta", "predict_linear")
 _SUFFIXES = ("_bucket", "_count", "_sum")
 
 
@@ -85,6 +89,21 @@ def find_misuse(expr: str, tree: Node, known: Mapping[str, str]) -> str | None:
                     "as a counter reset. Query a gauge as it is, or use avg_over_time() or "
                     "max_over_time()"
                 )
+            if function in FOR_GAUGES and kind in ("counter", "histogram"):
+                return (
+                    f"{function}() of {name}, which is a counter: {function}() is for gauges, and "
+                    "takes a counter reset for a decrease. Use rate()"
+                )
+        if function == "irate":
+            return (
+                "irate() uses only the last two samples, so that a graph misses what is between "
+                "its points, and rules and alerts flap: use rate()"
+            )
+        if function == "histogram_quantile" and _loses_bounds(argument):
+            return (
+                "histogram_quantile() needs the label le, which distinguishes the buckets, but an "
+                "aggregation in it removes le: use sum by (job, le) (rate(..._bucket[1m]))"
+            )
         if function in PER_SECOND and _aggregated(argument):
             return (
                 f"{function}() of an aggregation: when one instance restarts, the sum decreases, "
@@ -101,6 +120,41 @@ def is_average(tree: Node) -> bool:
         for node in _nodes(tree)
         if node.get("type") == "binaryExpr" and node["op"] == "/"
     ) or any(function == "avg_over_time" for function, _ in _calls(tree))
+
+
+def has_threshold(tree: Node) -> bool:
+    """Whether a query compares with something, or asks for what is absent, as an alert does."""
+    compares = any(
+        node.get("type") == "binaryExpr"
+        and node["op"] in (">", ">=", "<", "<=", "==", "!=", "unless")
+        and not node.get("bool")
+        for node in _nodes(tree)
+    )
+    return compares or any(function.startswith("absent") for function, _ in _calls(tree))
+
+
+def list_windows(tree: Node) -> list[float]:
+    """Return the seconds of every range in a tree."""
+    return [
+        node["range"] / 1000
+        for node in _nodes(tree)
+        if node.get("type") in ("matrixSelector", "subquery")
+    ]
+
+
+def looks_back(tree: Node) -> bool:
+    """Whether a query needs samples from before its windows, which a new service does not have."""
+    return any(node.get("type") == "subquery" or node.get("offset") for node in _nodes(tree))
+
+
+def _loses_bounds(tree: Any) -> bool:
+    """Whether an aggregation of classic buckets removes their bounds."""
+    return any(
+        ("le" in node["grouping"]) == node["without"]
+        for node in _nodes(tree)
+        if node.get("type") == "aggregation"
+        and any(name.endswith("_bucket") for name in list_metrics(node["expr"]))
+    )
 
 
 def _nodes(tree: Any) -> Iterator[Node]:

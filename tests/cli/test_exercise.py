@@ -1,5 +1,6 @@
 """``randsvc exercise`` as a learner types it."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -54,6 +55,66 @@ def test_work_that_does_not_gets_one_hint_behind_what_it_does(tmp_path: Path) ->
     assert "start the clock before" in hint
 
 
+def test_a_grade_can_be_read_by_a_program() -> None:
+    done = exercise("check", "1", "--work", "course/exercises/1-instrument", "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    grade = json.loads(done.stdout)
+    assert (grade["exercise"], grade["passed"], grade["score"]) == (1, False, 0)
+    first, *rest = grade["checks"]
+    assert first["title"] == "Your work runs"
+    assert first["status"] == "failed"
+    assert first["hint"].startswith("GET /metrics gets status 404")
+    assert [each["title"] for each in rest] == list(EXERCISES[1].titles)
+    assert {each["status"] for each in rest} == {"not run"}
+
+
+def test_gradescope_gets_a_point_for_each_check() -> None:
+    done = exercise("check", "1", "--work", "course/solutions/1-instrument", "--gradescope")
+    assert (done.returncode, done.stderr) == (0, "")
+    results = json.loads(done.stdout)
+    assert set(results) == {"execution_time", "visibility", "output", "output_format", "tests"}
+    assert len(results["tests"]) == len(EXERCISES[1].checks) + 1
+    for test in results["tests"]:
+        assert (test["score"], test["max_score"], test["status"]) == (1, 1, "passed")
+
+
+def test_gradescope_gets_a_result_for_work_that_fails() -> None:
+    done = exercise("check", "1", "--work", "course/exercises/1-instrument", "--gradescope")
+    assert done.returncode == 0
+    scores = [test["score"] for test in json.loads(done.stdout)["tests"]]
+    assert scores == [0] * (len(EXERCISES[1].checks) + 1)
+
+
+def test_a_class_is_graded_side_by_side_whatever_is_handed_in(tmp_path: Path) -> None:
+    shutil.copytree(EXERCISES[1].solution, tmp_path / "ada" / "1-instrument")
+    for name, text in {
+        "bob": "while True:\n    print('x' * 1000)",
+        "eve": f"print(len(open('{tmp_path}/ada/1-instrument/app.py').read()), 'characters')",
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "app.py").write_text(text)
+    (tmp_path / "zoe").mkdir()
+    (tmp_path / "zoe" / "answer.yaml").write_text("seed: 1\nvalue:\ndelay:\n")
+    done = exercise("roster", str(tmp_path))
+    assert done.returncode == 0
+    rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in done.stdout.splitlines()]
+    checks = len(EXERCISES[1].checks) + 1
+    assert ["ada", "✓", "-"] in rows
+    assert ["bob", f"✗ 0 of {checks}", "-"] in rows
+    assert ["eve", f"✗ 0 of {checks}", "-"] in rows
+    assert "bob, exercise 1: Your work runs\n  app.py was ended: it printed more" in done.stdout
+    assert "FileNotFoundError" in done.stdout
+    assert " characters\n" not in done.stdout
+    assert "zoe, exercise 4: Your work runs\n  answer.yaml: value is empty" in done.stdout
+
+
+def test_the_grades_of_a_class_can_be_read_by_a_program(tmp_path: Path) -> None:
+    (tmp_path / "zoe").mkdir()
+    (tmp_path / "zoe" / "answer.yaml").write_text("seed: 1\nfault:\n")
+    (grade,) = json.loads(exercise("roster", str(tmp_path), "--json").stdout)
+    assert (grade["person"], grade["exercise"], grade["passed"]) == ("zoe", 5, False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "before", "line"),
     [
@@ -62,6 +123,16 @@ def test_work_that_does_not_gets_one_hint_behind_what_it_does(tmp_path: Path) ->
             ("check", "1", "--work", "nowhere"),
             "",
             f"randsvc: --work nowhere: expected a folder such as {EXERCISES[1].starter}",
+        ),
+        (
+            ("roster", "nowhere"),
+            "",
+            "randsvc: nowhere is no folder: expected a folder for each person in it",
+        ),
+        (
+            ("roster", "docs", "--exercise", "1"),
+            "",
+            "randsvc: no folder in docs has any of these files: app.py",
         ),
         (
             ("run", "1"),
