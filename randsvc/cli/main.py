@@ -107,14 +107,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     A failure prints one line and exits with code 1.
     """
+    given = sys.argv[1:] if arguments is None else arguments
     try:
         if problem := unknown_variable(os.environ):
             raise ConfigurationError(problem)
-        app(arguments, exit_on_error=False, print_error=False)
+        app(given, exit_on_error=False, print_error=False)
     except* ConfigurationError as group:
-        sys.exit(f"randsvc: {_redact(str(_first(group)))}")
+        sys.exit(f"randsvc: {_redact(str(_first(group)), given)}")
     except* cyclopts.CycloptsError as group:
-        sys.exit(f"randsvc: {_redact(_escape(str(_first(group))))}")
+        sys.exit(f"randsvc: {_redact(_escape(str(_first(group))), given)}")
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -127,9 +128,9 @@ def _escape(message: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
 
 
-def _redact(message: str) -> str:
+def _redact(message: str, arguments: Sequence[str]) -> str:
     """Hide the credentials of every URL that was given, wherever the message repeats it."""
-    options = (text.partition("=")[2] if text.startswith("--") else text for text in sys.argv[1:])
+    options = (text.partition("=")[2] if text.startswith("--") else text for text in arguments)
     for given in (*os.environ.values(), *options):
         if "@" in given:
             message = message.replace(given, redact_url(given))
