@@ -47,7 +47,7 @@ def faults() -> Faults:
 
 @pytest.fixture
 def store(clock: Clock, tmp_path: Path) -> FeedbackStore:
-    return FeedbackStore(tmp_path / "store", lifetime=60, clock=clock)
+    return FeedbackStore(tmp_path / "store", lifetime=60, clock=clock, timer=clock)
 
 
 @pytest.fixture
