@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from scipy import stats
 
 from benchmarks.drift import DELAY, HEALTHY, VALUE, Judge, compute_divergence
+from randsvc.generate import make_alert_files
 from randsvc.model.baselines import EDGE_LEVELS
 from randsvc.rules import cusum
 from randsvc.rules.cusum import (
@@ -191,6 +193,33 @@ def test_sums_are_those_of_numpy_through_gaps_restarts_and_replicas() -> None:
     assert sums is not None
     assert {0, CAP} < set(sums)
     assert not run(series, expect(evidence, at, "value"))
+
+
+@pytest.mark.native
+@pytest.mark.parametrize(("mean", "levels"), [(53.5, ["minor"]), (60.0, ["major", "minor"])])
+def test_a_shift_is_one_alert_of_its_level_that_ends_soon_after_it(
+    mean: float, levels: list[str]
+) -> None:
+    """Of the rules as Prometheus reads them, at 25 values/s."""
+    phases = [(HEALTHY["value"][1], 30), (stats.norm(mean, 10).cdf, 30), (HEALTHY["value"][1], 30)]
+    counts = [
+        row for i, (cdf, steps) in enumerate(phases) for row in draw(VALUE, cdf, 50, steps, i)
+    ]
+    series, _ = follow(History(VALUE, [counts]), VALUES, "value")
+
+    def firing(step: int, expected: Sequence[str]) -> dict[str, Any]:
+        alerts = 'ALERTS{alertname="RandsvcValueShifted",alertstate="firing"}'
+        return {
+            "expr": f"count by (level) (group by (level) ({alerts}))",
+            "eval_time": f"{step * STEP}s",
+            "exp_samples": [{"labels": f'{{level="{level}"}}', "value": 1} for level in expected],
+        }
+
+    held = range(30 + 15, 60 + 1)
+    (text,) = (t for path, t in make_alert_files(DEMO).items() if path.endswith("/ml.yml"))
+    rules = yaml.safe_load(text)["groups"][0]["rules"]
+    quiet, over = [firing(k, []) for k in range(31)], firing(60 + 15, [])
+    assert not run(series, [*quiet, *(firing(k, levels) for k in held), over], rules)
 
 
 @pytest.mark.native
