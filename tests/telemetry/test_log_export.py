@@ -239,6 +239,18 @@ def test_records_that_a_collector_will_never_take_are_dropped_and_counted(
     assert len(collector.paths) == 1
 
 
+def test_over_grpc_a_batch_that_nobody_takes_is_dropped_and_counted(
+    export: Callable[..., Telemetry],
+) -> None:
+    with otlp_receiver("refusing") as receiver:
+        telemetry = export(
+            receiver, OTEL_EXPORTER_OTLP_PROTOCOL="grpc", OTEL_EXPORTER_OTLP_TIMEOUT="100"
+        )
+        LOGGER.info("no")
+        telemetry.shutdown(20)
+    assert drops()["refused"] == 1
+
+
 def test_a_statement_that_logs_very_often_is_limited_and_what_is_dropped_is_counted(
     collector: Receiver, export: Callable[..., Telemetry]
 ) -> None:
