@@ -84,7 +84,8 @@ def test_no_record_is_lost_while_the_store_is_down_and_the_collector_is_killed(
     wait_until(lambda: len(stored(stack)) >= entries - dropped, within=30)
     books = stored(stack)
     assert books.keys() <= set(range(entries))
-    assert entries - len(books) == dropped == 0
+    assert entries - len(books) == dropped
+    assert dropped == 0  # the queue holds more than is logged while the Collector is down
     assert books.total() - entries <= 2 * BATCH
 
 

@@ -289,9 +289,10 @@ async def test_what_is_dropped_is_a_metric(
     telemetry.shutdown()
 
 
-def test_an_outage_of_metrics_is_exported_and_what_the_sdk_says_about_it_is_not(
-    collector: Receiver, export: Callable[..., Telemetry]
+def test_an_outage_is_exported_and_what_exporting_logs_itself_is_not(
+    collector: Receiver, export: Callable[..., Telemetry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
     telemetry = export(collector)
     other = {
         "OTEL_TRACES_EXPORTER": "otlp",
