@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
+from aiohttp.web_protocol import RequestPayloadError
 from pythonjsonlogger.json import JsonFormatter
 
 from randsvc.telemetry.log_records import RateLimit, attributes_of, span_ids
@@ -30,7 +31,7 @@ def configure(level: str = "INFO") -> None:
 
 
 def leave_out_malformed_requests() -> None:
-    """Log no request that is not HTTP.
+    """Log no request that is not HTTP, nor one whose body cannot be decoded.
 
     aiohttp logs a traceback for each, and anybody can send them. Metrics count them with status
     400.
@@ -39,7 +40,8 @@ def leave_out_malformed_requests() -> None:
 
 
 def _is_no_malformed_request(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    error = record.exc_info and record.exc_info[1]
+    return not isinstance(error, (HttpProcessingError, RequestPayloadError))
 
 
 class _Formatter(JsonFormatter):

@@ -95,6 +95,22 @@ async def test_requests_that_are_not_http_leave_no_trace_in_the_log(
     assert events(capsys) == []
 
 
+async def test_a_body_that_cannot_be_decoded_leaves_no_trace_in_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure()
+    async with serving(web.Application(), access_log=None) as url:
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: deflate\r\nContent-Length: 9\r\n\r\n"
+        )
+        assert (await reader.readline()).startswith(b"HTTP/1.1 404 ")
+        writer.write(b"123456789")
+        writer.close()
+        await asyncio.sleep(0.1)
+    assert events(capsys) == []
+
+
 async def test_a_request_that_fails_in_aiohttp_is_logged(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
