@@ -424,6 +424,12 @@ def attribute_not_a_number(side: Side) -> object:
     return len(data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points)
 
 
+def unencodable_attribute(side: Side) -> object:
+    side.measure(Measure("counter", 1, {"file": "caf\udce9", "size": 2**64}))
+    (point,) = points(side)
+    return dict(point.attributes)
+
+
 def exemplar_again(side: Side) -> object:
     if isinstance(side.provider, MeterProvider):
         side.provider.shared.traced = True
@@ -525,6 +531,15 @@ DIFFERENCES = (
         "An attribute that is NaN is one series; the SDK makes one for each measurement.",
         "NaN is not equal to itself, so that the SDK's series grow without end.",
         *(attribute_not_a_number, 2, 1),
+    ),
+    Difference(
+        "Text in attributes, names and descriptions is valid UTF-8, with `?` for what is not; an "
+        "integer beyond 64 bits becomes text.",
+        "OTLP has no other text and no larger integer: the SDK leaves out such an attribute, or "
+        "loses the whole export.",
+        unencodable_attribute,
+        {"file": "caf\udce9", "size": 2**64},
+        {"file": "caf?", "size": str(2**64)},
     ),
     Difference(
         "A cumulative point keeps the latest exemplar of each bucket; the SDK's has it once.",
