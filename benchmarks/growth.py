@@ -8,11 +8,12 @@ from scipy import stats
 from benchmarks.promises import Promise
 from benchmarks.services import Reading
 
-__all__ = ("judge_growth",)
+__all__ = ("DESCRIPTORS", "judge_growth")
 
 MEMORY = 16.0
 """Largest growth of a service's memory in a run, MiB, by the upper end of the 95% interval."""
 DESCRIPTORS = 10
+"""Largest growth of the number of file descriptors: as many as good clients keep open."""
 
 
 def judge_growth(

@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.growth import judge_growth
+from benchmarks.growth import DESCRIPTORS, judge_growth
 from benchmarks.promises import Promise, conclude
 from benchmarks.services import (
     PORTS,
@@ -190,6 +190,7 @@ async def _observe(
     began = time.monotonic()
     async with _hostile_clients([stack.book[PORTS[name]] for name in TARGETS]) as hostile:
         await clients.run(phase)
+        alone = {name: read(stack, name).descriptors for name in SERVICES}
         while (passed := time.monotonic() - began) < seconds or len(observed.quiet) < PAIRS:
             # Each goes first in every second pair, so that neither gains from a trend.
             for is_hostile in (False, True) if len(observed.quiet) % 2 else (True, False):
@@ -206,7 +207,7 @@ async def _observe(
                 else:
                     observed.quiet.append(p99)
             for name, readings in observed.readings.items():
-                reading = await asyncio.to_thread(read, stack, name)
+                reading = await _read_settled(stack, name, alone[name])
                 readings.append((time.monotonic() - began, reading))
             observed.store.append(measure_store(stack))
             stack.check()
@@ -217,6 +218,19 @@ async def _observe(
         stack, "randsvc", "randsvc_feedback_total", randsvc_outcome="accepted"
     )
     return observed
+
+
+async def _read_settled(stack: Stack, name: str, descriptors: int) -> Reading:
+    """Look at a service that has few more descriptors than that, or does not get there.
+
+    On a busy machine it takes a while until a service has noticed that its clients are gone.
+    """
+    for _ in range(40):
+        reading = await asyncio.to_thread(read, stack, name)
+        if reading.descriptors <= descriptors + DESCRIPTORS:
+            break
+        await asyncio.sleep(0.25)
+    return reading
 
 
 @contextlib.asynccontextmanager
