@@ -115,6 +115,10 @@ chaos: PACKAGES := faketime
 chaos: packages $(VENV)/dev.stamp  ## break the native chain at random, TRIALS=40 times, and compare all books (half a minute each)
 	$(BIN)/python -m benchmarks.chaos --trials $(or $(TRIALS),40) --seed $(or $(SEED),1)
 
+.PHONY: starts
+starts: packages $(VENV)/dev.stamp  ## start and restart the stack on a busy machine, NUMBER=1 times (7 min each), and expect no alert
+	$(BIN)/python -m benchmarks.starts --number $(or $(NUMBER),1)
+
 LOCK = .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-strip-extras --custom-compile-command 'make lock'
 .PHONY: lock

@@ -20,6 +20,7 @@ from randsvc.telemetry.catalogue import (
     EVENT_LOOP_LAG,
     REQUEST_DURATION,
 )
+from randsvc.times import parse_duration
 
 __all__ = ("WATCHDOG", "make_service_alerts")
 
@@ -67,6 +68,15 @@ def make_service_alerts(scale: TimeScale) -> Iterator[Alert]:
     )
 
 
+def _once_settled(expr: str, scale: TimeScale) -> str:
+    """Give the condition without what Prometheus sees just after its own start.
+
+    Where no such job is scraped, the condition alone remains.
+    """
+    age = 'time() - process_start_time_seconds{job="prometheus"}'
+    return f"({expr}) unless on () {age} < {parse_duration(scale.settling):g}"
+
+
 def _select_up(service: str) -> str:
     # Pulled, a service's job has its name; pushed, the job of its management port only has `up`.
     return f'up{{job=~"{service}(-management)?"}}'
@@ -78,7 +88,7 @@ def _unseen(service: str, scale: TimeScale) -> Iterator[Alert]:
         name="RandsvcServiceDown",
         level="critical",
         service=service,
-        expr=f"max ({up}) == 0 or absent({up})",
+        expr=_once_settled(f"max ({up}) == 0 or absent({up})", scale),
         unit="",
         summary=f"{service} is down: no management port has answered for {spell(scale.unseen)}",
         description=f"Prometheus cannot scrape any {service} management port, or has no such "
@@ -93,7 +103,9 @@ def _unseen(service: str, scale: TimeScale) -> Iterator[Alert]:
         name="RandsvcNotAnswering",
         level="critical",
         service=service,
-        expr=f'max (probe_success{{job="blackbox",service="{service}"}}) == 0',
+        expr=_once_settled(
+            f'max (probe_success{{job="blackbox",service="{service}"}}) == 0', scale
+        ),
         unit="",
         summary=f"Users get no answer from {service}: every probe of {path} has failed for "
         f"{spell(scale.probe)}",
@@ -108,8 +120,11 @@ def _unseen(service: str, scale: TimeScale) -> Iterator[Alert]:
         level="critical",
         service=service,
         # A Collector that is down has an alert of its own, and so has a service.
-        expr=f'absent({reporting(limit)}) and on () max (up{{job="otel-collector"}}) == 1'
-        f" and on () max ({up}) == 1",
+        expr=_once_settled(
+            f'absent({reporting(limit)}) and on () max (up{{job="otel-collector"}}) == 1'
+            f" and on () max ({up}) == 1",
+            scale,
+        ),
         unit="",
         summary=f"No metrics have arrived from {service} for {spell(scale.unreported)}, although "
         "the process is up",
@@ -266,7 +281,10 @@ def _monitoring(scale: TimeScale) -> Iterator[Alert]:
     yield make(
         "RandsvcCollectorDown",
         "",
-        'min (up{job=~"otel-collector(-telemetry)?"}) == 0 or absent(up{job="otel-collector"})',
+        _once_settled(
+            'min (up{job=~"otel-collector(-telemetry)?"}) == 0 or absent(up{job="otel-collector"})',
+            scale,
+        ),
         f"The Collector is down: Prometheus has not scraped it for {spell(scale.wait)}",
         "Metrics that services push are lost, so error rates and latencies are unknown. Probes, "
         "and the alerts on services that are down, still work.",
@@ -278,8 +296,11 @@ def _monitoring(scale: TimeScale) -> Iterator[Alert]:
         "RandsvcTargetsLost",
         "%",
         # The Collector, and a service of which nothing is left, have alerts of their own.
-        f'avg by (job) (up{{job!~"otel-collector.*"}}) < 1 unless '
-        f'avg by (job) (up{{job=~"({services})(-management)?"}}) == 0',
+        _once_settled(
+            f'avg by (job) (up{{job!~"otel-collector.*"}}) < 1 unless '
+            f'avg by (job) (up{{job=~"({services})(-management)?"}}) == 0',
+            scale,
+        ),
         "Prometheus can scrape only {{ $value | humanizePercentage }} of the {{ $labels.job }} "
         "targets",
         "The other targets do not answer. Their metrics are missing from dashboards and alerts.",
@@ -325,12 +346,15 @@ def _monitoring(scale: TimeScale) -> Iterator[Alert]:
     yield make(
         "RandsvcNotificationsFailing",
         "notifications",
-        " or ".join(
-            (
-                count("prometheus_notifications_errors_total", 'job="prometheus"'),
-                count("prometheus_notifications_dropped_total", 'job="prometheus"'),
-                count("alertmanager_notifications_failed_total", 'job="alertmanager"'),
-            )
+        _once_settled(
+            " or ".join(
+                (
+                    count("prometheus_notifications_errors_total", 'job="prometheus"'),
+                    count("prometheus_notifications_dropped_total", 'job="prometheus"'),
+                    count("alertmanager_notifications_failed_total", 'job="alertmanager"'),
+                )
+            ),
+            scale,
         ),
         f'{{{{ printf "%.0f" $value }}}} notifications failed in the {window}',
         "Prometheus cannot reach Alertmanager, or Alertmanager cannot reach a receiver. People may "

@@ -55,6 +55,9 @@ class TimeScale:
     the probability of that many bad events if the burn rate were a tenth of the alert's factor."""
     budget: str
     """The period that an error budget is for."""
+    settling: str
+    """After Prometheus' own start, for how long nothing is said to be down. It looks for targets
+    only 5 s after its start, and what starts with it may take longer."""
     unseen: str
     """For how long nothing is seen of a service before that is an alert."""
     unreported: str
@@ -68,7 +71,7 @@ class TimeScale:
     window: str
     """Of shares and rates whose change is an alert of level major."""
     wait: str
-    """For how long these must hold."""
+    """For how long these must hold: as long as the window, so that one moment is no alert."""
     min_events: int
     """Requests or predictions in that window below which a share says nothing."""
     tail: str
@@ -119,6 +122,7 @@ PRODUCTION = TimeScale(
     ),
     significance=1e-6,
     budget="30d",
+    settling="2m",
     unseen="1m",
     unreported="2m",
     probe="75s",
@@ -157,13 +161,15 @@ DEMO = TimeScale(
     ),
     significance=1e-3,
     budget="1h",
-    unseen="5s",
-    unreported="10s",
+    settling="30s",
+    # A service that is restarted on a busy machine is back within 8 s.
+    unseen="8s",
+    unreported="15s",
     probe="10s",
     logins="6s",
     min_logins=5,
     window="15s",
-    wait="5s",
+    wait="15s",
     min_events=20,
     tail="1m",
     min_tail=500,

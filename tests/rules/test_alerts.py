@@ -12,6 +12,7 @@ from randsvc.dashboards import DASHBOARDS
 from randsvc.generate import make_alert_files
 from randsvc.rules import make_alerts
 from randsvc.rules.time_scale import DEMO, PRODUCTION, SCALES, SEVERITY, TimeScale
+from randsvc.times import parse_duration
 from tests.support.alert_cases import (
     LIMIT,
     NONE,
@@ -187,6 +188,18 @@ def test_an_alert_has_level_severity_service_and_says_what_to_do(scale: TimeScal
         assert says["description"].endswith(".")
         number = re.search(r"\$value|\d", says["summary"])
         assert number or labels["level"] == "none", says["summary"]
+
+
+@every_scale
+def test_what_a_window_shows_must_hold_for_as_long_as_the_window(scale: TimeScale) -> None:
+    """One moment stays in a window for its length, and is no alert."""
+    assert parse_duration(scale.wait) >= parse_duration(scale.window)
+
+
+@every_scale
+def test_a_service_that_is_down_is_called_so_before_what_follows_from_it(scale: TimeScale) -> None:
+    unseen, probe, unreported = map(parse_duration, (scale.unseen, scale.probe, scale.unreported))
+    assert unseen < probe < unreported
 
 
 def test_both_scales_have_the_same_alerts_and_differ_in_times_alone() -> None:

@@ -162,6 +162,7 @@ LIMIT = {
     service: f'http_server_concurrency_limit{{job="{service}",instance="a"}}'
     for service in ("randsvc", "auth")
 }
+STARTED = 'process_start_time_seconds{job="prometheus"}'
 FULL = 'job:http_server_active_requests_per_limit:ratio{job="randsvc"}'
 FAILURES = {
     "prometheus_rule_evaluation_failures_total": "prometheus",
@@ -220,6 +221,8 @@ def make_series(steps: int, changes: Mapping[str, str]) -> dict[str, str]:
         predictions("fallback", "another"): counter([(steps, 100_000)]),
         FULL.replace("randsvc", "another"): alive,
         'http_server_concurrency_limit{job="another"}': alive,
+        # Has always just started.
+        STARTED.replace("prometheus", "another"): f"0+86400x{steps}",
         **{series.replace("blackbox", "another"): alive for series in PROBE.values()},
     }
     return healthy | decoys | dict(changes)
@@ -315,6 +318,24 @@ def make_case(
     )
 
 
+def _settling_case(
+    alert: str, level: str, service: str, changes: Mapping[str, str], step: int, wait: int
+) -> Case:
+    """Return the case of trouble that begins with Prometheus' own start, at step 20.
+
+    Two minutes later the condition counts, and then must hold for ``wait`` seconds.
+    """
+    fires = 20 + (120 + wait) // step
+    return make_case(
+        f"{service} as Prometheus has just started",
+        alert,
+        level,
+        {fires - 1: [], fires: [service]},
+        {STARTED: gauge([(60, 20 * step)]), **changes},
+        step=step,
+    )
+
+
 def _outage(before: int, for_: int, after: int, value: float = 0) -> str:
     return gauge([(before, 1), (for_, value), (after, 1)])
 
@@ -373,6 +394,9 @@ def _unseen_cases(service: str) -> list[Case]:
             f"{service} as it is down", mute, "critical", {60: []},
             {LIMIT[service]: "stale", UP[service]: gauge([(80, 0)])},
         ),
+        _settling_case(down, "critical", service, {UP[service]: _outage(20, 40, 0)}, 15, 60),
+        _settling_case(silent, "critical", service, {PROBE[service]: _outage(20, 40, 0)}, 15, 75),
+        _settling_case(mute, "critical", service, {LIMIT[service]: gone}, 15, 120),
     ]  # fmt: skip
 
 
@@ -525,6 +549,15 @@ def _monitoring_cases() -> list[Case]:
             if "notifications" in metric
         ),
     ]  # fmt: skip
+    refused = {failures("prometheus_notifications_errors_total"): counter([(20, 0), (20, 10)])}
+    cases += [
+        _settling_case(alert, "major", "monitoring", changes, 60, 300)
+        for alert, changes in (
+            (collector, {UP["otel-collector"]: _outage(20, 40, 0)}),
+            (lost, {UP["alertmanager"]: _outage(20, 40, 0)}),
+            ("RandsvcNotificationsFailing", refused),
+        )
+    ]
     watchdog = make_case("always fires", "RandsvcWatchdog", "none", {0: on, 20: on}, {})
     return [*cases, watchdog]
 
