@@ -123,6 +123,18 @@ FEEDBACK_DELAY = Metric(
     description="Time from a prediction to its feedback.",
     buckets=(0.1, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 300, 900, 3600, 14400, 86400),
 )
+FEEDBACK_STORED = Metric(
+    name="randsvc.feedback.store.answers",
+    kind="gauge",
+    unit="{answer}",
+    description="Answers whose feedback is remembered, as of the last feedback.",
+)
+FEEDBACK_STORED_LIMIT = Metric(
+    name="randsvc.feedback.store.limit",
+    kind="gauge",
+    unit="{answer}",
+    description="Answers whose feedback can be remembered: above it, the earliest are forgotten.",
+)
 BASELINE_EDGE = Metric(
     name="randsvc.baseline.edge",
     kind="gauge",
@@ -174,6 +186,8 @@ METRICS: tuple[Metric, ...] = (
     FEEDBACK_ERROR,
     FEEDBACK_ABSOLUTE_ERROR,
     FEEDBACK_DELAY,
+    FEEDBACK_STORED,
+    FEEDBACK_STORED_LIMIT,
     BASELINE_EDGE,
     BASELINE_SHARE,
     BASELINE_QUANTILE,
@@ -199,6 +213,8 @@ class ServiceMetrics:
         self.feedback_error = histogram(**FEEDBACK_ERROR.arguments)
         self.feedback_absolute_error = histogram(**FEEDBACK_ABSOLUTE_ERROR.arguments)
         self.feedback_delay = histogram(**FEEDBACK_DELAY.arguments)
+        self.feedback_stored = gauge(**FEEDBACK_STORED.arguments)
+        self.feedback_stored_limit = gauge(**FEEDBACK_STORED_LIMIT.arguments)
         self.baseline_edge = gauge(**BASELINE_EDGE.arguments)
         self.baseline_share = gauge(**BASELINE_SHARE.arguments)
         self.baseline_quantile = gauge(**BASELINE_QUANTILE.arguments)

@@ -82,6 +82,12 @@ INCIDENTS = (
         alert="RandsvcModelReplaced", level="major",
     ),
     Incident(
+        name="authorization leaks memory",
+        day=2, hour=20, lasts="2h",
+        changes={"auth leaking": 0.25},
+        alert="RandsvcFillingUp", level="major", service="auth",
+    ),
+    Incident(
         name="slow error burn: 2% fail",
         day=3, hour=0, lasts="30h",
         changes={"failing": 0.02},
@@ -92,6 +98,12 @@ INCIDENTS = (
         day=5, hour=14, lasts="40m",
         changes={"busy": 0.88},
         alert="RandsvcNearItsLimit", level="major",
+    ),
+    Incident(
+        name="the storage of Prometheus fills",
+        day=5, hour=18, lasts="90m",
+        changes={"prometheus filling": 0.4},
+        alert="RandsvcFillingUp", level="major", service="monitoring",
     ),
     Incident(
         name="8% take a second longer",
@@ -211,6 +223,12 @@ INCIDENTS = (
         day=18, hour=12, lasts="1h",
         changes={"randsvc b runs": 0},
         alert="RandsvcTargetsLost", level="major", service="monitoring",
+    ),
+    Incident(
+        name="the service leaks memory",
+        day=18, hour=18, lasts="2h",
+        changes={"randsvc leaking": 0.25},
+        alert="RandsvcFillingUp", level="major",
     ),
     Incident(
         name="error burst: half fail",

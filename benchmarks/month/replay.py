@@ -45,6 +45,7 @@ LOOKBACK = 300
 _SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"((?:[^"\\]|\\.)*)"')
 _RANGE = re.compile(r"\[(\d+[smhd])[\]:]")
+_OFFSET = re.compile(r" offset (\d+[smhd])")
 
 
 class ReplayError(Exception):
@@ -60,8 +61,13 @@ class Part:
 
     @property
     def windows(self) -> tuple[float, ...]:
-        """The windows of its rules in seconds, ascending."""
-        found = {parse_duration(w) for rule in self.rules for w in _RANGE.findall(rule["expr"])}
+        """The windows and offsets of its rules in seconds, ascending."""
+        found = {
+            parse_duration(w)
+            for rule in self.rules
+            for pattern in (_RANGE, _OFFSET)
+            for w in pattern.findall(rule["expr"])
+        }
         return tuple(sorted(found))
 
     @property

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.month.incidents import Incident
 from randsvc.distributions import Distribution, parse
-from randsvc.metrics import PREDICTIONS
+from randsvc.metrics import FEEDBACK_STORED, FEEDBACK_STORED_LIMIT, PREDICTIONS
 from randsvc.rules.golden_signals import format_bound
 from randsvc.settings import Settings
 from randsvc.simulation.daily_wave import compute_rate
@@ -30,6 +30,10 @@ from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
     EVENT_LOOP_LAG,
+    PROCESS_MEMORY_LIMIT,
+    PROCESS_MEMORY_USAGE,
+    PROCESS_OPEN_FILES,
+    PROCESS_OPEN_FILES_LIMIT,
     REQUEST_DURATION,
     Metric,
 )
@@ -69,6 +73,8 @@ LATENCY: Mapping[str, Distribution] = {
 SLOW_BY = 1.0
 """Additional seconds of a slow request."""
 LAG = parse("lognormal(median=0.0003, sigma=0.8)")
+MEMORY, STORAGE = 256e6, 8e9
+"""Bytes: the memory limit of a container in docker-compose.yml, the size limit of Prometheus."""
 BLOCKED_FOR = 0.3
 """Seconds of delay of a tick in a blocked event loop."""
 FAILURES: Mapping[str, tuple[str, str]] = {
@@ -130,10 +136,12 @@ def make_healthy_conditions(steps: int, traffic: float, seed: int) -> dict[str, 
         "points refused": _flat(steps, 0),
         "points lost": _flat(steps, 0),
         "logs dropped": _flat(steps, 0),
+        "prometheus filling": _flat(steps, 0),
     }
     for service, replicas in REPLICAS.items():
         found[f"{service} reached"] = _flat(steps, 1)
         found[f"{service} reporting"] = _flat(steps, 1)
+        found[f"{service} leaking"] = _flat(steps, 0)
         for replica in replicas:
             found[f"{service} {replica} runs"] = _flat(steps, 1)
             found[f"{service} {replica} release"] = _flat(steps, 0)
@@ -456,6 +464,46 @@ def _event_loop(month: SimulatedMonth) -> Iterator[Series]:
             yield from instance.histogram(EVENT_LOOP_LAG, {}, events)
 
 
+def _resources(month: SimulatedMonth) -> Iterator[Series]:
+    """What has a limit, and the limits: memory, file descriptors, feedback store, storage."""
+
+    def rest(rng: np.random.Generator, now: Conditions) -> NDArray[np.int_]:
+        return rng.integers(0, 10_000, len(now["requests"]))
+
+    for service in REPLICAS:
+        leaked = MEMORY * _rise(month.conditions[f"{service} leaking"])
+        traffic = month.conditions["requests"] * month.conditions["traffic"]
+        for replica, instance in _instances(month, service):
+            noise = month.draw(f"memory {service} {replica}", rest)
+            # A process warms up in the first hour.
+            age = (np.arange(month.steps) - instance.begin) * SCRAPE / 3600
+            warm = 60e6 + 30e6 * np.clip(age, 0, 1)
+            used = {
+                PROCESS_MEMORY_USAGE: warm + 100 * noise + leaked,
+                PROCESS_MEMORY_LIMIT: _flat(month.steps, MEMORY),
+                PROCESS_OPEN_FILES: np.round(30 + 2 * traffic),
+                PROCESS_OPEN_FILES_LIMIT: _flat(month.steps, 65_536),
+            }
+            if service == "randsvc":
+                # Half of the requests have feedback, which is remembered for an hour.
+                used[FEEDBACK_STORED] = np.round(traffic * 3600 / 2)
+                used[FEEDBACK_STORED_LIMIT] = _flat(month.steps, 500_000)
+            for metric, values in used.items():
+                yield instance.gauge(metric.prometheus_name, {}, values)
+    labels = {"job": "prometheus", "instance": "prometheus:9090"}
+    # A block of 10 MB every two hours, so that 8 GB are not full before 35 days.
+    blocks = 1.2e9 + 10e6 * (np.arange(month.steps) * SCRAPE // 7200)
+    blocks = blocks + STORAGE * _rise(month.conditions["prometheus filling"])
+    yield Series("prometheus_tsdb_storage_blocks_bytes", labels, 0, blocks)
+    yield Series("prometheus_tsdb_retention_limit_bytes", labels, 0, _flat(month.steps, STORAGE))
+
+
+def _rise(rate: Array) -> Array:
+    """Return what has accumulated while a rate per hour lasts; 0 without one."""
+    total = np.cumsum(rate) * SCRAPE / 3600
+    return np.where(rate > 0, total - np.maximum.accumulate(np.where(rate > 0, 0, total)), 0)
+
+
 def _predictions(month: SimulatedMonth) -> Iterator[Series]:
     """Predictions of the model and of the fallback, one for each successful request."""
 
@@ -529,6 +577,7 @@ METRICS: tuple[Callable[[SimulatedMonth], Iterator[Series]], ...] = (
     _requests,
     _saturation,
     _event_loop,
+    _resources,
     _predictions,
     _up,
     _probes,

@@ -17,7 +17,14 @@ from randsvc.dashboards.panels import (
     show_number,
     tabulate,
 )
-from randsvc.rules.golden_signals import DISCONNECT, FAILED, WINDOW, rate, reporting
+from randsvc.rules.golden_signals import (
+    DISCONNECT,
+    FAILED,
+    SHARE_OF_LIMIT,
+    WINDOW,
+    rate,
+    reporting,
+)
 from randsvc.rules.log_links import make_logs_path, select_logs
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
@@ -292,6 +299,7 @@ def _saturation() -> tuple[Panel, ...]:
                 expr=f"sum by (instance) {_own(PROCESS_MEMORY_USAGE.prometheus_name)}",
                 legend="{{instance}}",
             ),
+            width=8,
         ),
         draw_lines(
             "Open files",
@@ -301,6 +309,20 @@ def _saturation() -> tuple[Panel, ...]:
                 expr=f"sum by (instance) {_own(PROCESS_OPEN_FILES.prometheus_name)}",
                 legend="{{instance}}",
             ),
+            width=8,
+        ),
+        draw_lines(
+            "Used shares of limits",
+            "Share of each limit that an instance uses. A line that rises to 100% is an outage to "
+            "come.",
+            "percentunit",
+            Query(
+                expr=f"max by (instance, resource) ({SHARE_OF_LIMIT}{{{JOB},{INSTANCE}}})",
+                legend="{{resource}} of {{instance}}",
+            ),
+            thresholds=SATURATION_THRESHOLDS,
+            ceiling=1,
+            width=8,
         ),
     )
 

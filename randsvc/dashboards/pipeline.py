@@ -10,6 +10,7 @@ from randsvc.dashboards.panels import (
     draw_lines,
     show_number,
 )
+from randsvc.rules.golden_signals import SHARE_OF_LIMIT
 from randsvc.telemetry.catalogue import DROPPED_LOGS
 
 NOTHING_FAILED = "the series exists only once something has failed"
@@ -317,6 +318,18 @@ def _rules() -> tuple[Panel, ...]:
             "Series in the memory of Prometheus, which grows with them.",
             "short",
             Query(expr=f"sum (prometheus_tsdb_head_series{{{PROMETHEUS}}})", legend="series"),
+            width=8,
+        ),
+        draw_lines(
+            "Used shares of limits",
+            "Share of the size limit that the stored blocks of Prometheus use. At 100% it deletes "
+            "the oldest data, before their time.",
+            "percentunit",
+            Query(
+                expr=f"max by (resource) ({SHARE_OF_LIMIT}{{{PROMETHEUS}}})", legend="{{resource}}"
+            ),
+            ceiling=1,
+            width=8,
         ),
         draw_lines(
             "Samples stored",
@@ -326,6 +339,7 @@ def _rules() -> tuple[Panel, ...]:
                 expr=_rate("prometheus_tsdb_head_samples_appended_total", PROMETHEUS, "type"),
                 legend="{{type}}",
             ),
+            width=8,
         ),
     )
 

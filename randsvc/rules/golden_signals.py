@@ -15,13 +15,17 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import inf
 
-from randsvc.metrics import DELAY, VALUE
+from randsvc.metrics import DELAY, FEEDBACK_STORED, FEEDBACK_STORED_LIMIT, VALUE
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CLIENT_LEFT,
     CONCURRENCY_LIMIT,
     EVENT_LOOP_LAG,
     PROCESS_CPU_TIME,
+    PROCESS_MEMORY_LIMIT,
+    PROCESS_MEMORY_USAGE,
+    PROCESS_OPEN_FILES,
+    PROCESS_OPEN_FILES_LIMIT,
     REQUEST_DURATION,
     Metric,
 )
@@ -46,6 +50,14 @@ A share of 10% is then within 1.1 points of the truth (two standard errors of a 
 LATENCY_QUANTILES = (0.5, 0.9, 0.99)
 DISTRIBUTION_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 DISTRIBUTIONS = (VALUE, DELAY)
+LIMITED = (
+    ("memory", PROCESS_MEMORY_USAGE, PROCESS_MEMORY_LIMIT),
+    ("file descriptors", PROCESS_OPEN_FILES, PROCESS_OPEN_FILES_LIMIT),
+    ("feedback store", FEEDBACK_STORED, FEEDBACK_STORED_LIMIT),
+)
+"""Resources of an instance that have a limit: what is used, and the limit."""
+SHARE_OF_LIMIT = "job_instance_resource:used_per_limit:ratio"
+"""Of these resources, and of Prometheus' own storage."""
 SILENT = "job_instance:silent:bool"
 """1 for an instance that has stopped reporting; recorded by ``randsvc.rules.instances``."""
 
@@ -157,6 +169,7 @@ def _golden_signals() -> Iterator[Rule]:
             f"{'_'.join(by)}:http_server_active_requests_per_limit:ratio",
             f"({active} or 0 * {limit}) / {limit}",
         )
+    yield from _shares_of_limits()
     instance = ("job", "instance")
     yield from _classic_quantiles(EVENT_LOOP_LAG, (0.99,), instance)
     cpu = PROCESS_CPU_TIME.prometheus_name
@@ -165,6 +178,21 @@ def _golden_signals() -> Iterator[Rule]:
         f"job_instance:{cpu.removesuffix('_total')}:rate{WINDOW}",
         rate(cpu, by=instance, job=ANY_JOB),
     )
+
+
+def _shares_of_limits() -> Iterator[Rule]:
+    by = sum_by(("job", "instance"))
+    for resource, usage, limit in LIMITED:
+        used, allowed = (
+            reporting(f"{metric.prometheus_name}{{{ANY_JOB}}}") for metric in (usage, limit)
+        )
+        yield Rule(SHARE_OF_LIMIT, f"{by} {used} / {by} {allowed}", {"resource": resource})
+    used, allowed = (
+        f"prometheus_tsdb_{name}_bytes{{{ANY_JOB}}}"
+        for name in ("storage_blocks", "retention_limit")
+    )
+    # Without a limit on the size, which is 0, there is no share.
+    yield Rule(SHARE_OF_LIMIT, f"{by} ({used}) / ({by} ({allowed}) > 0)", {"resource": "storage"})
 
 
 def _classic_quantiles(

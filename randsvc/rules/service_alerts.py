@@ -12,7 +12,13 @@ from dataclasses import replace
 
 from randsvc.metrics import PREDICTIONS
 from randsvc.rules.alert import Alert
-from randsvc.rules.golden_signals import JOB, NOT_FAILED, count_events, reporting
+from randsvc.rules.golden_signals import (
+    JOB,
+    NOT_FAILED,
+    SHARE_OF_LIMIT,
+    count_events,
+    reporting,
+)
 from randsvc.rules.time_scale import TimeScale, spell, spell_last
 from randsvc.telemetry.catalogue import (
     CONCURRENCY_LIMIT,
@@ -32,6 +38,8 @@ PATHS = {"randsvc": "/random", "auth": "/login"}
 FALLBACK_SHARE = 0.05
 """A model that fails now and then is what a fallback is for."""
 SHED_SHARE = 0.01
+HALF = 0.5
+"""Of a limit: below it a trend is the warm-up after a start."""
 FULL = 0.8
 """Of the concurrency limit: above it a burst of the usual size is shed."""
 LAG = 0.25
@@ -52,6 +60,8 @@ def make_service_alerts(scale: TimeScale) -> Iterator[Alert]:
     for service in SERVICES:
         yield from _unseen(service, scale)
     yield _nobody_can_log_in(scale)
+    for service in (*SERVICES, "monitoring"):
+        yield _filling_up(service, scale)
     yield from _service(scale)
     yield from _monitoring(scale)
     yield Alert(
@@ -156,6 +166,27 @@ def _nobody_can_log_in(scale: TimeScale) -> Alert:
         description="Users without a valid token are locked out. Users who are already logged in "
         "can continue until their token expires.",
         panel="Requests by status",
+        hold=scale.hold,
+    )
+
+
+def _filling_up(service: str, scale: TimeScale) -> Alert:
+    job = "prometheus" if service == "monitoring" else service
+    share = f'{SHARE_OF_LIMIT}{{job="{job}"}}'
+    ahead = f"predict_linear({share}[{scale.trend}], {parse_duration(scale.horizon):g})"
+    return Alert(
+        name="RandsvcFillingUp",
+        level="major",
+        service=service,
+        expr=f"{share} > {HALF:g} and {ahead} > 1",
+        unit="%",
+        summary=f"{job}: {{{{ $value | humanizePercentage }}}} of the {{{{ $labels.resource }}}} "
+        f"limit is used, and the trend reaches 100% within {spell(scale.horizon)}",
+        description=f"This is the trend of the {spell_last(scale.trend)} of the instance "
+        "{{ $labels.instance }}. At the limit it fails, or forgets what is old.",
+        panel="Used shares of limits",
+        dashboard="pipeline" if service == "monitoring" else "golden-signals",
+        wait=scale.wait,
         hold=scale.hold,
     )
 

@@ -78,6 +78,9 @@ class TimeScale:
     """The window of the tail of the latency, of which 1% must be enough requests to count."""
     min_tail: int
     """Requests within it."""
+    trend: str
+    """The window whose trend says when a limit is reached, and how far ahead it is followed."""
+    horizon: str
     lookback: str
     """How far a dashboard looks back at least where an alert links to it."""
     hold: str
@@ -133,6 +136,8 @@ PRODUCTION = TimeScale(
     min_events=100,
     tail="1h",
     min_tail=1000,
+    trend="1h",
+    horizon="4h",
     lookback="1h",
     hold="5m",
     # At 5 requests/s 1,500 values, in which a quarter of a standard deviation shows.
@@ -173,6 +178,8 @@ DEMO = TimeScale(
     min_events=20,
     tail="1m",
     min_tail=500,
+    trend="1m",
+    horizon="5m",
     lookback="15m",
     hold="10s",
     samples=("20s", "60s"),

@@ -12,7 +12,7 @@ from randsvc.distributions import Distribution
 from randsvc.faults.faults import Faults
 from randsvc.metrics import SOURCES, ServiceMetrics, count_by, record_by
 from randsvc.service.answer_ids import AnswerIds, ExpiredError, ForgedError
-from randsvc.service.feedback_store import FeedbackStore, StoreError
+from randsvc.service.feedback_store import CAPACITY, FeedbackStore, StoreError
 from randsvc.web.load_shedding import RETRY_AFTER, limit_concurrency
 from randsvc.web.problems import make_problem
 from randsvc.web.request_body import read_first, read_object
@@ -79,6 +79,9 @@ class FeedbackHandler:
             metrics.feedback_absolute_error, "randsvc.source", SOURCES
         )
         self._record_delay = metrics.feedback_delay.series().observe
+        self._record_stored = metrics.feedback_stored.set
+        self._record_stored(store.number)
+        metrics.feedback_stored_limit.set(CAPACITY)
         self._store_failed = False
 
     def limit(self, concurrency: int, body_timeout: float) -> Handler:
@@ -125,6 +128,7 @@ class FeedbackHandler:
         try:
             answer = self._ids.read(given)
             known = await self._store.add(answer)
+            self._record_stored(self._store.number)
         except ForgedError as error:
             return _refused("forged", 403, str(error))
         except ExpiredError as error:

@@ -18,7 +18,7 @@ from typing import Literal
 from randsvc.errors import ConfigurationError
 from randsvc.service.answer_ids import Answer
 
-__all__ = ("FeedbackStore", "StoreError")
+__all__ = ("CAPACITY", "FeedbackStore", "StoreError")
 
 _logger = logging.getLogger(__name__)
 
@@ -82,6 +82,8 @@ class FeedbackStore:
         # A file may wait for the disk or for another process, memory does not.
         self._thread = ThreadPoolExecutor(1, "feedback-store") if path else None
         self._until_sweep = SWEEP
+        self.number = 0
+        """Answers that are kept; those of other processes as of the last sweep."""
         self._is_full = False
         self._failure = ""
         self._retry_at = 0.0
@@ -98,6 +100,7 @@ class FeedbackStore:
                 if path is None:
                     self._store.execute("UPDATE forgotten SET until = ?", (int(since * 1e6),))
                 self._check_clock()
+                self.number = self._count()
             except sqlite3.Error:
                 self._store.close()
                 raise
@@ -149,6 +152,7 @@ class FeedbackStore:
         self._until_sweep -= 1
         key = {"issued": answer.issued, "nonce": answer.nonce}
         if self._store.execute(_ADD, key).rowcount:
+            self.number += 1
             return "first"
         return "forgotten" if answer.issued <= self._forgotten_until() else "again"
 
@@ -164,7 +168,7 @@ class FeedbackStore:
         """
         now = min(self._clock(), self._timer() + self._offset)
         self._forget(int((now - self._lifetime) * 1e6))
-        (number,) = self._store.execute("SELECT count(*) FROM seen").fetchone()
+        self.number = number = self._count()
         if number <= CAPACITY:
             return
         keep = CAPACITY * 9 // 10
@@ -172,6 +176,7 @@ class FeedbackStore:
             "SELECT issued FROM seen ORDER BY issued DESC LIMIT 1 OFFSET ?", (keep,)
         )
         self._forget(until)
+        self.number = self._count()
         if not self._is_full:
             self._is_full = True
             _logger.warning(
@@ -180,6 +185,10 @@ class FeedbackStore:
                 number,
                 self._lifetime,
             )
+
+    def _count(self) -> int:
+        (number,) = self._store.execute("SELECT count(*) FROM seen").fetchone()
+        return int(number)
 
     def _forget(self, until: int) -> None:
         with self._store:  # one transaction: nothing is gone that is not refused

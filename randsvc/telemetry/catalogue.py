@@ -85,9 +85,9 @@ ACTIVE_REQUESTS = Metric(
     description="Number of requests in progress.",
     attributes=("http.request.method", "url.scheme"),
 )
-# The semantic conventions have no word for these two. The first is named as they name a limit,
-# https://opentelemetry.io/docs/specs/semconv/general/naming/#instrument-naming, the second after
-# what prom-client calls it in Node.js, nodejs_eventloop_lag_seconds.
+# The semantic conventions have no word for these two, nor for the limits of a process. A limit is
+# named as they name one, https://opentelemetry.io/docs/specs/semconv/general/naming/#instrument-naming,
+# the lag after what prom-client calls it in Node.js, nodejs_eventloop_lag_seconds.
 CONCURRENCY_LIMIT = Metric(
     name="http.server.concurrency.limit",
     kind="gauge",
@@ -115,11 +115,23 @@ PROCESS_MEMORY_USAGE = Metric(
     unit="By",
     description="The amount of physical memory in use.",
 )
+PROCESS_MEMORY_LIMIT = Metric(
+    name="process.memory.limit",
+    kind="gauge",
+    unit="By",
+    description="Physical memory that the process can use at most: its container's, or all.",
+)
 PROCESS_OPEN_FILES = Metric(
     name="process.unix.file_descriptor.count",
     kind="updowncounter",
     unit="{file_descriptor}",
     description="Number of file descriptors in use by the process.",
+)
+PROCESS_OPEN_FILES_LIMIT = Metric(
+    name="process.unix.file_descriptor.limit",
+    kind="gauge",
+    unit="{file_descriptor}",
+    description="Number of file descriptors that the process can use at most.",
 )
 REFUSED_MEASUREMENTS = Metric(
     name="telemetry.measurements.refused",
@@ -144,7 +156,9 @@ METRICS: tuple[Metric, ...] = (
     EVENT_LOOP_LAG,
     PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE,
+    PROCESS_MEMORY_LIMIT,
     PROCESS_OPEN_FILES,
+    PROCESS_OPEN_FILES_LIMIT,
     REFUSED_MEASUREMENTS,
     DROPPED_LOGS,
 )

@@ -31,6 +31,7 @@ FIRST = SLOS[0].alert
 """The one of them whose conditions are mutated; what each of them reads is, for every one."""
 
 EQUIVALENT = {
+    r"drops job=.*used_per_limit": "`and` takes the same job on its other side",
     r"drops slo=": "`and` takes the same slo on its other side, whose matcher is still there; with "
     "all of them each condition can be read, and asked, on its own",
     r"log_likelihood_ratio: drops window=": "the operands have the same window, and one still "

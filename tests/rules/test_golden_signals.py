@@ -10,7 +10,13 @@ import pytest
 import yaml
 
 from randsvc.generate import make_rule_files
-from randsvc.rules.golden_signals import DISTRIBUTIONS, Rule, format_bound, make_groups
+from randsvc.rules.golden_signals import (
+    DISTRIBUTIONS,
+    SHARE_OF_LIMIT,
+    Rule,
+    format_bound,
+    make_groups,
+)
 from randsvc.telemetry.catalogue import CLIENT_LEFT, Metric
 from tests.support.promtool import promtool
 
@@ -61,6 +67,19 @@ SIGNALS = {
     'process_cpu_time_seconds_total{instance="a",cpu_mode="user"}': "0+2x60",
     'process_cpu_time_seconds_total{instance="a",cpu_mode="system"}': "0+1x60",
     'process_cpu_time_seconds_total{instance="b",cpu_mode="user"}': "0+0.5x60",
+    'process_memory_usage_bytes{instance="a"}': "100+0x60",
+    'process_memory_limit_bytes{instance="a"}': "400+0x60",
+    'process_memory_usage_bytes{instance="c"}': "100+0x60",
+    'process_memory_limit_bytes{instance="c"}': "400+0x60",
+    'process_unix_file_descriptor_count{instance="b"}': "30+0x60",
+    'process_unix_file_descriptor_limit{instance="b"}': "60+0x60",
+    'randsvc_feedback_store_answers{instance="b"}': "30+0x60",
+    'randsvc_feedback_store_limit{instance="b"}': "40+0x60",
+    'prometheus_tsdb_storage_blocks_bytes{instance="a"}': "2+0x60",
+    'prometheus_tsdb_retention_limit_bytes{instance="a"}': "16+0x60",
+    # Without a limit.
+    'prometheus_tsdb_storage_blocks_bytes{instance="b"}': "2+0x60",
+    'prometheus_tsdb_retention_limit_bytes{instance="b"}': "0+0x60",
 }
 DURATION = "http_server_request_duration_seconds"
 SIGNALS_EXPECTED: dict[str, Expected] = {
@@ -117,6 +136,12 @@ SIGNALS_EXPECTED: dict[str, Expected] = {
     # 10/s, 5 of them up to 0.001, 5 between 0.001 and 0.01: rank 9.9.
     "job_instance_quantile:asyncio_event_loop_lag_seconds:histogram_quantile_rate1m": {
         'instance="a",quantile="0.99"': 0.001 + 0.009 * 4.9 / 5,
+    },
+    SHARE_OF_LIMIT: {
+        'instance="a",resource="memory"': 1 / 4,
+        'instance="b",resource="file descriptors"': 1 / 2,
+        'instance="b",resource="feedback store"': 3 / 4,
+        'instance="a",resource="storage"': 1 / 8,
     },
     "job_instance:process_cpu_time_seconds:rate1m": {'instance="a"': 0.3, 'instance="b"': 0.05},
 }

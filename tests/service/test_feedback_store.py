@@ -48,6 +48,16 @@ async def test_an_answer_is_new_once(make: Make, tmp_path: Path, *, shared: bool
     assert [await seen.add(each) for each in answers] == ["again"] * 3
 
 
+async def test_it_knows_how_many_answers_it_keeps_after_a_restart_too(
+    make: Make, tmp_path: Path
+) -> None:
+    seen = make(tmp_path / "store")
+    for nonce in (1, 2, 2):
+        await seen.add(answer(1000, nonce=nonce))
+    assert seen.number == 2
+    assert make(tmp_path / "store").number == 2
+
+
 async def test_what_one_process_has_seen_the_others_have_now_and_after_a_restart(
     make: Make, tmp_path: Path
 ) -> None:

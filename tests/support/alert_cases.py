@@ -16,7 +16,7 @@ import yaml
 from benchmarks.month.replay import needed
 from randsvc.generate import make_alert_files
 from randsvc.objectives import SLOS, Slo
-from randsvc.rules.golden_signals import SILENT
+from randsvc.rules.golden_signals import SHARE_OF_LIMIT, SILENT
 from randsvc.rules.time_scale import PRODUCTION, Burn
 from randsvc.stack.promtool import RULE_FILE, run_rule_tests
 from randsvc.times import parse_duration
@@ -427,6 +427,25 @@ def _login_cases() -> list[Case]:
     ]  # fmt: skip
 
 
+def _filling_cases(service: str) -> list[Case]:
+    """Return the cases of a limit: in steps of a minute, a share that rises to 60%."""
+    job = "prometheus" if service == "monitoring" else service
+    share = f'{SHARE_OF_LIMIT}{{job="{job}",instance="a",resource="memory"}}'
+    decoy = share.replace(job, "another")
+    name = "RandsvcFillingUp"
+
+    def case(what: str, values: str, on: Mapping[int, Sequence[str]]) -> Case:
+        series = {share: values, decoy: "0.3+0.005x140"}
+        return make_case(f"{service} {what}", name, "major", on, series, step=60)
+
+    # By 30% an hour: above a half after 40 minutes. It must hold for 5.
+    rises = "0.301+0.005x60 0.601+0x80"
+    return [
+        case("fires and clears", rises, {44: [], 45: [service], 60: [service], 140: []}),
+        case("rises slowly", "0.6+0.0005x140", {60: [], 140: []}),
+    ]
+
+
 def _share_cases(alert: str, bad: str, share: float, changes: Any) -> list[Case]:
     """Return the cases of a share over 5 min that must hold for 5 min, of 100 events.
 
@@ -566,7 +585,8 @@ def list_cases() -> list[Case]:
     """Return every case."""
     burns = [c for slo in SLOS for burn in PRODUCTION.burns for c in burn_cases(slo, burn)]
     unseen = [c for service in ("randsvc", "auth") for c in _unseen_cases(service)]
-    return [*burns, *unseen, *_login_cases(), *_service_cases(), *_monitoring_cases()]
+    filling = [c for service in ("randsvc", "auth", "monitoring") for c in _filling_cases(service)]
+    return [*burns, *unseen, *filling, *_login_cases(), *_service_cases(), *_monitoring_cases()]
 
 
 def list_rules(name: str) -> list[dict[str, Any]]:

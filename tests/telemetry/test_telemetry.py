@@ -87,7 +87,9 @@ async def test_what_another_application_never_measures_is_not_exported() -> None
         "target_info",
         "process_cpu_time_seconds_total",
         "process_memory_usage_bytes",
+        "process_memory_limit_bytes",
         "process_unix_file_descriptor_count",
+        "process_unix_file_descriptor_limit",
         "asyncio_event_loop_lag_seconds",
     }
     assert 'service_name="shop",service_version="1.2"' in rendered
