@@ -316,11 +316,11 @@ def _monitoring(scale: TimeScale) -> Iterator[Alert]:
             'min (up{job=~"otel-collector(-telemetry)?"}) == 0 or absent(up{job="otel-collector"})',
             scale,
         ),
-        f"The Collector is down: Prometheus has not scraped it for {spell(scale.wait)}",
+        f"The Collector is down: Prometheus has not scraped it for {spell(scale.window)}",
         "Metrics that services push are lost, so error rates and latencies are unknown. Probes, "
         "and the alerts on services that are down, still work.",
         "Targets up by job",
-        scale.wait,
+        scale.window,
     )
     services = "|".join(SERVICES)
     yield make(
@@ -336,7 +336,7 @@ def _monitoring(scale: TimeScale) -> Iterator[Alert]:
         "targets",
         "The other targets do not answer. Their metrics are missing from dashboards and alerts.",
         "Targets up by job",
-        scale.wait,
+        scale.window,
     )
     yield make(
         "RandsvcRulesFailing",
@@ -361,7 +361,7 @@ def _monitoring(scale: TimeScale) -> Iterator[Alert]:
         f'The Collector lost {{{{ printf "%.0f" $value }}}} metric data points in the {window}',
         "It refused them, or could not export them. Rates and shares may be wrong.",
         "Data points refused, failed and dropped",
-        scale.wait,
+        scale.window,
     )
     dropped = make(
         "RandsvcLogsDropped",
@@ -371,7 +371,7 @@ def _monitoring(scale: TimeScale) -> Iterator[Alert]:
         "A statement logs far too often, or the records wait for a Collector that does not take "
         "them. What people look for may be among them.",
         "Log records dropped",
-        scale.wait,
+        scale.window,
     )
     yield replace(dropped, level="minor")
     yield make(
@@ -391,5 +391,5 @@ def _monitoring(scale: TimeScale) -> Iterator[Alert]:
         "Prometheus cannot reach Alertmanager, or Alertmanager cannot reach a receiver. People may "
         "have missed an alert.",
         "Notifications sent by Alertmanager",
-        scale.wait,
+        scale.window,
     )

@@ -71,7 +71,8 @@ class TimeScale:
     window: str
     """Of shares and rates whose change is an alert of level major."""
     wait: str
-    """For how long these must hold: as long as the window, so that one moment is no alert."""
+    """For how long these must hold. Alerts on the monitoring must hold for as long as the window,
+    so that one failure, which stays in the window for its length, is no alert."""
     min_events: int
     """Requests or predictions in that window below which a share says nothing."""
     tail: str
@@ -174,7 +175,7 @@ DEMO = TimeScale(
     logins="6s",
     min_logins=5,
     window="15s",
-    wait="15s",
+    wait="5s",
     min_events=20,
     tail="1m",
     min_tail=500,
