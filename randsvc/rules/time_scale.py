@@ -170,7 +170,7 @@ DEMO = TimeScale(
     settling="30s",
     # A service that is restarted on a busy machine is back within 8 s.
     unseen="8s",
-    unreported="15s",
+    unreported="16s",
     probe="10s",
     logins="6s",
     min_logins=5,
