@@ -69,7 +69,7 @@ class Server:
     def stop(self) -> "State":
         """End it as a supervisor does, and give what it had counted in the end."""
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(WITHIN)
+        self._process.wait(3 * WITHIN)
         return State.of(self._final.read_bytes())
 
     def kill(self) -> None:
