@@ -16,8 +16,8 @@ While the values follow the baseline, exp(sum) stays below an e-detector (the Sh
 statistic), which grows by 1 an evaluation on average. A sum above x therefore starts in at most
 exp(-x) of all evaluations, for any traffic; J. Shin, A. Ramdas, A. Rinaldo: E-detectors, New
 England Journal of Statistics in Data Science 2 (2024). ``LIMIT`` keeps all sums together below
-``ALPHA``. A change of less than half of its size has a negative drift, and is not found: its size
-is in the test, so no second threshold is needed.
+``ALPHA``. Where a change is smaller than half of the size of a sum, the sum falls on average, and
+only chance raises it: the size of a change is in the test, so no second threshold is needed.
 
 benchmarks/drift.py measures the time to detect each change, and compares it with Lorden's limit.
 """
