@@ -71,14 +71,15 @@ FAULTS = (
         "major",
         "randsvc:9464",
         {},
-        "randsvc_predictions_total by source, and randsvc_model_errors_total with an exception",
+        "randsvc_predictions_total by randsvc_source, and randsvc_model_errors_total with an "
+        "exception",
     ),
     Fault(
         "model-slow",
         "major",
         "randsvc:9464",
         {"seconds": 1},
-        "randsvc_predictions_total by source, and randsvc_model_errors_total with timeout",
+        "randsvc_predictions_total by randsvc_source, and randsvc_model_errors_total with timeout",
     ),
     Fault(
         "latency",

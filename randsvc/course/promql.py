@@ -27,7 +27,7 @@ Node = Mapping[str, Any]
 
 PER_SECOND = ("rate", "irate", "increase")
 FOR_GAUGES = ("delta", "deriv", "idelta", "predict_linear")
-_SUFFIXES = ("_bucket", "_count", "_sum")
+_SUFFIXES = ("_bucket", "_count", "_sum", "_total")
 
 
 def parse_query(stack: Stack, expr: str) -> Node:

@@ -26,13 +26,15 @@ __all__ = ("TRUFFLES", "TRUFFLE_SECONDS", "Traffic", "send_traffic")
 
 TRUFFLES = 6
 TRUFFLE_SECONDS = 0.5
+LAST_TEA = 0.35
+"""Seconds after which a tea is ordered while truffles are in progress."""
 RESPONSE_TIMEOUT = 10.0
 """Seconds that a response may take."""
 TRAFFIC_TIMEOUT = 90.0
 """Seconds that all requests together may take."""
 BODY_BYTES = 4 * 2**20
 """Largest response that is read."""
-ATTEMPTS = 5
+ATTEMPTS = 10
 """Attempts to scrape while every truffle is in progress, which a busy machine can prevent."""
 HEADERS = ("User-Agent", "X-Request-ID", "Referer", "Cookie", "X-Forwarded-For")
 
@@ -56,6 +58,7 @@ class Traffic:
     first: Scrape = field(default_factory=lambda: Scrape({}, {}))
     middle: Scrape = field(default_factory=lambda: Scrape({}, {}))
     """After the first of two rounds with the same kinds of requests."""
+    before_busy: Scrape = field(default_factory=lambda: Scrape({}, {}))
     busy: Scrape | None = None
     """While every truffle is in progress; None if that was never seen."""
     still_busy: Scrape | None = None
@@ -211,6 +214,15 @@ class _Client:
         return ended
 
     async def scrape(self) -> Scrape:
+        """Fetch and read /metrics."""
+        return self._keep(*await self._fetch())
+
+    def _keep(self, content_type: str, body: str) -> Scrape:
+        found = read_page(content_type, body)
+        self._traffic.scrapes.append(found)
+        return found
+
+    async def _fetch(self) -> tuple[str, str]:
         """Fetch /metrics as Prometheus does, which follows redirects."""
         url = "/metrics"
         try:
@@ -239,27 +251,32 @@ class _Client:
             )
         if answer.status != 200:
             raise WorkError(f"GET /metrics gets status {answer.status}{self._program.last_lines()}")
-        found = read_page(answer.headers.get("Content-Type", ""), body)
-        self._traffic.scrapes.append(found)
-        return found
+        return answer.headers.get("Content-Type", ""), body
 
     async def order_truffles(self) -> bool:
         """Ask for truffles at once, and scrape meanwhile; whether nothing else has to be seen."""
         traffic = self._traffic
         truffles = [_make_truffle(traffic) for _ in range(TRUFFLES)]
+        traffic.before_busy = await self.scrape()
+        began = time.monotonic()
         async with asyncio.TaskGroup() as group:
             waiting = [group.create_task(self.ask(truffle)) for truffle in truffles]
             await asyncio.sleep(0.1)
-            busy = await self.scrape()
+            # Read afterwards: that takes a while on a busy machine.
+            busy = await self._fetch()
             in_time = not any(task.done() for task in waiting)
             await asyncio.gather(self.ask(_make_tea(traffic)), self.ask(_make_exception(traffic)))
-            still_busy = await self.scrape()
+            still_busy = await self._fetch()
             in_time &= not any(task.done() for task in waiting)
+            # A clock that all requests share is set again.
+            await asyncio.sleep(began + LAST_TEA - time.monotonic())
+            await self.ask(_make_tea(traffic))
         ends = sorted(task.result() for task in waiting)
         gaps = [later - earlier for earlier, later in pairwise(ends)]
         traffic.is_serial = all(gap > 0.8 * TRUFFLE_SECONDS for gap in gaps)
+        pages = self._keep(*busy), self._keep(*still_busy)
         if in_time:
-            traffic.busy, traffic.still_busy = busy, still_busy
+            traffic.busy, traffic.still_busy = pages
         return in_time or traffic.is_serial
 
 

@@ -146,7 +146,7 @@ WRONG = {
     **{f"the file: {name}": each for name, each in FILE_MISTAKES.items()},
 }
 
-FALLBACK = 'source="fallback"'
+FALLBACK = 'randsvc_source="fallback"'
 RIGHT = {
     **{f"{fault}: as it is": answer(fault) for fault in QUERIES},
     **{f"{fault}: 15 s late": answer(fault, late=15) for fault in QUERIES},
