@@ -11,13 +11,18 @@ from pathlib import Path
 from randsvc.course.exercise import Exercise, WorkError
 from randsvc.course.sandbox import run_program
 from randsvc.course.scrape import Scrape
-from randsvc.course.shop_traffic import TRUFFLE_SECONDS, TRUFFLES, Traffic, send_traffic
+from randsvc.course.shop_traffic import (
+    IN_PROGRESS,
+    TRUFFLE_SECONDS,
+    TRUFFLES,
+    Traffic,
+    send_traffic,
+)
 
 __all__ = ("INSTRUMENT",)
 
 REQUESTS = "shop_requests_total"
 DURATION = "shop_request_duration_seconds"
-IN_PROGRESS = "shop_requests_in_progress"
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from randsvc.course.exercise import WorkError
 from randsvc.course.sandbox import Program
 from randsvc.course.scrape import ACCEPT, Scrape, read_page
 
-__all__ = ("TRUFFLES", "TRUFFLE_SECONDS", "Traffic", "send_traffic")
+__all__ = ("IN_PROGRESS", "TRUFFLES", "TRUFFLE_SECONDS", "Traffic", "send_traffic")
 
+IN_PROGRESS = "shop_requests_in_progress"
 TRUFFLES = 6
 TRUFFLE_SECONDS = 0.5
 LAST_TEA = 0.35
@@ -34,7 +35,7 @@ TRAFFIC_TIMEOUT = 90.0
 """Seconds that all requests together may take."""
 BODY_BYTES = 4 * 2**20
 """Largest response that is read."""
-ATTEMPTS = 10
+ATTEMPTS = 6
 """Attempts to scrape while every truffle is in progress, which a busy machine can prevent."""
 HEADERS = ("User-Agent", "X-Request-ID", "Referer", "Cookie", "X-Forwarded-For")
 
@@ -277,7 +278,8 @@ class _Client:
         pages = self._keep(*busy), self._keep(*still_busy)
         if in_time:
             traffic.busy, traffic.still_busy = pages
-        return in_time or traffic.is_serial
+        # On a busy machine a request may arrive after the scrape: then it is tried again.
+        return (in_time and pages[0].total(IN_PROGRESS) >= TRUFFLES) or traffic.is_serial
 
 
 async def _read(answer: aiohttp.ClientResponse) -> str:
