@@ -16,6 +16,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,10 @@ def compose_program() -> list[str]:
         if os.geteuid() != 0:
             pytest.skip("stand-ins for images are built as root only")
         programs = run(sys.executable, "-m", "randsvc.stack.build").splitlines()[-1]
-        return [run(STANDINS, ROOT / "docker-compose.yml", programs).split()[-1]]
+        build = (STANDINS, ROOT / "docker-compose.yml", programs)
+        run(*build)
+        forget_older_stand_ins(Path(programs))
+        return [run(*build).split()[-1]]
     if not works("docker", "info"):
         pytest.skip("no Docker daemon answers, and STANDINS is not set")
     if not works("docker", "compose", "version"):
@@ -65,6 +69,22 @@ def compose_program() -> list[str]:
     if not works("docker", "compose", "pull", "--quiet", "--ignore-buildable"):
         pytest.skip("the images can't be pulled here, and STANDINS is not set")
     return ["docker", "compose"]
+
+
+def forget_older_stand_ins(programs: Path) -> None:
+    """Remove the images with other builds of our programs: their names are no different."""
+    built = max(program.stat().st_mtime for program in programs.iterdir())
+    for image in (
+        "*/prometheus",
+        "*/alertmanager",
+        "*/opentelemetry-collector*",
+        "*/victoria-logs",
+    ):
+        listed = run("docker", "image", "ls", "--quiet", f"--filter=reference={image}")
+        for number in set(listed.split()):
+            created = run("docker", "image", "inspect", "--format={{.Created}}", number)
+            if datetime.fromisoformat(created[:19] + "+00:00").timestamp() < built:
+                run("docker", "image", "rm", "--force", number)
 
 
 def as_pip_is_set_up_here(folder: Path) -> Path:
