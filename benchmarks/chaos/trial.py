@@ -22,7 +22,8 @@ from benchmarks.chaos.chain import EXPORT_INTERVAL, Chain
 from benchmarks.chaos.faults import LONG, Fault
 from benchmarks.chaos.footprint import Footprint, list_growth, measure_footprint
 from benchmarks.chaos.inject import inject
-from randsvc.rules.service_alerts import WATCHDOG
+from randsvc.rules import DEMO
+from randsvc.rules.service_alerts import WATCHDOG, select_settling
 from randsvc.stack.programs import StackError
 
 __all__ = ("Outcome", "Trials", "find_required_alerts", "find_windows")
@@ -203,6 +204,8 @@ class Trials:
             names = {alert["labels"]["alertname"] for alert in answer["data"]["alerts"]}
             if WATCHDOG not in names:
                 return "no rule has been evaluated"
+            if self._stack.query(select_settling(DEMO)):
+                return "Prometheus has just started, and alerts on what is down wait for it"
             if active := sorted(names - {WATCHDOG} - ON_SPEED):
                 return f"{', '.join(active)} fires or is pending"
             if down := self._stack.query("up == 0"):

@@ -16,6 +16,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
+import time
 from ast import literal_eval
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -98,6 +99,11 @@ class Program:
 
     def last_lines(self) -> str:
         """Return the last lines of its output, indented, to append to a sentence."""
+        length = -1
+        deadline = time.monotonic() + 1
+        while length < len(self._output) and time.monotonic() < deadline:
+            length = len(self._output)
+            time.sleep(0.2)  # what it printed before it responded may be under way
         lines = [line[:300] for line in self.output.splitlines()[-LOG_LINES:]]
         return "; its last output:\n" + "\n".join(f"    {line}" for line in lines) if lines else ""
 

@@ -29,6 +29,8 @@ from randsvc.incidents.verdict import Observations, Verdict, is_notified, judge
 
 __all__ = ("Programs", "run_scenario")
 
+SETTLING = 30.0
+"""Seconds after its own start in which Prometheus calls nothing down, with the demo rules."""
 QUIET_TIMEOUT = 60.0
 """Seconds that earlier alerts get to clear."""
 NOTIFY_TIMEOUT = 70.0
@@ -129,6 +131,12 @@ class _Run:
                 return "Prometheus does not respond"
             if not alerts.has_watchdog:
                 return "the Watchdog does not fire yet, so no rule has been evaluated"
+            age = 'time() - process_start_time_seconds{job="prometheus"}'
+            if (seconds := await self._stack.query_number(f"{age} < {SETTLING:g}")) is not None:
+                return (
+                    f"Prometheus started {seconds:.0f} s ago, and calls nothing down for "
+                    f"{SETTLING:g} s"
+                )
             active = [f"{alert} is firing" for alert in sorted(alerts.firing)]
             active += [f"{alert} is pending" for alert in sorted(alerts.pending - alerts.firing)]
             return ", ".join(active)

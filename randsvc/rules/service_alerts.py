@@ -28,7 +28,7 @@ from randsvc.telemetry.catalogue import (
 )
 from randsvc.times import parse_duration
 
-__all__ = ("WATCHDOG", "make_service_alerts")
+__all__ = ("WATCHDOG", "make_service_alerts", "select_settling")
 
 WATCHDOG = "RandsvcWatchdog"
 SERVICES = ("randsvc", "auth")
@@ -83,8 +83,13 @@ def _once_settled(expr: str, scale: TimeScale) -> str:
 
     Where no such job is scraped, the condition alone remains.
     """
+    return f"({expr}) unless on () {select_settling(scale)}"
+
+
+def select_settling(scale: TimeScale) -> str:
+    """Give the seconds since the start of Prometheus while alerts on what is down wait for it."""
     age = 'time() - process_start_time_seconds{job="prometheus"}'
-    return f"({expr}) unless on () {age} < {parse_duration(scale.settling):g}"
+    return f"{age} < {parse_duration(scale.settling):g}"
 
 
 def _select_up(service: str) -> str:

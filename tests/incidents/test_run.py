@@ -16,6 +16,8 @@ from randsvc.incidents import run
 from randsvc.incidents.scenario import Scenario, ScenarioError, SetFault, read_scenario
 from randsvc.incidents.stack_api import Addresses
 from randsvc.incidents.verdict import Verdict
+from randsvc.rules import DEMO
+from randsvc.times import parse_duration
 from tests.support.serving import serving
 
 
@@ -48,6 +50,7 @@ class MockStack:
     alerts: list[dict[str, Any]] = field(default_factory=lambda: [WATCHDOG])
     faults: dict[str, Any] = field(default_factory=dict)
     fired: list[dict[str, Any]] = field(default_factory=list)
+    age: float = 60.0
     hangs: bool = False
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -56,11 +59,16 @@ class MockStack:
         answers: dict[str, Any] = {
             "/api/v1/rules": {"status": "success", "data": {"groups": [{"file": self.rule_file}]}},
             "/api/v1/alerts": {"status": "success", "data": {"alerts": self.alerts}},
-            "/api/v1/query": {"status": "success", "data": {"result": self.fired}},
+            "/api/v1/query": {"status": "success", "data": {"result": self.query(request)}},
             "/notifications": [],
             "/faults": {"on": self.faults},
         }
         return web.json_response(answers[request.path])
+
+    def query(self, request: web.Request) -> list[dict[str, Any]]:
+        if "process_start_time_seconds" not in request.query.get("query", ""):
+            return self.fired
+        return [{"metric": {}, "value": [0, str(self.age)]}] if self.age < run.SETTLING else []
 
     async def run(self, scenario: Scenario) -> Verdict:
         addresses = Addresses(
@@ -113,6 +121,17 @@ async def test_a_fault_that_is_on_is_refused_with_the_command_that_clears_it(
         "the fault errors of randsvc is on already, perhaps by another scenario; wait for its end, "
         f"or clear it: randsvc fault clear errors --management {stack.url}"
     )
+
+
+async def test_a_prometheus_that_has_just_started_is_waited_for(
+    stack: MockStack, healthy: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert parse_duration(DEMO.settling) == run.SETTLING
+    monkeypatch.setattr(run, "QUIET_TIMEOUT", 0.1)
+    stack.age = 12.0
+    with pytest.raises(ScenarioError, match="Prometheus started 12 s ago") as refused:
+        await stack.run(healthy)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
