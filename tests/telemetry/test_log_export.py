@@ -343,6 +343,8 @@ def test_an_application_without_handlers_prints_as_before_and_exports(
         "OTEL_LOGS_EXPORTER": "otlp",
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        # Python 3.12 warns of a fork next to threads, which is what is tested.
+        "PYTHONWARNINGS": "ignore::DeprecationWarning",
     }
     done = subprocess.run(
         [sys.executable, script], env=environ, capture_output=True, text=True, timeout=60
