@@ -102,8 +102,8 @@ def _step_by_step(
 ) -> dict[Labels, S]:
     # Its time has been read once.
     quiet = series.quiet()
-    if window.seconds > RAW_SECONDS:
-        parts = cut(window, max(window.seconds / PART_COUNT, RAW_SECONDS))
+    parts = cut(window, max(window.seconds / PART_COUNT, RAW_SECONDS))
+    if len(parts) > 1:  # a window that is hardly longer stays whole
         found = count_increases(quiet, parts, before)
         return {labels: quiet.total(list(each.values())) for labels, each in found.items()}
     totals = {}

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from randsvc.histograms.increases import RAW_SECONDS
 from randsvc.histograms.windows import WindowReader
 from randsvc.review import counts
 from randsvc.times import Span, cut
@@ -62,6 +63,13 @@ def test_every_step_is_counted_once_whatever_the_windows(
     grown = counted(samples, windows)
     assert sum(grown) == expected
     assert min(grown) >= 0
+
+
+@pytest.mark.parametrize("more", [-1.0, 0.0, 0.001, 1.0, 700.0, 3600.0])
+def test_a_restart_in_a_window_of_about_the_raw_length_is_counted(more: float) -> None:
+    length = RAW_SECONDS + more
+    samples = [(100.0, 10.0), (200.0, 3.0), (length - 1, 5.0)]
+    assert counted(samples, (Span(0.0, length),)) == [15]
 
 
 def test_sums_are_by_labels() -> None:
