@@ -49,7 +49,7 @@ test: packages $(VENV)/dev.stamp  ## run every test, real programs included
 	$(BIN)/pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: quick
-quick: $(VENV)/dev.stamp  ## run every test that starts no native program and no browser (90 s)
+quick: $(VENV)/dev.stamp  ## run every test that starts no native program and no browser (3 min)
 	$(BIN)/pytest -m 'not native' $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: coverage
