@@ -141,6 +141,8 @@ class _Workers:
         self._public = public
         self._shutdown = shutdown
         self._links: dict[int, Connection] = {}
+        exporters = names(configuration(os.environ), "OTEL_METRICS_EXPORTER")
+        self._are_pulled = "prometheus" in exporters
         self._scrapes: dict[int, Connection] = {}
         self._scrape = 0
         self._scraping = asyncio.Lock()
@@ -151,7 +153,7 @@ class _Workers:
         A worker that does not answer in ``SCRAPE`` seconds is left out: its series end, and go on
         when it answers again.
         """
-        if "prometheus" not in names(configuration(os.environ), "OTEL_METRICS_EXPORTER"):
+        if not self._are_pulled:
             return None
         async with self._scraping:
             return await asyncio.to_thread(self._collect, content_type)

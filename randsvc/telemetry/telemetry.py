@@ -215,7 +215,7 @@ class Telemetry:
         return await asyncio.to_thread(self.render_at_once, content_type)
 
     def render_at_once(self, content_type: str = TEXT) -> bytes | None:
-        """The same; a matter of ms, so not for the event loop."""
+        """Render as ``render`` does, in this thread; a matter of ms, so not for the event loop."""
         for reading in self._readings:
             reader = self._provider.reader(reading)
             if isinstance(reader, PullReader):
