@@ -3,11 +3,13 @@
 import os
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from threading import Event
+
+from benchmarks.chaos.background import run_beside
 
 __all__ = ("can_mount", "fill_disk", "mount_disk", "slow_disk")
 
@@ -64,9 +66,8 @@ def fill_disk(folder: Path) -> Iterator[None]:
 @contextmanager
 def slow_disk(folder: Path) -> Iterator[None]:
     """Let writes to the disk of a folder wait for most of the time inside the ``with`` block."""
-    ended = threading.Event()
 
-    def freeze_and_thaw() -> None:
+    def freeze_and_thaw(ended: Event) -> None:
         while not ended.is_set():
             _run("fsfreeze", "--freeze", str(folder))
             try:
@@ -75,13 +76,8 @@ def slow_disk(folder: Path) -> Iterator[None]:
                 _run("fsfreeze", "--unfreeze", str(folder))
             ended.wait(THAWED)
 
-    thread = threading.Thread(target=freeze_and_thaw, daemon=True)
-    thread.start()
-    try:
+    with run_beside(freeze_and_thaw):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _run(*command: str) -> None:

@@ -1,15 +1,16 @@
 """Breaks a part of a chain, and repairs it."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
+from threading import Event
 from urllib.request import Request, urlopen
 
 import psutil
 
+from benchmarks.chaos.background import run_beside
 from benchmarks.chaos.chain import PROGRAMS, Chain
 from benchmarks.chaos.disk import fill_disk, slow_disk
 from benchmarks.chaos.faults import MACHINE, Fault
@@ -127,17 +128,11 @@ def _flood(url: str) -> Iterator[None]:
         "endTimeUnixNano": str(now),
     }
     body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
-    ended = threading.Event()
 
-    def send() -> None:
+    def send(ended: Event) -> None:
         while not ended.wait(1 / FLOOD):
             with suppress(OSError):
                 urlopen(Request(url, body, {"Content-Type": "application/json"}), timeout=5).close()  # noqa: S310
 
-    thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    try:
+    with run_beside(send):
         yield
-    finally:
-        ended.set()
-        thread.join()

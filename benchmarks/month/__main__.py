@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from benchmarks.arguments import parse_positive
 from benchmarks.month.incidents import INCIDENTS, Incident
 from benchmarks.month.replay import Part, Raised, Replayed, ReplayError, parts, replay, rules
 from benchmarks.month.simulated_month import DAY, SCRAPE, Array, Series, SimulatedMonth
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
     """Run both months, print the tables, and return the exit code."""
     parser = argparse.ArgumentParser(prog="benchmarks.month", description=__doc__)
     parser.add_argument("--days", type=_days, default=30.0, help="length of the month")
-    parser.add_argument("--traffic", type=_positive, default=10.0, help="mean, requests/s")
+    parser.add_argument("--traffic", type=parse_positive, default=10.0, help="mean, requests/s")
     parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
     parser.add_argument("--alert", default="", help="only alerts with this text in their name")
     parser.add_argument("--fresh", action="store_true", help="ignore the results of earlier runs")
@@ -59,15 +60,8 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
         return 130
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: expected a positive number")
-    return value
-
-
 def _days(text: str) -> float:
-    value = _positive(text)
+    value = parse_positive(text)
     if value > 60:
         raise argparse.ArgumentTypeError(f"{text}: expected at most 60 days")
     return value

@@ -20,6 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmarks.arguments import parse_positive
 from benchmarks.growth import DESCRIPTORS, judge_growth
 from benchmarks.promises import Promise, conclude
 from benchmarks.services import (
@@ -77,8 +78,8 @@ class Observed:
 def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> int:
     """Run, print the table, and return the exit code."""
     parser = argparse.ArgumentParser(prog="benchmarks.soak", description=__doc__)
-    parser.add_argument("--minutes", type=_positive, default=60.0, help="length of the run")
-    parser.add_argument("--phase", type=_positive, default=PHASE, help="seconds of a phase")
+    parser.add_argument("--minutes", type=parse_positive, default=60.0, help="length of the run")
+    parser.add_argument("--phase", type=parse_positive, default=PHASE, help="seconds of a phase")
     parser.add_argument("--seed", type=int, default=1, help="seed of the clients' choices")
     parser.add_argument("--no-results", action="store_true", help="write no results file")
     given = parser.parse_args(arguments)
@@ -261,13 +262,6 @@ async def _hostile_clients(
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: expected a positive number")
-    return value
 
 
 if __name__ == "__main__":
