@@ -119,7 +119,7 @@ def _watch(stack: Stack, name: str, began: float, seconds: float) -> Step:
     stack.check()
     since = f"{time.time() - began:.0f}s"
     firing = f'max_over_time(ALERTS{{alertstate="firing",level!="none"}}[{since}])'
-    labels = [one["metric"] for one in stack.query(f"group by (alertname, service) ({firing})")]
+    labels = [one.labels for one in stack.query(f"group by (alertname, service) ({firing})")]
     sent = [
         f"{alert['name']} to {each['receiver']}"
         for each in json.loads(stack.get("inbox:9095", "/notifications"))

@@ -54,7 +54,14 @@ CHECK_TIMEOUT = 10.0
 
 
 class PrometheusError(Exception):
-    """There is no usable answer; the message is one line that says why, without any secret."""
+    """There is no usable answer; the message is one line that says why, without any secret.
+
+    ``refusal`` is the reason that Prometheus gave; empty if the request did not get so far.
+    """
+
+    def __init__(self, message: str, refusal: str = "") -> None:
+        super().__init__(message)
+        self.refusal = refusal
 
 
 class _TooLargeError(PrometheusError):
@@ -127,16 +134,16 @@ class AsyncPrometheus(_Server):
     async def query(self, promql: str, at: float | None = None) -> list[Series]:
         """Evaluate a query at a Unix time, or now."""
         time = {} if at is None else {"time": f"{at:.3f}"}
-        return _parse_result(self, await self._data("query", {"query": promql, **time}))
+        return _parse_result(self, await self.get("query", query=promql, **time))
 
     async def query_range(self, promql: str, start: float, end: float, step: float) -> list[Series]:
         """Evaluate a query every ``step`` seconds from ``start`` to ``end``, both included."""
         times = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
-        return _parse_result(self, await self._data("query_range", {"query": promql, **times}))
+        return _parse_result(self, await self.get("query_range", query=promql, **times))
 
     async def alerts(self) -> list[Alert]:
         """Give the alerts that are pending or firing now."""
-        data = await self._data("alerts", {})
+        data = await self.get("alerts")
         try:
             return [_parse_alert(alert) for alert in data["alerts"]]
         except _MALFORMED:
@@ -147,7 +154,7 @@ class AsyncPrometheus(_Server):
 
         https://prometheus.io/docs/prometheus/latest/querying/api/#rules
         """
-        data = await self._data("rules", {})
+        data = await self.get("rules")
         try:
             return sorted({str(group["file"]) for group in data["groups"]})
         except _MALFORMED:
@@ -156,7 +163,7 @@ class AsyncPrometheus(_Server):
     async def has_alerting_rules(self) -> bool:
         """Whether the server evaluates alerting rules; false if it does not say."""
         try:
-            data = await self._data("rules", {"type": "alert"})
+            data = await self.get("rules", type="alert")
             return any(group["rules"] for group in data["groups"])
         except (PrometheusError, *_MALFORMED):
             return False
@@ -166,8 +173,8 @@ class AsyncPrometheus(_Server):
         prompt = replace(self, timeout=min(self.timeout, CHECK_TIMEOUT))
         await prompt.query("vector(1)")
 
-    async def _data(self, endpoint: str, parameters: Mapping[str, str]) -> Any:
-        """The ``data`` of an answer, as the endpoint defines it."""
+    async def get(self, endpoint: str, **parameters: str) -> Any:
+        """Return the ``data`` of an answer, as the documentation of the endpoint describes it."""
         url, headers = self._request()
         query = parameters.get("query", endpoint)
         address = (url / "api/v1" / endpoint).with_query([*url.query.items(), *parameters.items()])
@@ -248,18 +255,21 @@ class AsyncPrometheus(_Server):
         # https://prometheus.io/docs/prometheus/latest/querying/api/#format-overview
         if answer.get("errorType") == "timeout" or "too many samples" in message:
             return self._too_large(query, message)
-        return self._error(f"Prometheus at {self.shown_url} refuses the query: {message}")
+        return self._error(
+            f"Prometheus at {self.shown_url} refuses the query: {message}", self._one_line(message)
+        )
 
     def _no_prometheus(self) -> PrometheusError:
         return self._error(f"{self.shown_url} does not answer as Prometheus does")
 
     def _too_large(self, query: str, reason: str) -> _TooLargeError:
         return _TooLargeError(
-            self._one_line(f"Prometheus at {self.shown_url} cannot answer {query}: {reason}")
+            self._one_line(f"Prometheus at {self.shown_url} cannot answer {query}: {reason}"),
+            self._one_line(reason),
         )
 
-    def _error(self, message: str) -> PrometheusError:
-        return PrometheusError(self._one_line(message))
+    def _error(self, message: str, refusal: str = "") -> PrometheusError:
+        return PrometheusError(self._one_line(message), refusal)
 
     def _one_line(self, message: str) -> str:
         """A message without secrets, which a server may repeat, and without control characters."""
@@ -284,6 +294,10 @@ class AsyncPrometheus(_Server):
 @dataclass(frozen=True)
 class Prometheus(_Server):
     """The client for callers without an event loop; every method raises ``PrometheusError``."""
+
+    def get(self, endpoint: str, **parameters: str) -> Any:
+        """Return the ``data`` of an answer, as the documentation of the endpoint describes it."""
+        return asyncio.run(self._client.get(endpoint, **parameters))
 
     def query(self, promql: str, at: float | None = None) -> list[Series]:
         """Evaluate a query at a Unix time, or now."""
@@ -432,7 +446,13 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
 
 def _parse_result(server: AsyncPrometheus, data: Any) -> list[Series]:
     try:
-        found = [_parse_series(each) for each in data["result"]]
+        result = data["result"]
+        match data.get("resultType"):
+            case "scalar":
+                result = [{"metric": {}, "value": result}]
+            case "string":
+                result = []
+        found = [_parse_series(each) for each in result]
     except _MALFORMED:
         raise server._no_prometheus() from None
     return [series for series in found if series.values or series.histograms]

@@ -106,6 +106,27 @@ def test_numbers_and_histograms_are_parsed_and_samples_that_are_not_finite_are_l
         ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "result", "expected"),
+    [("scalar", [1, "2"], [Series({}, values=((1.0, 2.0),))]), ("string", [1, "up"], [])],
+)
+def test_a_scalar_is_a_series_without_labels_and_a_text_is_none(
+    kind: str, result: object, expected: list[Series]
+) -> None:
+    body = json.dumps({"status": "success", "data": {"resultType": kind, "result": result}})
+    with answering(lambda _: (200, body)) as url:
+        assert Prometheus(url).query("x") == expected
+
+
+def test_the_reason_of_a_refusal_stands_alone_too() -> None:
+    reason = "1:5: parse error: unexpected end of input"
+    body = json.dumps({"status": "error", "errorType": "bad_data", "error": reason})
+    with answering(lambda _: (400, body)) as url, pytest.raises(PrometheusError) as raised:
+        Prometheus(url).get("parse_query", query="x + ")
+    assert str(raised.value) == f"Prometheus at {url} refuses the query: {reason}"
+    assert raised.value.refusal == reason
+
+
 MALFORMED: dict[str, Any] = {
     "a page": "<html>Log in</html>",
     "nothing": "",

@@ -147,9 +147,9 @@ def find_episodes(
     fired = stack.query(f'ALERTS{{alertstate="firing",alertname!="{WATCHDOG}"}}[{seconds}s]')
     found = []
     for series in fired:
-        labels = series["metric"]
+        labels = series.labels
         alert = AlertId(labels["alertname"], labels.get("level", ""), labels.get("service", ""))
-        times = [float(at) for at, _ in series["values"]]
+        times = [at for at, _ in series.values]
         begin = times[0]
         for one, following in pairwise([*times, float("inf")]):
             unseen = sum(max(0.0, min(end, following) - max(start, one)) for start, end in blind)

@@ -22,6 +22,7 @@ from benchmarks.chaos.chain import EXPORT_INTERVAL, Chain
 from benchmarks.chaos.faults import LONG, Fault
 from benchmarks.chaos.footprint import Footprint, list_growth, measure_footprint
 from benchmarks.chaos.inject import inject
+from randsvc.prometheus_api import PrometheusError
 from randsvc.rules import DEMO
 from randsvc.rules.service_alerts import WATCHDOG, select_settling
 from randsvc.stack.programs import StackError
@@ -200,8 +201,8 @@ class Trials:
     def _describe_unrest(self, is_last: bool) -> str:
         """Say what is not as it was before the trial; empty if everything is."""
         try:
-            answer = json.loads(self._stack.get("prometheus:9090", "/api/v1/alerts"))
-            names = {alert["labels"]["alertname"] for alert in answer["data"]["alerts"]}
+            alerts = self._stack.prometheus.get("alerts")["alerts"]
+            names = {alert["labels"]["alertname"] for alert in alerts}
             if WATCHDOG not in names:
                 return "no rule has been evaluated"
             if self._stack.query(select_settling(DEMO)):
@@ -209,13 +210,13 @@ class Trials:
             if active := sorted(names - {WATCHDOG} - ON_SPEED):
                 return f"{', '.join(active)} fires or is pending"
             if down := self._stack.query("up == 0"):
-                return f"{', '.join(sorted(one['metric']['job'] for one in down))} is not up"
+                return f"{', '.join(sorted(one.labels['job'] for one in down))} is not up"
             instances = self._stack.number(INSTANCES) or 0
             expected = sum(JOBS.values())
             if instances != expected:
                 return f"the Collector shows {instances:g} instances, not {expected}"
-        except OSError as error:
-            return f"a program does not answer: {error}"
+        except PrometheusError as error:
+            return str(error)
         # Minor alerts are notified once a minute: the last trial looks at those of all.
         unresolved = [
             alert for alert in self._inbox.find_unresolved() if is_last or alert.level != "minor"
@@ -238,7 +239,7 @@ class Trials:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.25)
-            with suppress(OSError):
+            with suppress(PrometheusError):
                 now = self._count()
                 if now != seen:
                     seen, since = now, time.monotonic()
@@ -254,9 +255,9 @@ class Trials:
         )
         return Counter(
             {
-                Kind(
-                    series["metric"]["job"], series["metric"].get("http_response_status_code", "")
-                ): int(float(series["value"][1]))
+                Kind(series.labels["job"], series.labels.get("http_response_status_code", "")): int(
+                    series.values[-1][1]
+                )
                 for series in found
             }
         )

@@ -195,11 +195,11 @@ def _observe(work: _Work, system: Stack) -> _Observations:
         ) as stack:
             trees = {expr: parse_query(stack, expr) for expr in expressions}
             _wait_for_samples(stack, has_targets=bool((work.job or {}).get("static_configs")))
-            targets = _targets(stack)
+            targets = _list_targets(stack)
             down = stack.query("max_over_time(up[1h]) == 0")
             found = {record: stack.query(record) for record in RECORDS}
             labels = {
-                record: frozenset(label for s in series for label in s["metric"]) - {"__name__"}
+                record: frozenset(label for s in series for label in s.labels) - {"__name__"}
                 for record, series in found.items()
             }
             known = query_types(stack)
@@ -223,12 +223,12 @@ def _wait_for_samples(stack: Stack, *, has_targets: bool) -> None:
         down = stack.query("max_over_time(up[1h]) == 0")
         # One scrape of a busy machine may time out.
         wanted = SCRAPES_WHEN_DOWN if down else SCRAPES
-        return len(counts) >= len(_targets(stack)) >= has_targets and all(
-            int(each["value"][1]) >= wanted for each in counts
+        return len(counts) >= len(_list_targets(stack)) >= has_targets and all(
+            each.values[-1][1] >= wanted for each in counts
         )
 
     def is_evaluated() -> bool:
-        groups = json.loads(stack.get("prometheus:9090", "/api/v1/rules"))["data"]["groups"]
+        groups = stack.prometheus.get("rules")["groups"]
         # A rule may need the result of another one, whose turn is later.
         return all(
             datetime.fromisoformat(group["lastEvaluation"]).timestamp() > scraped + 1
@@ -249,9 +249,8 @@ def _evaluate(work: _Work) -> Results:
     return evaluate(QUERIES, files=work.rule_files, rules=rules)
 
 
-def _targets(stack: Stack) -> list[dict[str, Any]]:
-    answer = json.loads(stack.get("prometheus:9090", "/api/v1/targets"))
-    found: list[dict[str, Any]] = answer["data"]["activeTargets"]
+def _list_targets(stack: Stack) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = stack.prometheus.get("targets")["activeTargets"]
     return found
 
 

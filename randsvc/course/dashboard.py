@@ -13,6 +13,7 @@ from randsvc.course.exercise import Exercise, WorkError
 from randsvc.course.promql import (
     Node,
     find_misuse,
+    has_data,
     is_average,
     list_unknown_metrics,
     parse_query,
@@ -219,7 +220,7 @@ def _observe(work: Work, system: Stack) -> _Observations:
         trees=trees,
         types=types,
         values=try_queries({query: _fill_interval(query) for query in trees}),
-        has_data={query: bool(system.query(_fill_interval(query))) for query in trees},
+        has_data={query: has_data(system, _fill_interval(query)) for query in trees},
     )
 
 

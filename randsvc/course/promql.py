@@ -1,16 +1,16 @@
 """The structure of PromQL expressions, by the parser of Prometheus, and common misuse."""
 
-import json
-import urllib.error
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from randsvc.course.exercise import WorkError
+from randsvc.prometheus_api import PrometheusError
 from randsvc.stack.supervisor import Stack
 
 __all__ = (
     "Node",
     "find_misuse",
+    "has_data",
     "has_threshold",
     "is_average",
     "list_metrics",
@@ -39,9 +39,18 @@ def parse_query(stack: Stack, expr: str) -> Node:
 def query_values(stack: Stack, expr: str, at: float) -> list[float]:
     """Return the value of each series at a Unix time; raises ``WorkError``."""
     found = _get(stack, "query", expr, time=f"{at:.3f}")
-    if found["resultType"] == "scalar":
-        return [float(found["result"][1])]
+    match found["resultType"]:
+        case "scalar":
+            return [float(found["result"][1])]
+        case "string":
+            return []
+    # NaN is a value too, and an alert on it fires.
     return [float(series["value"][1]) for series in found["result"] if "value" in series]
+
+
+def has_data(stack: Stack, expr: str) -> bool:
+    """Whether a query returns something now; raises ``WorkError``."""
+    return bool(_get(stack, "query", expr)["result"])
 
 
 def list_metrics(tree: Any) -> list[str]:
@@ -62,20 +71,17 @@ def list_unknown_metrics(tree: Node, known: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _get(stack: Stack, what: str, expr: str, **parameters: str) -> Any:
+def _get(stack: Stack, endpoint: str, expr: str, **parameters: str) -> Any:
     try:
-        answer = stack.get("prometheus:9090", f"/api/v1/{what}", query=expr, **parameters)
-    except urllib.error.HTTPError as error:
-        with error:
-            said = json.loads(error.read())["error"]
-        raise WorkError(f"{expr}: {said}") from error
-    return json.loads(answer)["data"]
+        return stack.prometheus.get(endpoint, query=expr, **parameters)
+    except PrometheusError as error:
+        raise WorkError(f"{expr}: {error.refusal or error}") from error
 
 
 def query_types(stack: Stack) -> dict[str, str]:
     """Return the type of each scraped metric, by its name."""
-    answer = json.loads(stack.get("prometheus:9090", "/api/v1/metadata"))
-    return {name: entries[0]["type"] for name, entries in answer["data"].items()}
+    known = stack.prometheus.get("metadata")
+    return {name: entries[0]["type"] for name, entries in known.items()}
 
 
 def find_misuse(expr: str, tree: Node, known: Mapping[str, str]) -> str | None:

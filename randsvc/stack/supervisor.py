@@ -1,6 +1,5 @@
 """Starts, stops and watches the programs of a stack."""
 
-import json
 import os
 import shutil
 import signal
@@ -12,10 +11,11 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psutil
 
+from randsvc.prometheus_api import Prometheus, Series
 from randsvc.stack.addresses import AddressBook
 from randsvc.stack.programs import Program, StackError
 
@@ -23,6 +23,8 @@ __all__ = ("Stack", "run_programs", "wait_until")
 
 START_WITHIN = 60.0
 """Seconds that a program has until it is ready."""
+GET_WITHIN = 10.0
+"""Seconds that a program has to answer a request."""
 STOP_WITHIN = 20.0
 """Seconds that a program has to stop. The service takes up to 15: it finishes requests, then
 exports."""
@@ -108,25 +110,25 @@ class Stack:
     def get(self, address: str, path: str, **parameters: str) -> bytes:
         """Fetch a page; raises ``OSError`` without a response or for a status other than 2xx."""
         query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
-        with _http.open(self.url(address, path) + query, timeout=10) as response:
+        with _http.open(self.url(address, path) + query, timeout=GET_WITHIN) as response:
             body: bytes = response.read()
         return body
 
-    def query(self, promql: str) -> list[dict[str, Any]]:
-        """Send an instant query: a series has ``metric``, and ``value`` or ``histogram``.
+    @property
+    def prometheus(self) -> Prometheus:
+        """The client of this stack's Prometheus."""
+        return Prometheus(self.url("prometheus:9090"), timeout=GET_WITHIN)
 
-        https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries
-        """
-        answer = json.loads(self.get("prometheus:9090", "/api/v1/query", query=promql))
-        result: list[dict[str, Any]] = answer["data"]["result"]
-        return result
+    def query(self, promql: str) -> list[Series]:
+        """Send an instant query; raises ``PrometheusError``."""
+        return self.prometheus.query(promql)
 
     def number(self, promql: str) -> float | None:
-        """Send an instant query for one number; None without a series."""
+        """Send an instant query for one number; None without a series that is a finite number."""
         found = self.query(promql)
         if len(found) > 1:
             raise ValueError(f"{promql}: {len(found)} series, expected one at most")
-        return float(found[0]["value"][1]) if found else None
+        return found[0].values[-1][1] if found else None
 
     def _responds(self, name: str, address: str, path: str) -> bool:
         self.check()

@@ -1,6 +1,5 @@
 """What is refused as a page of metrics is what a real Prometheus refuses."""
 
-import json
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -83,8 +82,7 @@ def health(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         with run_programs([prometheus], book, folder) as stack:
 
             def scraped() -> list[dict[str, Any]]:
-                answer = json.loads(stack.get("prometheus:9090", "/api/v1/targets"))
-                targets: list[dict[str, Any]] = answer["data"]["activeTargets"]
+                targets = stack.prometheus.get("targets")["activeTargets"]
                 known = [each for each in targets if each["health"] != "unknown"]
                 return known if len(known) == len(PAGES) else []
 

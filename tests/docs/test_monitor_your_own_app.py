@@ -10,9 +10,7 @@ import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
@@ -20,6 +18,7 @@ import yaml
 
 from randsvc.dashboards import list_queries
 from randsvc.project import ROOT
+from randsvc.prometheus_api import Prometheus, Series
 from randsvc.stack.addresses import find_unused_ports
 from randsvc.stack.supervisor import wait_until
 from tests.support import native_programs
@@ -98,12 +97,9 @@ class Reader:
         """Do what a step says, and give what its commands said."""
         return "".join(self._do(block) for block in blocks() if block.step == step)
 
-    def query(self, promql: str) -> list[dict[str, Any]]:
+    def query(self, promql: str) -> list[Series]:
         """What Prometheus answers."""
-        url = f"http://127.0.0.1:{self.ports[9090]}/api/v1/query?{urlencode({'query': promql})}"
-        with urlopen(url) as response:
-            found: list[dict[str, Any]] = json.load(response)["data"]["result"]
-            return found
+        return Prometheus(f"http://127.0.0.1:{self.ports[9090]}").query(promql)
 
     def get(self, port: int, path: str) -> str:
         """What is at a port of the page."""
@@ -273,7 +269,7 @@ def test_a_broken_statement_is_reported(broken: Reader, expr: str) -> None:
 def test_the_alert_fires_at_all_three_levels_and_no_other_does(broken: Reader) -> None:
     def firing() -> set[tuple[str, str]]:
         found = broken.query('ALERTS{alertstate="firing"}')
-        return {(s["metric"]["alertname"], s["metric"]["level"]) for s in found}
+        return {(s.labels["alertname"], s.labels["level"]) for s in found}
 
     expected = {("ShopOrdersFailing", level) for level in ("critical", "major", "minor")}
     assert wait_until(lambda: firing() == expected, within=30)

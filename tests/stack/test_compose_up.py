@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from randsvc.project import ROOT
+from randsvc.prometheus_api import Prometheus
 from randsvc.stack.addresses import find_unused_ports
 
 STANDINS = os.environ.get("STANDINS")
@@ -163,9 +164,8 @@ def get(url: str) -> bytes:
 
 def ask_prometheus(ports: dict[str, str], query: str) -> float:
     """Give the value of a query with one result, 0 where there is none."""
-    address = f"http://127.0.0.1:{ports['PROMETHEUS_PORT']}/api/v1/query"
-    answer = json.loads(get(f"{address}?{urllib.parse.urlencode({'query': query})}"))
-    return sum(float(series["value"][1]) for series in answer["data"]["result"])
+    found = Prometheus(f"http://127.0.0.1:{ports['PROMETHEUS_PORT']}").query(query)
+    return sum(series.values[-1][1] for series in found)
 
 
 def wait_until(holds: Callable[[], bool], within: float) -> None:

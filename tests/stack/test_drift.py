@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from aiohttp import ClientError, ClientSession
 
 from randsvc.model.baselines import QUANTILE_LEVELS, BaselineNumbers, load_baselines
+from randsvc.prometheus_api import Series
 from randsvc.rules.cusum import CAP, EVIDENCE, GAIN, STEP_COUNT, compute_weights
 from randsvc.rules.drift import BIN_ERROR, COUNT, PER_SD, SAMPLE, name_distance, name_floor
 from randsvc.settings import Settings
@@ -113,16 +113,16 @@ class Asked:
     def total(self) -> float:
         return self.stack.number("sum(histogram_count(randsvc_value))") or 0.0
 
-    def series(self, selector: str) -> dict[str, Any]:
+    def series(self, selector: str) -> Series:
         (found,) = self.stack.query(f"{selector} @ {self.at:.3f}")
         return found
 
     def number(self, series: str, labels: str = "") -> float:
-        return float(self.series(f"{series}{{{SAMPLED}{labels}}}")["value"][1])
+        return self.series(f"{series}{{{SAMPLED}{labels}}}").values[-1][1]
 
     def buckets(self) -> Buckets:
-        _, histogram = self.series(f"{SAMPLE}{{{SAMPLED}}}")["histogram"]
-        _, lower, upper, count = np.array(histogram["buckets"], dtype=float).T
+        _, histogram = self.series(f"{SAMPLE}{{{SAMPLED}}}").histograms[-1]
+        lower, upper, count = np.array(histogram.buckets).T
         return Buckets(lower, upper, count, exponential=not self.pulled)
 
 
@@ -194,7 +194,7 @@ def test_every_process_has_its_part_in_the_sample(asked: Asked) -> None:
     counted = asked.stack.query('histogram_count(randsvc_value{randsvc_source="model"})')
     assert len(counted) == asked.processes
     for series in counted:
-        assert float(series["value"][1]) > REQUESTS / asked.processes / 4
+        assert series.values[-1][1] > REQUESTS / asked.processes / 4
     # The requests that made every process known may be in the window too.
     assert asked.number(COUNT) >= REQUESTS
 
@@ -204,9 +204,9 @@ def test_a_baseline_is_one_however_many_export_it(asked: Asked) -> None:
     recorded = asked.stack.query(
         'job_distribution_bin:baseline_share:max{randsvc_distribution="value"}'
     )
-    instances = {series["metric"]["instance"] for series in exported}
+    instances = {series.labels["instance"] for series in exported}
     assert len(exported) == len(instances) * len(BASELINE.shares)
-    assert {s["metric"]["randsvc_bin"]: float(s["value"][1]) for s in recorded} == BASELINE.shares
+    assert {s.labels["randsvc_bin"]: s.values[-1][1] for s in recorded} == BASELINE.shares
 
 
 def test_every_value_is_counted_by_one_evaluation(asked: Asked) -> None:
@@ -222,9 +222,7 @@ def test_every_value_is_counted_by_one_evaluation(asked: Asked) -> None:
 def test_evidence_is_the_evidence_before_and_what_is_new(asked: Asked) -> None:
     sums, gains = (
         {
-            tuple(series["metric"][label] for label in ("change", "size")): {
-                time: float(number) for time, number in series["values"]
-            }
+            tuple(series.labels[label] for label in ("change", "size")): dict(series.values)
             for series in asked.stack.query(
                 f'{name}{{randsvc_distribution="value"}}[50s] @ {asked.at:.3f}'
             )

@@ -54,9 +54,9 @@ def test_the_name_and_the_instance_of_the_service_are_job_and_instance(programs:
     with run_stack(services=[service], free_ports=True, interval="500ms") as stack:
         ask(stack)
         (series,) = wait_until(lambda: stack.query(COUNT), within=15)
-        assert (series["metric"]["job"], series["metric"]["instance"]) == ("checkout", "first")
+        assert (series.labels["job"], series.labels["instance"]) == ("checkout", "first")
         (info,) = stack.query('target_info{job="checkout"}')
-        assert info["metric"]["deployment_environment_name"] == "test"
+        assert info.labels["deployment_environment_name"] == "test"
 
 
 def test_the_trace_of_a_request_is_an_exemplar_of_its_duration(programs: Path) -> None:
@@ -67,16 +67,15 @@ def test_the_trace_of_a_request_is_an_exemplar_of_its_duration(programs: Path) -
         ask(stack, traceparent=f"00-{trace_id}-b7ad6b7169203331-01")
 
         def exemplars() -> list[str]:
-            answer = stack.get(
-                "prometheus:9090",
-                "/api/v1/query_exemplars",
+            found = stack.prometheus.get(
+                "query_exemplars",
                 query="http_server_request_duration_seconds_bucket",
                 start=str(time.time() - 60),
                 end=str(time.time() + 60),
             )
             return [
                 exemplar["labels"]["trace_id"]
-                for series in json.loads(answer)["data"]
+                for series in found
                 for exemplar in series["exemplars"]
             ]
 

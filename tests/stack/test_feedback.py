@@ -31,7 +31,7 @@ def two_workers(book: AddressBook) -> Program:
 def counted(stack: Stack) -> dict[str, int]:
     """What Prometheus says became of them, summed over the workers."""
     result = stack.query('sum by (randsvc_outcome) (randsvc_feedback_total{job="randsvc"})')
-    return {each["metric"]["randsvc_outcome"]: int(each["value"][1]) for each in result}
+    return {each.labels["randsvc_outcome"]: int(each.values[-1][1]) for each in result}
 
 
 @pytest.fixture(scope="module")

@@ -95,16 +95,13 @@ def exemplar(stack: Stack) -> str:
 
     def exemplars() -> list[str]:
         now = time.time()
-        answer = json.loads(
-            stack.get(
-                "prometheus:9090",
-                "/api/v1/query_exemplars",
-                query='http_server_request_duration_seconds_bucket{error_type="500"}',
-                start=f"{now - 300}",
-                end=f"{now + 5}",
-            )
+        found = stack.prometheus.get(
+            "query_exemplars",
+            query='http_server_request_duration_seconds_bucket{error_type="500"}',
+            start=f"{now - 300}",
+            end=f"{now + 5}",
         )
-        return [e["labels"]["trace_id"] for s in answer["data"] for e in s["exemplars"]]
+        return [e["labels"]["trace_id"] for s in found for e in s["exemplars"]]
 
     return wait_until(exemplars, within=20)[-1]
 
@@ -173,7 +170,7 @@ def test_an_alert_leads_to_the_logs_of_its_service_and_time(stack: Stack) -> Non
     def firing() -> list[dict[str, Any]]:
         for _ in range(10):
             fail(stack)
-        found = json.loads(stack.get("prometheus:9090", "/api/v1/alerts"))["data"]["alerts"]
+        found = stack.prometheus.get("alerts")["alerts"]
         return [
             alert
             for alert in found

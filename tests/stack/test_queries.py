@@ -1,6 +1,5 @@
 """Every query of every panel and every rule gives data on a running stack with users."""
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +45,7 @@ def used(programs: Path) -> Iterator[Stack]:
     "query", list_queries(), ids=lambda query: f"{query.dashboard}: {query.panel}"
 )
 def test_a_panel_shows_data(used: Stack, query: Query) -> None:
-    found = used.query(query.expr)
+    found = used.prometheus.get("query", query=query.expr)["result"]
     assert found or query.empty, query.expr
     for series in found:
         for value in series.get("value", [])[1:]:
@@ -54,7 +53,7 @@ def test_a_panel_shows_data(used: Stack, query: Query) -> None:
 
 
 def test_every_rule_is_evaluated_without_error_and_records(used: Stack) -> None:
-    groups = json.loads(used.get("prometheus:9090", "/api/v1/rules"))["data"]["groups"]
+    groups = used.prometheus.get("rules")["groups"]
     assert groups
     for group in groups:
         for rule in group["rules"]:

@@ -123,24 +123,23 @@ def test_every_program_has_the_pinned_release(programs: Path) -> None:
 
 
 def test_running_targets_are_up_and_missing_services_are_down(chain: Stack) -> None:
-    def ups() -> dict[str, str]:
-        return {series["metric"]["job"]: series["value"][1] for series in chain.query("up")}
+    def ups() -> dict[str, float]:
+        return {series.labels["job"]: series.values[-1][1] for series in chain.query("up")}
 
     wait_until(lambda: len(ups()) == 6, within=20)
     assert ups() == {
-        "otel-collector": "1",
-        "otel-collector-telemetry": "1",
-        "prometheus": "1",
-        "alertmanager": "1",
-        "randsvc-management": "0",
-        "auth-management": "0",
+        "otel-collector": 1,
+        "otel-collector-telemetry": 1,
+        "prometheus": 1,
+        "alertmanager": 1,
+        "randsvc-management": 0,
+        "auth-management": 0,
     }
 
 
 def test_prometheus_sends_alerts_to_alertmanager(chain: Stack) -> None:
     def alertmanagers() -> list[dict[str, str]]:
-        answer = json.loads(chain.get("prometheus:9090", "/api/v1/alertmanagers"))
-        found: list[dict[str, str]] = answer["data"]["activeAlertmanagers"]
+        found: list[dict[str, str]] = chain.prometheus.get("alertmanagers")["activeAlertmanagers"]
         return found
 
     wait_until(alertmanagers, within=20)
@@ -150,21 +149,21 @@ def test_prometheus_sends_alerts_to_alertmanager(chain: Stack) -> None:
 @pytest.mark.usefixtures("trace_id")
 def test_a_pushed_counter_arrives_with_the_identity_of_its_sender(chain: Stack) -> None:
     (series,) = chain.query("known_requests_total")
-    assert series["metric"] == {
+    assert series.labels == {
         "__name__": "known_requests_total",
         "job": "known",
         "instance": "one",
         "http_route": "/random",
     }
-    assert series["value"][1] == "42"
+    assert series.values[-1][1] == 42
 
 
 @pytest.mark.usefixtures("trace_id")
 def test_a_pushed_histogram_arrives_with_its_buckets(chain: Stack) -> None:
     buckets = {
-        series["metric"]["le"]: series["value"][1] for series in chain.query("wait_seconds_bucket")
+        series.labels["le"]: series.values[-1][1] for series in chain.query("wait_seconds_bucket")
     }
-    assert buckets == {"0.005": "1", "0.05": "3", "5.0": "3", "+Inf": "4"}
+    assert buckets == {"0.005": 1, "0.05": 3, "5.0": 3, "+Inf": 4}
     assert chain.number("wait_seconds_count") == 4
     assert chain.number("wait_seconds_sum") == pytest.approx(sum(PUSHED["wait"]))
 
@@ -172,7 +171,7 @@ def test_a_pushed_histogram_arrives_with_its_buckets(chain: Stack) -> None:
 @pytest.mark.usefixtures("trace_id")
 def test_a_pushed_exponential_histogram_arrives_as_a_native_one(chain: Stack) -> None:
     (series,) = chain.query("spread")
-    assert "histogram" in series
+    assert series.histograms
     assert chain.number("histogram_count(spread)") == len(PUSHED["spread"])
     assert chain.number("histogram_sum(spread)") == sum(PUSHED["spread"])
     # 1.0 is the upper, inclusive bound of a bucket at every scale.
@@ -182,16 +181,10 @@ def test_a_pushed_exponential_histogram_arrives_as_a_native_one(chain: Stack) ->
 
 def test_an_exemplar_of_a_histogram_arrives(chain: Stack, trace_id: str) -> None:
     def exemplars() -> list[dict[str, Any]]:
-        answer = json.loads(
-            chain.get(
-                "prometheus:9090",
-                "/api/v1/query_exemplars",
-                query="wait_seconds_bucket",
-                start="0",
-                end="9999999999",
-            )
+        found = chain.prometheus.get(
+            "query_exemplars", query="wait_seconds_bucket", start="0", end="9999999999"
         )
-        return [item for series in answer["data"] for item in series["exemplars"]]
+        return [item for series in found for item in series["exemplars"]]
 
     wait_until(exemplars, within=20)
     assert {item["labels"]["trace_id"] for item in exemplars()} == {trace_id}
@@ -199,7 +192,7 @@ def test_an_exemplar_of_a_histogram_arrives(chain: Stack, trace_id: str) -> None
 
 @pytest.mark.usefixtures("trace_id")
 def test_metrics_pulled_from_the_management_port_are_dropped(chain: Stack) -> None:
-    names = {series["metric"]["__name__"] for series in chain.query('{job="randsvc-management"}')}
+    names = {series.labels["__name__"] for series in chain.query('{job="randsvc-management"}')}
     assert {name for name in names if name != "up" and not name.startswith("scrape_")} == set()
 
 
