@@ -120,9 +120,9 @@ def _console(settings: Settings) -> Console:
     return Console(
         service=settings.service,
         unmeasured=(
-            f"The {settings.workers} workers are processes of their own, and each exports its own "
-            "numbers: look in Prometheus or Grafana for their sum. Faults set here are felt in all "
-            "of them. With RANDSVC_WORKERS=1 this page shows the numbers itself."
+            f"The metrics are measured in {settings.workers} worker processes: open Prometheus or "
+            "Grafana for their sum. Faults that you set here apply to all workers. With "
+            "RANDSVC_WORKERS=1 this page shows the metrics itself."
         ),
         prometheus=settings.prometheus,
         links=settings.links,
