@@ -286,7 +286,7 @@ def test_with_workers_the_page_says_why_it_has_no_numbers_and_faults_work(
     with running_service("--workers", "2", OTEL_METRICS_EXPORTER="none") as service:
         service.wait_until_ready()
         with opened(browser, service.management) as page:
-            expect(page.get_by_text("The metrics are measured in 2 worker processes")).to_be_visible()
+            expect(page.get_by_text("measured in 2 worker processes")).to_be_visible()
             expect(page.get_by_text("Four golden signals")).to_be_hidden()
             page.get_by_role("button", name="Cause model-down").click()
             expect(page.get_by_text("Active faults: model-down")).to_be_visible()
