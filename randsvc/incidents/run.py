@@ -7,52 +7,23 @@ would. They may be unreachable for a while, as some scenarios stop them.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Protocol
 
 import aiohttp
 
-from randsvc.incidents.load import send_load
-from randsvc.incidents.scenario import (
-    AlertId,
-    Expected,
-    Load,
-    Scenario,
-    ScenarioError,
-    SetFault,
-    Step,
-    StopProgram,
-)
+from randsvc.incidents.perform import Programs, Report, perform
+from randsvc.incidents.readiness import expect_ready, wait_until
+from randsvc.incidents.scenario import AlertId, Expected, Scenario
 from randsvc.incidents.stack_api import Addresses, StackApi
 from randsvc.incidents.verdict import Observations, Verdict, is_notified, judge
 
-__all__ = ("Programs", "run_scenario")
+__all__ = ("run_scenario",)
 
-SETTLING = 30.0
-"""Seconds after its own start in which Prometheus calls nothing down, with the demo rules."""
-QUIET_TIMEOUT = 60.0
-"""Seconds that earlier alerts get to clear."""
 NOTIFY_TIMEOUT = 70.0
 """Seconds from the change of an alert to its notification: the longest group_interval of the time
 scale demo, and a margin."""
-POLL_INTERVAL = 0.25
-"""Seconds."""
 REQUEST_TIMEOUT = 10.0
 """Seconds that a program of the stack has for one response."""
-
-Report = Callable[[str], None]
-"""Takes one line about the progress of a run."""
-
-
-class Programs(Protocol):
-    """Stops and starts programs of the stack."""
-
-    def stop(self, name: str) -> None:
-        """Stop a program; it has ended on return."""
-
-    def start(self, name: str) -> None:
-        """Start a program; it is ready on return."""
 
 
 async def run_scenario(
@@ -94,13 +65,19 @@ class _Run:
 
     async def run(self) -> Verdict:
         scenario, expected = self._scenario, self._scenario.expected
-        await self._stack.expect_demo_rules()
-        await self._expect_no_fault()
-        await self._expect_quiet()
+        await expect_ready(self._stack, self._report)
         self._began = datetime.now(UTC)
         async with contextlib.AsyncExitStack() as incident:
             for step in scenario.steps:
-                await incident.enter_async_context(self._perform(step))
+                await incident.enter_async_context(
+                    perform(
+                        step,
+                        self._stack,
+                        self._programs,
+                        report=self._report,
+                        duration=self._choose_duration(),
+                    )
+                )
             if expected is None:
                 self._report(f"watching for {scenario.watched_for:g} s: no alert may fire")
                 await asyncio.sleep(scenario.watched_for)
@@ -111,52 +88,6 @@ class _Run:
         fired = await self._stack.query_fired((datetime.now(UTC) - self._began).total_seconds())
         notifications = await self._stack.get_notifications(self._began)
         return judge(scenario, self._observed, fired, notifications or ())
-
-    async def _expect_no_fault(self) -> None:
-        for service in ("randsvc", "auth"):
-            for fault in await self._stack.get_active_faults(service) or ():
-                management = self._stack.addresses.find_management(service)
-                raise ScenarioError(
-                    f"the fault {fault} of {service} is on already, perhaps by another scenario; "
-                    "wait for its end, or clear it: "
-                    f"randsvc fault clear {fault} --management {management}"
-                )
-
-    async def _expect_quiet(self) -> None:
-        """Wait until no alert is pending or firing; a new stack has pending ones too."""
-
-        async def describe_activity() -> str:
-            alerts = await self._stack.get_alerts()
-            if alerts is None:
-                return "Prometheus does not respond"
-            if not alerts.has_watchdog:
-                return "the Watchdog does not fire yet, so no rule has been evaluated"
-            age = 'time() - process_start_time_seconds{job="prometheus"}'
-            if (seconds := await self._stack.query_number(f"{age} < {SETTLING:g}")) is not None:
-                return (
-                    f"Prometheus started {seconds:.0f} s ago, and calls nothing down for "
-                    f"{SETTLING:g} s"
-                )
-            active = [f"{alert} is firing" for alert in sorted(alerts.firing)]
-            active += [f"{alert} is pending" for alert in sorted(alerts.pending - alerts.firing)]
-            return ", ".join(active)
-
-        activity = await describe_activity()
-        if await self._stack.get_notifications(self._began) is None:
-            raise ScenarioError(f"cannot reach --inbox {self._stack.addresses.inbox}")
-        if not activity:
-            return
-        self._report(f"waiting until no alert is pending or firing: {activity}")
-
-        async def is_quiet() -> bool:
-            return not await describe_activity()
-
-        if not await _wait_until(is_quiet, QUIET_TIMEOUT):
-            activity = await describe_activity() or activity
-            raise ScenarioError(
-                f"{activity}, after {QUIET_TIMEOUT:g} s of waiting: a scenario starts only when no "
-                "alert is pending or firing; end the incident that causes it, then run this again"
-            )
 
     async def _watch_it_fire(self, expected: Expected) -> None:
         wanted = AlertId(expected.alert, self._scenario.level or "")
@@ -171,7 +102,7 @@ class _Run:
         async def has_fired() -> bool:
             return wanted in await find_firing()
 
-        if not await _wait_until(has_fired, expected.fires_within):
+        if not await wait_until(has_fired, expected.fires_within):
             instead = "".join(f", but {alert} fires" for alert in sorted(await find_firing()))
             self._observed.problems.append(
                 f"{wanted} did not fire within {expected.fires_within:g} s{instead}"
@@ -207,10 +138,10 @@ class _Run:
         async def have_all_cleared() -> bool:
             return await describe_firing() == ""
 
-        if await _wait_until(has_cleared, expected.clears_within):
+        if await wait_until(has_cleared, expected.clears_within):
             self._observed.cleared = time.monotonic() - ended
             self._report(f"cleared after {self._observed.cleared:.1f} s")
-        if not await _wait_until(
+        if not await wait_until(
             have_all_cleared, ended + expected.clears_within - time.monotonic()
         ):
             firing = await describe_firing()
@@ -233,54 +164,10 @@ class _Run:
             notifications = await self._stack.get_notifications(self._began)
             return is_notified(self._scenario, status, notifications or ())
 
-        return await _wait_until(has_arrived, NOTIFY_TIMEOUT)
-
-    @contextlib.asynccontextmanager
-    async def _perform(self, step: Step) -> AsyncIterator[None]:
-        """Perform a step on entry, and undo it on exit."""
-        match step:
-            case SetFault():
-                await self._stack.set_fault(step, self._choose_duration())
-                self._report(f"fault {step.name} of {step.service} is on")
-                try:
-                    yield
-                finally:
-                    cleared = await self._stack.clear_fault(step)
-                    self._report(
-                        f"fault {step.name} of {step.service} is off"
-                        if cleared
-                        else f"{step.service} does not respond; its fault {step.name} ends by "
-                        "itself"
-                    )
-            case StopProgram():
-                self._programs.stop(step.program)
-                self._report(f"{step.program} is stopped")
-                try:
-                    yield
-                finally:
-                    self._programs.start(step.program)
-                    self._report(f"{step.program} is running again")
-            case Load():
-                service = self._stack.addresses.service
-                async with send_load(step, service, self._stack) as description:
-                    self._report(f"load: {description}")
-                    try:
-                        yield
-                    finally:
-                        self._report("the load has ended")
+        return await wait_until(has_arrived, NOTIFY_TIMEOUT)
 
     def _choose_duration(self) -> float:
         """Return the seconds after which a fault ends even if nobody clears it."""
         expected = self._scenario.expected
         needed = expected.fires_within + NOTIFY_TIMEOUT if expected else self._scenario.watched_for
         return needed + 10
-
-
-async def _wait_until(holds: Callable[[], Awaitable[bool]], within: float) -> bool:
-    """Poll ``holds`` until it is true; return False after ``within`` seconds."""
-    deadline = time.monotonic() + within
-    while not await holds():
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(POLL_INTERVAL)
-    return True

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from randsvc.incidents import run
+from randsvc.incidents import readiness, run
 from randsvc.incidents.scenario import Scenario, ScenarioError, SetFault, read_scenario
 from randsvc.incidents.stack_api import Addresses
 from randsvc.incidents.verdict import Verdict
@@ -68,7 +68,9 @@ class MockStack:
     def query(self, request: web.Request) -> list[dict[str, Any]]:
         if "process_start_time_seconds" not in request.query.get("query", ""):
             return self.fired
-        return [{"metric": {}, "value": [0, str(self.age)]}] if self.age < run.SETTLING else []
+        return (
+            [{"metric": {}, "value": [0, str(self.age)]}] if self.age < readiness.SETTLING else []
+        )
 
     async def run(self, scenario: Scenario) -> Verdict:
         addresses = Addresses(
@@ -126,8 +128,8 @@ async def test_a_fault_that_is_on_is_refused_with_the_command_that_clears_it(
 async def test_a_prometheus_that_has_just_started_is_waited_for(
     stack: MockStack, healthy: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert parse_duration(DEMO.settling) == run.SETTLING
-    monkeypatch.setattr(run, "QUIET_TIMEOUT", 0.1)
+    assert parse_duration(DEMO.settling) == readiness.SETTLING
+    monkeypatch.setattr(readiness, "QUIET_TIMEOUT", 0.1)
     stack.age = 12.0
     with pytest.raises(ScenarioError, match="Prometheus started 12 s ago") as refused:
         await stack.run(healthy)
@@ -155,7 +157,7 @@ async def test_an_alert_of_an_earlier_incident_is_refused_after_a_wait(
     activity: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(run, "QUIET_TIMEOUT", 0.3)
+    monkeypatch.setattr(readiness, "QUIET_TIMEOUT", 0.3)
     stack.alerts = alerts
     with pytest.raises(ScenarioError, match=rf"^{activity}, after 0\.3 s of waiting: a scenario"):
         await stack.run(healthy)
