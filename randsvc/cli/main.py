@@ -32,6 +32,11 @@ app.command(
     "randsvc.cli.scenario:scenario_app", name="scenario", help="Run a scenario and check its alert."
 )
 app.command(
+    "randsvc.cli.gameday:gameday_app",
+    name="gameday",
+    help="Run a game day: incidents at times that nobody knows, reported by teams, with a score.",
+)
+app.command(
     "randsvc.cli.stack:stack_app",
     name="stack",
     help="""Run the whole stack without containers, until Ctrl-C.

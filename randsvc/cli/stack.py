@@ -28,7 +28,7 @@ from randsvc.stack.programs import (
 from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import Stack
 
-__all__ = ("stack_app",)
+__all__ = ("choose_services", "draw_addresses", "stack_app")
 
 stack_app = App(name="stack", help_format="plaintext", config=())
 
@@ -44,6 +44,27 @@ def run(
     """Run the chain until Ctrl-C, and obey `stop NAME` and `start NAME` from a terminal."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    services = choose_services(console)
+    try:
+        with run_stack(services=services, logs=logs) as stack:
+            console.print(draw_addresses(stack))
+            console.print(
+                f"Logs and data are in {stack.folder} until the stack stops. Press Ctrl-C to stop."
+            )
+            if sys.stdin.isatty():
+                names = ", ".join(stack.programs)
+                console.print(f"Type `stop NAME` or `start NAME`; NAME is one of {names}.")
+            while True:
+                _obey(stack, console)
+                stack.check()
+    except KeyboardInterrupt:
+        return
+    except (StackError, BuildError) as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def choose_services(console: Console) -> list[Service]:
+    """Give the services of a stack; say on the console what is missing on this machine."""
     env = {
         name: value for name, value in os.environ.items() if name.startswith(("RANDSVC_", "OTEL_"))
     }
@@ -59,22 +80,7 @@ def run(
             f"Prometheus probes no service from outside: there is no program {BLACKBOX_PACKAGE} in "
             "PATH. On Debian, install the package of that name."
         )
-    try:
-        with run_stack(services=services, logs=logs) as stack:
-            console.print(_draw_table(stack))
-            console.print(
-                f"Logs and data are in {stack.folder} until the stack stops. Press Ctrl-C to stop."
-            )
-            if sys.stdin.isatty():
-                names = ", ".join(stack.programs)
-                console.print(f"Type `stop NAME` or `start NAME`; NAME is one of {names}.")
-            while True:
-                _obey(stack, console)
-                stack.check()
-    except KeyboardInterrupt:
-        return
-    except (StackError, BuildError) as error:
-        raise ConfigurationError(str(error)) from error
+    return services
 
 
 def _obey(stack: Stack, console: Console) -> None:
@@ -102,7 +108,8 @@ def _obey(stack: Stack, console: Console) -> None:
             )
 
 
-def _draw_table(stack: Stack) -> Table:
+def draw_addresses(stack: Stack) -> Table:
+    """Draw the URLs at which the programs of a stack listen."""
     table = Table("Program", "URL")
     served = {address for program in stack.programs.values() for address in program.listens}
     for address, description in ADDRESSES.items():

@@ -38,11 +38,12 @@ class Addresses:
 
 @dataclass(frozen=True)
 class Notification:
-    """One alert in a notification; ``status`` is firing or resolved."""
+    """One alert in a notification; ``status`` is firing or resolved, ``at`` is when it arrived."""
 
     receiver: str
     alert: AlertId
     status: str
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,10 @@ class StackApi:
             return None
         found = [
             Notification(
-                notification["receiver"], AlertId(each["name"], each["level"]), each["status"]
+                notification["receiver"], AlertId(each["name"], each["level"]), each["status"], at
             )
             for notification in reversed(answer)  # the newest is first
-            if datetime.fromisoformat(notification["at"]) >= since
+            if (at := datetime.fromisoformat(notification["at"])) >= since
             for each in notification["alerts"]
         ]
         return [each for each in found if not _is_watchdog(each.alert)]

@@ -17,7 +17,15 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from randsvc.review.counts import Values
 from randsvc.times import Span
 
-__all__ = ("Picture", "draw_bands", "draw_lines", "draw_shares", "draw_spark")
+__all__ = (
+    "Band",
+    "Picture",
+    "draw_bands",
+    "draw_lines",
+    "draw_shares",
+    "draw_spark",
+    "draw_timeline",
+)
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _GAP = "·"
@@ -110,14 +118,37 @@ def draw_bands(
     holes: Sequence[Span] = (),
 ) -> Picture:
     """One row for each level of incidents, with a band for each one."""
-    figure, axes = _figure(1.4)
-    for row, (level, each) in enumerate(spans.items()):
-        # A short incident must be visible.
-        least = period.seconds / 250
-        broken = [(_day(span.start), max(span.seconds, least) / 86400) for span in each]
-        axes.broken_barh(broken, (-row - 0.35, 0.7), facecolors=_LEVELS[level])
-    axes.set_yticks([-row for row in range(len(spans))], list(spans))
-    axes.set_ylim(-len(spans) + 0.4, 0.6)
+    rows = {level: [Band(span, level) for span in each] for level, each in spans.items()}
+    return draw_timeline(title, says, period, rows, holes)
+
+
+@dataclass(frozen=True)
+class Band:
+    """Something that lasts, in the colour of its level; other than a level is faint."""
+
+    span: Span
+    level: str = ""
+
+
+def draw_timeline(
+    title: str,
+    says: str,
+    period: Span,
+    rows: Mapping[str, Sequence[Band]],
+    holes: Sequence[Span] = (),
+) -> Picture:
+    """One row for each name, the first on top, with its bands over time."""
+    figure, axes = _figure(0.5 + 0.3 * len(rows))
+    # A short band must be visible.
+    least = period.seconds / 250
+    for row, each in enumerate(rows.values()):
+        axes.broken_barh(
+            [(_day(band.span.start), max(band.span.seconds, least) / 86400) for band in each],
+            (-row - 0.35, 0.7),
+            facecolors=[_LEVELS.get(band.level, _FAINT) for band in each],
+        )
+    axes.set_yticks([-row for row in range(len(rows))], list(rows))
+    axes.set_ylim(-len(rows) + 0.4, 0.6)
     _shade(axes, holes)
     _times(axes, [period])
     if holes:

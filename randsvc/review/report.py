@@ -4,10 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from randsvc.review.formatting import format_duration
+from randsvc.review.page import Page
 from randsvc.review.readings import Readings, View
 from randsvc.review.section import Section
 from randsvc.review.sections import build_sections
@@ -23,21 +20,12 @@ def make_sections(readings: Readings) -> list[Section]:
 
 def to_html(readings: Readings, said: Sequence[Section], prometheus: str, at: float) -> str:
     """A page; ``prometheus`` is the URL that was read, ``at`` the Unix time of the review."""
-    return (
-        _environment(html=True)
-        .get_template("review.html.j2")
-        .render(_content(readings, said, prometheus, at), markup=Markup)
-    )
+    return _make_page(readings, said, prometheus, at).to_html()
 
 
 def to_markdown(readings: Readings, said: Sequence[Section], prometheus: str, at: float) -> str:
     """The review as Markdown; a picture is a line of block characters."""
-    text = (
-        _environment(html=False)
-        .get_template("review.md.j2")
-        .render(_content(readings, said, prometheus, at), cells=_cells)
-    )
-    return text.rstrip() + "\n"
+    return _make_page(readings, said, prometheus, at).to_markdown()
 
 
 def to_json(readings: Readings, said: Sequence[Section], prometheus: str) -> dict[str, Any]:
@@ -58,37 +46,19 @@ _ALWAYS = ("objectives", "incidents", "coverage")
 """The sections that are shown even if there is nothing to read; others are listed at the end."""
 
 
-def _content(
-    readings: Readings, said: Sequence[Section], prometheus: str, at: float
-) -> dict[str, Any]:
-    return {
-        "begin": format_time(readings.period.start),
-        "end": format_time(readings.period.end),
-        "before": f"{format_time(readings.before.start)} to {format_time(readings.before.end)}",
-        "length": format_duration(readings.period.seconds),
-        "prometheus": prometheus,
-        "at": format_time(at),
-        "sections": [each for each in said if each.key in _ALWAYS or not each.unread],
-        "unread": [each for each in said if each.key not in _ALWAYS and each.unread],
-        "short": [section.short for section in said if section.short],
-    }
-
-
-def _environment(*, html: bool) -> Environment:
-    return Environment(
-        loader=PackageLoader("randsvc.review", ""),
-        # Markdown is not read by a browser.
-        autoescape=html,  # noqa: S701
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+def _make_page(readings: Readings, said: Sequence[Section], prometheus: str, at: float) -> Page:
+    before = f"{format_time(readings.before.start)} to {format_time(readings.before.end)}"
+    return Page(
+        title="Performance review",
+        period=readings.period,
+        about=f", compared with {before}",
+        short=[section.short for section in said if section.short],
+        sections=[each for each in said if each.key in _ALWAYS or not each.unread],
+        unread=[each for each in said if each.key not in _ALWAYS and each.unread],
+        maker="randsvc review",
+        prometheus=prometheus,
+        at=at,
     )
-
-
-def _cells(row: Sequence[str]) -> str:
-    """A row of a table in Markdown."""
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
 
 
 def _plain(node: Any) -> Any:
