@@ -25,6 +25,11 @@ run: $(VENV)/run.stamp  ## run the service with simulated users: no Docker, no r
 stack: $(VENV)/dev.stamp  ## run the whole chain natively: service, Collector, Prometheus, Alertmanager (LOGS=1: logs too)
 	$(BIN)/randsvc stack $(if $(LOGS),--logs)
 
+.PHONY: gameday
+gameday: packages $(VENV)/dev.stamp  ## run a game day on a native stack: SEED=5, MINUTES=45, TEAMS=1, HINTS=1; writes gameday-5/report.html
+	$(BIN)/randsvc gameday --with-stack --seed $(or $(SEED),5) --minutes $(or $(MINUTES),45) \
+		--teams $(or $(TEAMS),1) --hints $(or $(HINTS),1)
+
 .PHONY: tools
 tools: $(VENV)/dev.stamp  ## build the native programs, and print their folder
 	@$(BIN)/python -m randsvc.stack.build

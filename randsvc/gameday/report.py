@@ -29,7 +29,7 @@ from randsvc.review import incidents, pictures
 from randsvc.review.formatting import format_duration
 from randsvc.review.page import Page
 from randsvc.review.pictures import Band, Picture
-from randsvc.review.section import NOT_AVAILABLE, Section, Table
+from randsvc.review.section import NOT_AVAILABLE, Section, Table, describe_ranges
 from randsvc.review.subject import load_subject
 from randsvc.telemetry.catalogue import REQUEST_DURATION
 from randsvc.times import Span
@@ -52,11 +52,11 @@ SIGNALS: Sequence[tuple[str, str, Mapping[str, str]]] = (
         "Errors",
         "share of requests",
         {
-            "failed requests": "sum (rate({metric}_count{{"
-            'job="randsvc",http_response_status_code=~"5.."}}[30s])) '
+            "failed requests": "(sum (rate({metric}_count{{"
+            'job="randsvc",http_response_status_code=~"5.."}}[30s])) or vector(0)) '
             '/ sum (rate({metric}_count{{job="randsvc"}}[30s]))',
-            "failed logins": "sum (rate({metric}_count{{"
-            'job="auth",http_response_status_code=~"5.."}}[30s])) '
+            "failed logins": "(sum (rate({metric}_count{{"
+            'job="auth",http_response_status_code=~"5.."}}[30s])) or vector(0)) '
             '/ sum (rate({metric}_count{{job="auth"}}[30s]))',
         },
     ),
@@ -114,7 +114,8 @@ def make_report(
         server.check()
         reader = WindowReader(server)
         alerts = incidents.read(reader, load_subject(None, ()), period, BIN, ()).incidents
-        graphs = [_draw(server, period, *signal) for signal in SIGNALS]
+        spans = [each.span for each in happened.values() if each.level is not None]
+        graphs = [_draw(server, period, spans, *signal) for signal in SIGNALS]
     except PrometheusError as error:
         unread.append(Section("signals", "Alerts and graphs", [], unread=f"{error}."))
     if notifications is None:
@@ -224,7 +225,7 @@ def _draw_time_line(
 ) -> Section:
     rows: dict[str, list[Band]] = {}
     for place, each in enumerate(happened.values(), 1):
-        rows[f"{place}"] = [Band(each.span, each.level or "")]
+        rows[f"incident {place}"] = [Band(each.span, each.level or "")]
     for level in LEVELS:
         rows[f"alerts, {level}"] = [
             Band(each.span, level) for each in alerts if each.level == level
@@ -234,7 +235,7 @@ def _draw_time_line(
             Band(Span(each.at, each.at), each.level) for each, _ in score.judged
         ]
     colours = (
-        "Each number is an incident of the solution below. A band has the colour of its level: "
+        "The incidents have the numbers of the solution below. A band has the colour of its level: "
         "critical, major, minor; a red herring, and a report of no incident, is grey."
     )
     picture = pictures.draw_timeline(
@@ -264,8 +265,8 @@ def _solve(
     ]
     if expected := scenario.expected:
         says.append(
-            f"It shows as {expected.alert}, and the {expected.receiver} is notified. "
-            + _say_when(happened, expected.alert, level, fired, sent)
+            f"The alert {expected.alert} shows it, and the receiver {expected.receiver} is "
+            "notified. " + _say_when(happened, expected.alert, level, fired, sent)
         )
     others = sorted(
         {f"{each.alert} ({each.level})" for each in fired}
@@ -296,11 +297,11 @@ def _say_when(
         if each.at and (each.alert.name, each.alert.level) == (alert, level)
     ]
     if not first:
-        return "Here it was not seen to fire."
-    said = f"Here it fired {format_duration(min(first) - start)} after the start"
+        return "On this game day it was not seen to fire."
+    said = f"On this game day it fired {format_duration(min(first) - start)} after the start"
     if not told:
         return f"{said}; no notification of it was seen."
-    return f"{said}, and the notification came {format_duration(min(told) - start)} after it."
+    return f"{said}, and the notification arrived {format_duration(min(told) - start)} after it."
 
 
 def _list_reports(scores: Sequence[TeamScore], titles: Mapping[str, str]) -> Section:
@@ -343,7 +344,12 @@ def _count_noticed(score: TeamScore, happened: Mapping[int, Happened]) -> int:
 
 
 def _draw(
-    server: Prometheus, period: Span, title: str, unit: str, queries: Mapping[str, str]
+    server: Prometheus,
+    period: Span,
+    spans: Sequence[Span],
+    title: str,
+    unit: str,
+    queries: Mapping[str, str],
 ) -> Picture:
     number = round(period.seconds / STEP)
     ends = [period.start + STEP * (i + 1) for i in range(number)]
@@ -358,7 +364,13 @@ def _draw(
                     values[round((time - ends[0]) / STEP)] = value
         lines[name] = values
     return pictures.draw_lines(
-        title, title, windows, lines, unit=unit, percent=unit.startswith("share")
+        title,
+        f"{title}: {describe_ranges(lines, unit)}",
+        windows,
+        lines,
+        unit=unit,
+        percent=unit.startswith("share"),
+        incidents=spans,
     )
 
 

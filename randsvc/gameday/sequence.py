@@ -49,11 +49,6 @@ class Incident:
     start: float
     end: float
 
-    @property
-    def is_harmless(self) -> bool:
-        """Whether it is a red herring."""
-        return self.scenario.level is None
-
 
 def read_pool(folder: Path = FOLDER) -> list[Scenario]:
     """Read the scenarios of a folder, and those of ``red-herrings`` in it.

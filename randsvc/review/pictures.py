@@ -69,10 +69,12 @@ def draw_lines(
     logarithmic: bool = False,
     percent: bool = False,
     floor: float | None = 0.0,
+    incidents: Sequence[Span] = (),
 ) -> Picture:
     """Lines over time, as steps by window.
 
-    A line has a gap where a value is NaN. ``holes`` are shaded; ``limits`` are lines of their own.
+    A line has a gap where a value is NaN. ``holes`` are hatched, ``incidents`` are shaded;
+    ``limits`` are lines of their own.
     """
     figure, axes = _figure(2.4)
     for (name, values), (colour, dash) in zip(series.items(), cycle(_STYLES), strict=False):
@@ -104,8 +106,17 @@ def draw_lines(
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.set_ylabel(unit)
     _shade(axes, holes)
+    for number, span in enumerate(incidents):
+        axes.axvspan(
+            _day(span.start),
+            _day(span.end),
+            facecolor=_FAINT,
+            alpha=0.35,
+            linewidth=0,
+            label=None if number else "incident",
+        )
     _times(axes, windows)
-    if len(series) > 1 or holes:
+    if len(series) > 1 or holes or incidents:
         _legend(axes)
     return Picture(title, says, _svg(figure, title), _sparks(windows, series))
 
