@@ -5,8 +5,10 @@ its cost hardly grows with traffic.
 """
 
 import math
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Protocol
 
 from opentelemetry.sdk.metrics import Exemplar
@@ -69,7 +71,7 @@ class Sum:
     def fold(self, values: Sequence[float]) -> None:
         """Add finite ``values``, at least one."""
         self.is_empty = False
-        self.value += sum(values)
+        self.value = _add(self.value, values)
 
     def point(
         self, attributes: Attributes, start: int, now: int, exemplars: Sequence[Exemplar] = ()
@@ -116,7 +118,7 @@ class _Distribution:
     def fold(self, values: Sequence[float]) -> None:
         """Add finite ``values``, sorted ascending, at least one."""
         self.count += len(values)
-        self.sum += sum(values)
+        self.sum = _add(self.sum, values)
         self.min = min(self.min, values[0])
         self.max = max(self.max, values[-1])
         self._count(values)
@@ -244,6 +246,22 @@ def upper_bound(index: int, scale: int) -> float:
     """The inclusive upper bound of bucket ``index``; infinite past the largest float."""
     power = math.ldexp(index + 1, -scale)
     return math.exp2(power) if power < 1024 else math.inf
+
+
+def _add(total: float, values: Sequence[float]) -> float:
+    """The sum of finite numbers; one that leaves the range of a float stays at its end.
+
+    Infinity would be every later sum, and an integer that is no float fails to be exported.
+    """
+    try:
+        added = total + sum(values)
+        if math.isfinite(added):
+            return added
+    except OverflowError:
+        pass
+    exact = sum(map(Fraction, values), Fraction(total))
+    largest = sys.float_info.max
+    return float(max(Fraction(-largest), min(exact, Fraction(largest))))
 
 
 def _dense(counts: dict[int, int]) -> Buckets:

@@ -57,7 +57,16 @@ from .aggregate import (
 )
 from .otlp import fit, fit_number
 
-__all__ = ("Counter", "Gauge", "Histogram", "Reading", "Series", "Shared", "UpDownCounter")
+__all__ = (
+    "Counter",
+    "Gauge",
+    "Histogram",
+    "Reading",
+    "Series",
+    "Shared",
+    "UpDownCounter",
+    "read_number",
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -124,6 +133,15 @@ class Shared:
     lock: Lock = field(default_factory=Lock)
     refused: Tally[tuple[str, Refusal]] = field(default_factory=Tally)
 
+    def refuse(self, name: str, value: object, refusal: Refusal) -> None:
+        """Count a measurement that the metric of a name cannot take, and log the first."""
+        if not self.refused[name, refusal]:
+            _logger.warning(
+                "%s does not count %s: %s; further ones are counted in silence",
+                *(name, _show(value), refusal.replace("_", " ")),
+            )
+        self.refused[name, refusal] += 1
+
 
 class Series:
     """The measurements of one attribute set.
@@ -159,10 +177,15 @@ class Series:
             self.fold()
 
     def offer_exemplar(self, value: float, span: SpanContext) -> None:
-        """Keep the trace of ``value`` as the latest example of its explicit bucket."""
-        self._exemplars[bisect_left(self._instrument.bounds, value)] = Exemplar(
-            {}, fit_number(value), time_ns(), span.span_id, span.trace_id
-        )
+        """Keep the trace of ``value`` as the latest example of its explicit bucket.
+
+        What is no finite number is not counted, so it is no example either.
+        """
+        number, refusal = read_number(value)
+        if refusal is None:
+            self._exemplars[bisect_left(self._instrument.bounds, number)] = Exemplar(
+                {}, fit_number(number), time_ns(), span.span_id, span.trace_id
+            )
 
     def fold(self) -> None:
         """Fold what was recorded, so that memory stays small; not while somebody else does."""
@@ -305,23 +328,14 @@ class _Instrument:
             pass
         kept = []
         for value in values:
-            number, refusal = _number(value)
+            number, refusal = read_number(value)
             if refusal is None and self._refuses((number,)):
                 refusal = "negative"
             if refusal is None:
                 kept.append(number)
             else:
-                self._refuse(value, refusal)
+                self.shared.refuse(self.name, value, refusal)
         return self._ordered(kept)
-
-    def _refuse(self, value: object, refusal: Refusal) -> None:
-        key = (self.name, refusal)
-        if not self.shared.refused[key]:
-            _logger.warning(
-                "%s does not count %.100r: %s; further ones are counted in silence",
-                *(self.name, value, refusal.replace("_", " ")),
-            )
-        self.shared.refused[key] += 1
 
     def _refuses(self, values: Sequence[float]) -> bool:
         """Whether one of the finite ``values`` is none that the instrument takes."""
@@ -486,7 +500,7 @@ def _cleaned(attributes: object) -> Mapping[str, Any]:
     return {}
 
 
-def _number(value: object) -> tuple[float, Refusal | None]:
+def read_number(value: object) -> tuple[float, Refusal | None]:
     """A finite number, or why ``value`` is none."""
     try:
         if isinstance(value, (str, bytes, bytearray)):
@@ -498,3 +512,11 @@ def _number(value: object) -> tuple[float, Refusal | None]:
         return 0, "not_finite"
     except Exception:  # whatever it is, it is not a number
         return 0, "not_a_number"
+
+
+def _show(value: object) -> str:
+    """Show a value in 100 characters; not each has a text, such as an integer of 5,000 digits."""
+    try:
+        return f"{value!r:.100}"
+    except Exception:
+        return f"a value of type {type(value).__name__}"

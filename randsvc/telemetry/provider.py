@@ -9,7 +9,8 @@ import logging
 import math
 import os
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -30,7 +31,15 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util.types import Attributes
 
-from .instruments import Counter, Gauge, Histogram, Reading, Shared, UpDownCounter
+from .instruments import (
+    Counter,
+    Gauge,
+    Histogram,
+    Reading,
+    Shared,
+    UpDownCounter,
+    read_number,
+)
 from .otlp import fit, fit_observations, fit_scope
 
 __all__ = ("Meter", "MeterProvider")
@@ -315,8 +324,16 @@ class Meter(api.Meter):
         self._observe("create_observable_gauge", name, callbacks, unit, description)
         return registered
 
-    def _observe(self, create: str, name: str, callbacks: Any, unit: str, description: str) -> None:
-        self._provider.observe(self.scope, create, name, callbacks, unit, fit(description))
+    def _observe(
+        self,
+        create: str,
+        name: str,
+        callbacks: Sequence[api.CallbackT] | None,
+        unit: str,
+        description: str,
+    ) -> None:
+        checked = [_check(self._provider.shared, name, callback) for callback in callbacks or ()]
+        self._provider.observe(self.scope, create, name, checked, unit, fit(description))
 
     def _local(
         self,
@@ -339,6 +356,29 @@ class Meter(api.Meter):
                     **advice,
                 )
             return cast("_I", instrument)
+
+
+def _check(
+    shared: Shared, name: str, callback: api.CallbackT
+) -> Callable[[api.CallbackOptions], Iterable[api.Observation]]:
+    """A callback without the observations that no metric can take, which are counted.
+
+    After one of them, the SDK would leave out the others of the callback, and log why each time.
+    """
+    if isinstance(callback, Generator):
+        next(callback)  # as the SDK does: each value that is sent gives the next observations
+        callback = callback.send
+
+    def observe(options: api.CallbackOptions) -> Iterable[api.Observation]:
+        with suppress(StopIteration):
+            for observation in callback(options):
+                value, refusal = read_number(observation.value)
+                if refusal is None:
+                    yield api.Observation(value, observation.attributes, observation.context)
+                else:
+                    shared.refuse(name, observation.value, refusal)
+
+    return observe
 
 
 def _is_ascending(bounds: Sequence[float]) -> bool:

@@ -1,6 +1,7 @@
 """Saturation of the process: event-loop lag, CPU, memory, open files."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -19,6 +20,8 @@ from .catalogue import (
 )
 
 __all__ = ("find_memory_limit", "observe_process", "watch_event_loop")
+
+_logger = logging.getLogger(__name__)
 
 TICK = 0.1
 """Seconds between two looks at the event loop: short enough that few observations wait to be
@@ -88,9 +91,20 @@ def _process(pid: int) -> psutil.Process:
 
 
 async def watch_event_loop(record: Callable[[float], None], each_tick: Callable[[], None]) -> None:
-    """Record for ever how many seconds late a timer runs, and call ``each_tick`` after each."""
+    """Record for ever how many seconds late a timer runs, and call ``each_tick`` after each.
+
+    What ``each_tick`` raises is logged, once until it succeeds again, and ends nothing.
+    """
+    failed = False
     while True:
         due = perf_counter() + TICK
         await asyncio.sleep(TICK)
         record(max(0.0, perf_counter() - due))
-        each_tick()
+        try:
+            each_tick()
+        except Exception:
+            if not failed:
+                _logger.exception("what was measured is not folded")
+            failed = True
+        else:
+            failed = False

@@ -1,12 +1,13 @@
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from decimal import Decimal
 from threading import Event, Thread
 from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -30,6 +31,14 @@ from tests.support.metering import delta_reader, meter_of, provider_of
 from tests.support.reading import measured
 
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+
+ENDLESS = 10**5000
+"""An integer with more digits than Python shows."""
+
+
+def show(value: Any) -> str:
+    """The id of a case."""
+    return "endless" if value is ENDLESS else repr(value)
 
 
 class Read:
@@ -205,7 +214,9 @@ def test_what_is_kept_of_attributes_stays_small_whatever_clients_invent(read: Re
     assert sum(read.values()) == 20 * CARDINALITY_LIMIT
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), -float("inf"), 10**400, ENDLESS], ids=show
+)
 def test_a_value_that_is_not_finite_is_counted_apart_and_poisons_nothing(
     read: Read, caplog: pytest.LogCaptureFixture, value: float
 ) -> None:
@@ -219,6 +230,73 @@ def test_a_value_that_is_not_finite_is_counted_apart_and_poisons_nothing(
     refused = {("c", "not_finite"): 2, ("m", "not_finite"): 2}
     assert read.provider.shared.refused == refused
     assert len(caplog.records) == 2
+
+
+@pytest.mark.parametrize("large", [1e308, 10**308], ids=["float", "integer"])
+@pytest.mark.parametrize("kind", ["up_down_counter", "histogram"])
+def test_a_sum_beyond_the_floats_stays_at_the_largest(read: Read, kind: str, large: float) -> None:
+    instrument = getattr(read.meter, f"create_{kind}")("m")
+    record = instrument.record if kind == "histogram" else instrument.add
+
+    def total() -> float:
+        read.provider.fold()
+        return float(getattr(read.point(), "sum" if kind == "histogram" else "value"))
+
+    for _ in range(3):
+        record(large)
+    assert total() == sys.float_info.max
+    record(0.5)
+    assert total() == sys.float_info.max
+    record(-large)
+    assert total() == sys.float_info.max - 1e308
+
+
+def test_the_largest_numbers_cancel_exactly_whatever_their_order(read: Read) -> None:
+    counter = read.meter.create_up_down_counter("m")
+    for value in (1e308, 1e308, 1e308, -1e308, -1e308, -1e308, 7):
+        counter.add(value)
+    assert read.values() == [7]
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), 10**400, ENDLESS, "1", None], ids=show
+)
+@pytest.mark.parametrize("kind", ["counter", "up_down_counter", "gauge"])
+def test_an_observation_that_is_no_number_is_counted_apart_and_loses_no_other(
+    read: Read, caplog: pytest.LogCaptureFixture, kind: str, value: Any
+) -> None:
+    def observe(_: CallbackOptions) -> Iterator[Observation]:
+        yield Observation(value, {"a": "x"})
+        yield Observation(1, {"a": "y"})
+
+    getattr(read.meter, f"create_observable_{kind}")("m", [observe])
+    read.meter.create_counter("other").add(1)
+    assert (read.values(), read.point("other").value) == ([1], 1)
+    (refused,) = read.provider.shared.refused.items()
+    assert refused[0][0] == "m"
+    assert "m does not count" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_a_generator_observes_as_it_does_with_the_sdk(read: Read) -> None:
+    def observe() -> Generator[list[Observation], CallbackOptions, None]:
+        yield []
+        for number in (1, float("inf"), 3):
+            yield [Observation(number)]
+
+    read.meter.create_observable_gauge("m", [observe()])
+    assert [read.values() for _ in range(4)] == [[1], [], [3], []]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, "1", None])
+def test_no_value_fails_its_caller_where_the_trace_is_kept(read: Read, value: Any) -> None:
+    read.provider.shared.traced = True
+    sampled = NonRecordingSpan(SpanContext(1, 9, is_remote=False, trace_flags=SAMPLED))
+    with trace.use_span(sampled):
+        for instrument in (read.meter.create_histogram("m"), read.meter.create_counter("c")):
+            instrument._record(value)
+            instrument._record(1)
+    assert [exemplar.value for exemplar in read.point().exemplars] == [1]
 
 
 @pytest.mark.parametrize("value", ["1", None, object(), [1], 1j])

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -373,6 +374,18 @@ def large_integer(side: Side) -> object:
     return [type(point.value).__name__ for point in points(side)]
 
 
+def huge_sum(side: Side) -> object:
+    for _ in range(2):
+        side.measure(Measure("histogram", 1e308, None))
+    return [point.sum for point in points(side)]
+
+
+def observation_no_number(side: Side) -> object:
+    observed = (("1", {"a": "x"}), (2, {"a": "y"}))
+    side.observe(Observe("observable_gauge", observed))  # type: ignore[arg-type]
+    return [point.value for point in points(side)]
+
+
 def many_series(side: Side) -> object:
     for number in range(CARDINALITY_LIMIT + 50):
         side.measure(Measure("counter", 1, {"user": number}))
@@ -492,6 +505,17 @@ DIFFERENCES = (
         "A sum of integers beyond 64 bits becomes `float`.",
         "OTLP has 64 bits: one larger integer makes every export of the SDK fail.",
         *(large_integer, ["int"], ["float"]),
+    ),
+    Difference(
+        "A sum that leaves the range of a float stays at its end; the SDK's is infinite.",
+        "Infinity would be every later sum.",
+        *(huge_sum, [math.inf], [sys.float_info.max]),
+    ),
+    Difference(
+        "An observation that is no number is counted as refused; the SDK leaves out those after "
+        "it.",
+        "A fault in one series must not become a gap in the others.",
+        *(observation_no_number, [], [2]),
     ),
     Difference(
         f"A metric has at most {CARDINALITY_LIMIT} series; the overflow series counts the rest.",

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from aiohttp import request, web
@@ -15,6 +16,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from randsvc.telemetry import ConfigurationError, Telemetry, catalogue, log_records
 from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, EVENT_LOOP_LAG, Metric
 from randsvc.telemetry.readers import PullReader
+from randsvc.telemetry.runtime import TICK, watch_event_loop
 from randsvc.telemetry.telemetry import resource
 from tests.support.metering import OF_SDK, delta_reader
 from tests.support.reading import Measured, measured
@@ -178,6 +180,44 @@ async def test_a_blocked_event_loop_is_seen_as_lag(
         await asyncio.sleep(0.15)
         (point,) = read()[EVENT_LOOP_LAG.name].values()
     assert point.max > 0.3
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 10**308, "1", None])
+async def test_no_value_ends_the_watch_or_keeps_the_last_numbers_back(
+    telemetry: Telemetry, read: Callable[[], Measured], value: Any
+) -> None:
+    counter = telemetry.meter.create_counter("shop.orders")
+    histogram = telemetry.meter.create_histogram("shop.amount")
+
+    def count_ticks() -> int:
+        (point,) = read()[EVENT_LOOP_LAG.name].values()
+        return int(point.count)
+
+    async with telemetry.running():
+        for _ in range(3):
+            counter.add(value)
+            histogram.record(value)
+            await asyncio.sleep(0.25)
+        seen = count_ticks()
+        await asyncio.sleep(0.5)
+        assert count_ticks() > seen
+        counter.add(1)
+    assert "shop.orders" in read()
+
+
+async def test_a_failure_to_fold_is_logged_once_and_ends_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ticks: list[float] = []
+
+    def fail() -> None:
+        raise RuntimeError(f"tick {len(ticks)}")
+
+    watch = asyncio.create_task(watch_event_loop(ticks.append, fail))
+    await asyncio.sleep(5 * TICK)
+    watch.cancel()
+    assert len(ticks) > 1
+    assert len(caplog.records) == 1
 
 
 async def test_memory_does_not_grow_with_measurements_that_nobody_reads(
