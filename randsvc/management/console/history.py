@@ -9,7 +9,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from randsvc.distributions import Distribution
@@ -17,7 +17,7 @@ from randsvc.management.console import signals
 from randsvc.management.console.density import join_buckets, measure_distance, subtract
 from randsvc.management.console.signals import Sample
 from randsvc.telemetry.catalogue import Metric
-from randsvc.telemetry.snapshot import Snapshot
+from randsvc.telemetry.snapshot import Attributes, Point, Snapshot
 
 __all__ = ("History",)
 
@@ -88,7 +88,7 @@ class History:
             self._taken += 1
             while now.time - self._samples[0].time > KEPT:
                 self._samples.popleft()
-        self._snapshots.append(now)
+        self._snapshots.append(_share(now, self._snapshots[-1]) if self._snapshots else now)
         earliest = self._find_earlier(now, RECENT)
         while self._snapshots[0] is not earliest:
             self._snapshots.popleft()
@@ -138,6 +138,24 @@ class History:
             "expected": [_round(share) for share in found.expected],
             "distance": asdict(measure_distance(found, recent.count)) if recent.count else None,
         }
+
+
+def _share(now: Snapshot, before: Snapshot) -> Snapshot:
+    """Take the points that did not change from the snapshot before: most of many series rest.
+
+    A client can make as many series as a metric may have, each with hundreds of buckets.
+    """
+    points: dict[str, dict[Attributes, Point]] = {}
+    for name, found in now.points.items():
+        known = before.points.get(name, {})
+        keys = {attributes: attributes for attributes in known}
+        points[name] = {
+            keys.get(attributes, attributes): known[attributes]
+            if known.get(attributes) == point
+            else point
+            for attributes, point in found.items()
+        }
+    return replace(now, points=points)
 
 
 def _round(number: float | None) -> float | None:

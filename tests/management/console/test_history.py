@@ -1,5 +1,7 @@
 import asyncio
+import itertools
 import threading
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -79,6 +81,31 @@ async def test_the_history_is_bounded() -> None:
         kept._take_sample()
     assert len((await live(kept, instance=""))["samples"]["time"]) == history.KEPT + 1
     assert len(kept._snapshots) == history.RECENT + 1
+
+
+def test_a_minute_of_series_that_rest_takes_hardly_more_memory_than_one_look() -> None:
+    looks = itertools.count()
+
+    def view() -> Snapshot:
+        buckets = dict.fromkeys(range(100), 1)
+        series: dict[Any, Any] = {
+            frozenset({("http.response.status_code", number)}): Exponential(3, positive={**buckets})
+            for number in range(50)
+        }
+        return at(next(looks), {REQUEST_DURATION.name: series})
+
+    kept = History(view, {})
+    tracemalloc.start()
+    try:
+        kept._take_sample()
+        one, _ = tracemalloc.get_traced_memory()
+        for _ in range(60):
+            kept._take_sample()
+        many, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(kept._snapshots) > 50
+    assert many < 4 * one
 
 
 @pytest.mark.parametrize("step", [1.0, 10.0, 100.0])
