@@ -110,6 +110,7 @@ class Trials:
         self._times = read_times()
         self._before: Footprint | None = None
         self._counted: Counter[Kind] = Counter()
+        self._unanswered: Counter[str] = Counter()
 
     def close(self) -> None:
         """Stop looking at the inbox."""
@@ -232,7 +233,7 @@ class Trials:
         seen, since = self._count(), time.monotonic()
         while True:
             counted = seen - self._counted
-            balance = compare(books, counted, windows)
+            balance = compare(books, counted, windows, self._unanswered)
             stable = time.monotonic() - since > STABLE
             if balance.is_exact or (stable and not balance.problems):
                 break
@@ -243,7 +244,7 @@ class Trials:
                 now = self._count()
                 if now != seen:
                     seen, since = now, time.monotonic()
-        self._counted = seen
+        self._counted, self._unanswered = seen, books.unanswered
         return balance
 
     def _count(self) -> Counter[Kind]:

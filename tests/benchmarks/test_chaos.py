@@ -93,6 +93,12 @@ def test_a_request_without_a_response_may_be_counted_or_not() -> None:
         assert compare(books(ok=5, unanswered=1), counted, ()).is_exact
 
 
+def test_a_request_of_the_books_before_without_a_response_may_be_counted_late() -> None:
+    assert compare(books(ok=5), {OK: 6}, (), earlier={"randsvc": 1}).is_exact
+    assert compare(books(ok=5), {OK: 7}, (), earlier={"randsvc": 1}).problems
+    assert compare(books(ok=5), {OK: 6}, (), earlier={"auth": 1}).problems
+
+
 def test_as_many_may_be_missing_as_came_within_the_window() -> None:
     window = Window("randsvc", 4, 5)
     missing_two = compare(books(ok=5), {OK: 3}, [window])
