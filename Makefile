@@ -112,8 +112,9 @@ soak: $(VENV)/dev.stamp  ## serve good clients next to hostile ones for MINUTES=
 	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1)
 
 .PHONY: fuzz
-fuzz: $(VENV)/dev.stamp  ## send noise to every port (REQUESTS=1000000) and every parser, and judge what comes of it
-	$(BIN)/python -m benchmarks.fuzz --requests $(or $(REQUESTS),1000000) --seed $(or $(SEED),1)
+fuzz: $(VENV)/dev.stamp  ## send noise to every port (REQUESTS=1000000, MINUTES=60 at most) and every parser, and judge it
+	$(BIN)/python -m benchmarks.fuzz --requests $(or $(REQUESTS),1000000) --seed $(or $(SEED),1) \
+		$(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: chaos
 chaos: PACKAGES := faketime

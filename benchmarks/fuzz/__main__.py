@@ -5,6 +5,7 @@ libFuzzer. Parsers: examples by Hypothesis. The exit code is 1 if a promise is b
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -27,6 +28,9 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
     """Run, print the table, and return the exit code."""
     parser = argparse.ArgumentParser(prog="benchmarks.fuzz", description=__doc__)
     parser.add_argument("--requests", type=_positive, default=1_000_000, help="to all ports")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="limit of the requests' time"
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
     parser.add_argument("--no-results", action="store_true", help="write no results file")
     given = parser.parse_args(arguments)
@@ -34,16 +38,17 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
     if find_spec("atheris") is None:
         console.print("there is no atheris, which mutates the bytes: it is for Linux on x86_64")
         return 1
-    examples = max(10, round(given.requests * EXAMPLE_SHARE))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     try:
         with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
             task = progress.add_task("requests", total=given.requests)
-            promises, statuses = fuzz_ports(
+            promises, statuses, sent = fuzz_ports(
                 given.requests,
                 given.seed,
+                given.minutes * 60,
                 lambda what, sent: progress.update(task, description=what, completed=sent),
             )
+            examples = max(10, round(sent * EXAMPLE_SHARE))
             parsers = progress.add_task("parsers", total=len(PARSERS))
             for each in PARSERS:
                 progress.update(parsers, description=each.name)
@@ -55,6 +60,7 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
     except KeyboardInterrupt:
         console.print("interrupted; nothing was written")
         return 130
+    limit = f" MINUTES={given.minutes:g}" if math.isfinite(given.minutes) else ""
     by_status = ", ".join(
         f"{status} {sum(n for (_, s), n in statuses.items() if s == status):,}"
         for status in sorted({status for _, status in statuses})
@@ -63,12 +69,12 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
         console,
         "Noise for every port and every parser",
         (
-            f"Seed {given.seed}, {given.requests:,} requests to the public and the management "
+            f"Seed {given.seed}, {sent:,} requests to the public and the management "
             f"ports of both services, {examples:,} examples for each parser.",
             f"Responses by status: {by_status}.",
         ),
         promises,
-        command=f"make fuzz REQUESTS={given.requests} SEED={given.seed}",
+        command=f"make fuzz REQUESTS={given.requests} SEED={given.seed}{limit}",
         results=None if given.no_results else RESULTS,
     )
 

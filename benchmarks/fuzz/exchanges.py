@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import math
 import re
 import socket
 import struct
 import sys
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -46,9 +48,16 @@ class Sender:
     intruders: list[str] = field(default_factory=list)
 
     async def send_all(
-        self, runs: int, seed: int, progress: Callable[[int], Awaitable[object]]
+        self,
+        runs: int,
+        seed: int,
+        progress: Callable[[int], Awaitable[object]],
+        until: float = math.inf,
     ) -> None:
-        """Send so many inputs; ``progress`` is given the number that was sent so far."""
+        """Send so many inputs, or those that are sent ``until`` then (monotonic seconds).
+
+        ``progress`` is given the number that was sent so far.
+        """
         source = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "benchmarks.fuzz.mutations", str(runs), str(seed)),
             stdout=asyncio.subprocess.PIPE,
@@ -57,7 +66,7 @@ class Sender:
         turn = asyncio.Lock()
 
         async def take_turns() -> None:
-            while self.sent < runs:
+            while self.sent < runs and time.monotonic() < until:
                 async with turn:
                     given = await _read(source.stdout)
                 if given is None:

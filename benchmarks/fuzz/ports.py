@@ -46,10 +46,11 @@ ENV = {
 
 
 def fuzz_ports(
-    requests: int, seed: int, step: Callable[[str, int], None]
-) -> tuple[list[Promise], Counter[tuple[str, int]]]:
-    """Send so many requests; give the promises, and the number of responses by port and status.
+    requests: int, seed: int, seconds: float, step: Callable[[str, int], None]
+) -> tuple[list[Promise], Counter[tuple[str, int]], int]:
+    """Send so many requests, or as many as ``seconds`` allow.
 
+    Returns the promises, the number of responses by port and status, and the number of requests.
     ``step`` is given what is done, and the number of requests so far. Raises ``StackError`` where a
     service ends by itself.
     """
@@ -61,18 +62,22 @@ def fuzz_ports(
         sender = Sender({name: stack.book[address] for name, address in PORTS.items()})
         try:
             readings = asyncio.run(
-                _send(stack, sender, requests - described, seed, described, step)
+                _send(stack, sender, requests - described, seed, seconds, described, step)
             )
         finally:
             stack.check()
-        return [
-            *judge(stack, sender, described, deviations),
-            *(
-                promise
-                for name, each in readings.items()
-                for promise in judge_growth(name, each, series=SERIES, lines=LOG_LINES)
-            ),
-        ], sender.statuses
+        return (
+            [
+                *judge(stack, sender, described, deviations),
+                *(
+                    promise
+                    for name, each in readings.items()
+                    for promise in judge_growth(name, each, series=SERIES, lines=LOG_LINES)
+                ),
+            ],
+            sender.statuses,
+            described + sender.sent,
+        )
 
 
 async def _send(
@@ -80,12 +85,14 @@ async def _send(
     sender: Sender,
     number: int,
     seed: int,
+    seconds: float,
     before: int,
     step: Callable[[str, int], None],
 ) -> dict[str, list[tuple[float, Reading]]]:
-    """Send, and read what the services hold as often as ``READINGS`` says."""
+    """Send, and read what the services hold ``READINGS`` times, or more where time is short."""
     readings: dict[str, list[tuple[float, Reading]]] = {name: [] for name in SERVICES}
     began = time.monotonic()
+    due = began + seconds / READINGS
 
     async def look() -> None:
         for name, each in readings.items():
@@ -93,11 +100,13 @@ async def _send(
             each.append((time.monotonic() - began, reading))
 
     async def progress(sent: int) -> None:
+        nonlocal due
         step("mutated requests", before + sent)
-        if sent % max(1, number // READINGS) == 0:
+        if sent % max(1, number // READINGS) == 0 or time.monotonic() >= due:
+            due = time.monotonic() + seconds / READINGS
             await look()
 
-    await sender.send_all(number, seed, progress)
+    await sender.send_all(number, seed, progress, until=began + seconds)
     # Connections that were reset are gone after a moment.
     await asyncio.sleep(1)
     await look()

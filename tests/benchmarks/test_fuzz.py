@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import json
+import math
 import subprocess
 import sys
 from collections import Counter
@@ -37,7 +38,8 @@ PORT = {name: bytes((number,)) for number, name in enumerate(PORTS)}
 
 @pytest.mark.timeout(300)
 def test_no_noise_breaks_a_promise_of_the_ports() -> None:
-    promises, statuses = ports.fuzz_ports(REQUESTS, SEED, lambda what, sent: None)
+    promises, statuses, sent = ports.fuzz_ports(REQUESTS, SEED, math.inf, lambda what, done: None)
+    assert 0.9 * REQUESTS < sent <= REQUESTS  # libFuzzer also gives inputs without a byte
     broken = [promise for promise in promises if not promise.kept]
     assert not broken, broken
     assert {port for port, _ in statuses} == set(PORTS)
@@ -55,7 +57,9 @@ def test_the_exit_code_says_whether_all_was_kept(
     kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promise = Promise("something", "1", "0", kept)
-    monkeypatch.setattr(fuzz, "fuzz_ports", lambda *_: ([promise], Counter({("auth", 400): 1})))
+    monkeypatch.setattr(
+        fuzz, "fuzz_ports", lambda *_: ([promise], Counter({("auth", 400): 1}), 100)
+    )
     monkeypatch.setattr(fuzz, "PARSERS", ())
     said = io.StringIO()
     code = fuzz.main(["--requests", "100", "--no-results"], Console(file=said, width=150))
