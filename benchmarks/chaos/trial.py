@@ -19,7 +19,7 @@ from benchmarks.chaos.alerts import (
 )
 from benchmarks.chaos.books import Balance, Kind, Load, Window, compare
 from benchmarks.chaos.chain import EXPORT_INTERVAL, Chain
-from benchmarks.chaos.faults import LONG, Fault
+from benchmarks.chaos.faults import Fault
 from benchmarks.chaos.footprint import Footprint, list_growth, measure_footprint
 from benchmarks.chaos.inject import inject
 from randsvc.prometheus_api import PrometheusError
@@ -55,6 +55,9 @@ REQUIRED = {
     "alertmanager": AlertId("RandsvcTargetsLost", "major", "monitoring"),
 }
 """The alert that each part must raise that is not seen for long."""
+SEEN_AFTER = {"critical": 15.0, "major": 23.0}
+"""Seconds of an outage after which an alert of a level must fire: its wait, a scrape and its
+time-out, an evaluation, and what a busy machine adds."""
 REQUESTS = "http_server_request_duration_seconds_count"
 
 
@@ -355,7 +358,7 @@ def find_required_alerts(faults: Sequence[Fault]) -> dict[AlertId, str]:
         alert: str(fault)
         for fault in faults
         if fault.kind in ("kill", "freeze", "restart", "cut", "blackhole")
-        and fault.lasts >= LONG[0]
         for part, alert in REQUIRED.items()
         if fault.befalls(part, f"prometheus to {part}")
+        if fault.lasts >= SEEN_AFTER[alert.level]
     }

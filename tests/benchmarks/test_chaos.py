@@ -200,6 +200,9 @@ def test_a_repetition_that_is_due_is_no_second_notification() -> None:
 def test_a_long_outage_must_raise_its_alert_and_a_short_one_need_not() -> None:
     assert find_required_alerts([Fault("kill", "randsvc", 0, 16)]) == {DOWN: "kill: randsvc"}
     assert find_required_alerts([Fault("kill", "randsvc", 0, 5)]) == {}
+    assert find_required_alerts([Fault("freeze", "otel-collector", 0, 16)]) == {}
+    (alert,) = find_required_alerts([Fault("freeze", "otel-collector", 0, 24)])
+    assert alert.name == "RandsvcCollectorDown"
     cut = Fault("cut", "prometheus to randsvc", 0, 16)
     assert find_required_alerts([cut]).keys() == {DOWN}
     assert find_required_alerts([cut, Fault("freeze", "prometheus", 0, 5)]) == {}
