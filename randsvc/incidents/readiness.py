@@ -1,15 +1,21 @@
 """Whether a stack is ready for an incident: demo rules, no fault, and no alert."""
 
 import asyncio
+import contextlib
+import fcntl
+import hashlib
+import os
+import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from randsvc.incidents.perform import Report
 from randsvc.incidents.scenario import ScenarioError
 from randsvc.incidents.stack_api import StackApi
 
-__all__ = ("expect_ready", "wait_until")
+__all__ = ("expect_ready", "hold_stack", "wait_until")
 
 SETTLING = 30.0
 """Seconds after its own start in which Prometheus calls nothing down, with the demo rules."""
@@ -17,6 +23,30 @@ QUIET_TIMEOUT = 60.0
 """Seconds that earlier alerts get to clear."""
 POLL_INTERVAL = 0.25
 """Seconds."""
+
+
+@contextlib.contextmanager
+def hold_stack(what: str, prometheus: str) -> Iterator[None]:
+    """Hold a stack, given by the URL of its Prometheus, for one run at a time on this machine.
+
+    ``what`` is named to whoever tries it meanwhile. The kernel releases the stack when the process
+    ends. Raises ``ScenarioError``.
+    """
+    digest = hashlib.sha256(f"{os.getuid()} {prometheus.rstrip('/')}".encode()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"randsvc-stack-{digest}"
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600), "r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ScenarioError(
+                f"{file.read().strip()} runs on this stack; wait for its end, or press Ctrl-C in "
+                "its terminal"
+            ) from None
+        file.truncate()
+        file.write(f"{what} (process {os.getpid()})")
+        file.flush()
+        yield
 
 
 async def expect_ready(stack: StackApi, report: Report) -> None:

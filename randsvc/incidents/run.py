@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import aiohttp
 
 from randsvc.incidents.perform import Programs, Report, perform
-from randsvc.incidents.readiness import expect_ready, wait_until
+from randsvc.incidents.readiness import expect_ready, hold_stack, wait_until
 from randsvc.incidents.scenario import AlertId, Expected, Scenario
 from randsvc.incidents.stack_api import Addresses, StackApi
 from randsvc.incidents.verdict import Observations, Verdict, is_notified, judge
@@ -64,6 +64,10 @@ class _Run:
         self._began = datetime.now(UTC)
 
     async def run(self) -> Verdict:
+        with hold_stack(f"scenario {self._scenario.name}", self._stack.addresses.prometheus):
+            return await self._run()
+
+    async def _run(self) -> Verdict:
         scenario, expected = self._scenario, self._scenario.expected
         await expect_ready(self._stack, self._report)
         self._began = datetime.now(UTC)

@@ -5,6 +5,7 @@ tests/stack/test_scenarios.py runs every scenario on the real programs.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -111,6 +112,23 @@ async def test_production_rules_are_refused(stack: MockStack, healthy: Scenario)
         ScenarioError, match=r"^--prometheus \S+ has loaded the rules of the time sc"
     ):
         await stack.run(healthy)
+
+
+async def test_a_scenario_that_runs_already_is_named_at_once(
+    stack: MockStack, healthy: Scenario
+) -> None:
+    first = asyncio.create_task(stack.run(replace(healthy, watched_for=60)))
+    await asyncio.sleep(0.1)
+    with pytest.raises(ScenarioError) as refused:
+        await stack.run(healthy)
+    assert str(refused.value) == (
+        f"scenario {healthy.name} (process {os.getpid()}) runs on this stack; wait for its end, or "
+        "press Ctrl-C in its terminal"
+    )
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert (await stack.run(healthy)).passed
 
 
 async def test_a_fault_that_is_on_is_refused_with_the_command_that_clears_it(
