@@ -1,8 +1,9 @@
 """The incidents of a game day, drawn from the scenarios by a seed."""
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -112,12 +113,12 @@ class _Bag:
         self._all = sorted(scenarios, key=lambda each: each.name)
         self._left: list[Scenario] = []
 
-    def take(self, fits: Scenario | None = None) -> Scenario | None:
-        """Take the next one; with ``fits``, the next that can be on together with it."""
+    def take(self, fits: Callable[[Scenario], bool] = lambda _: True) -> Scenario | None:
+        """Take the next one that fits; None if none of those that are left does."""
         if not self._left:
             self._left = sorted(self._all, key=lambda _: self._rng.random())
         for index, each in enumerate(self._left):
-            if fits is None or _can_overlap(each, fits):
+            if fits(each):
                 return self._left.pop(index)
         return None
 
@@ -135,9 +136,12 @@ def _choose(kind: Kind, bags: dict[str, _Bag]) -> list[Scenario]:
             first = bags[name].take()
             return [first] if first else []
         case "overlapping":
-            first = bags["loud"].take()
-            second = bags["loud"].take(first) or bags["quiet"].take(first) if first else None
-            return [first, second] if first and second else []
+            first = bags["loud"].take(_only_sets_faults)
+            if not first:
+                return []
+            fits = partial(_can_overlap, first)
+            second = bags["loud"].take(fits) or bags["quiet"].take(fits)
+            return [first, second] if second else [first]
 
 
 def _place(
@@ -161,9 +165,13 @@ def _stops(scenario: Scenario) -> bool:
     return any(isinstance(step, StopProgram) for step in scenario.steps)
 
 
+def _only_sets_faults(scenario: Scenario) -> bool:
+    return all(isinstance(step, SetFault) for step in scenario.steps)
+
+
 def _can_overlap(one: Scenario, other: Scenario) -> bool:
     """Whether both can be told apart: they only set faults, and neither masks the other."""
-    if not all(isinstance(step, SetFault) for each in (one, other) for step in each.steps):
+    if not (_only_sets_faults(one) and _only_sets_faults(other)):
         return False
     faults, others = (
         {

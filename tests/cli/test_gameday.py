@@ -11,7 +11,7 @@ def test_the_plan_lists_every_incident_and_starts_nothing(tmp_path: Path) -> Non
     folder = tmp_path / "day"
     shown = run_randsvc("gameday", "--seed", "5", "--with-stack", "--plan", f"--folder={folder}")
     lines = [line.split() for line in shown.stdout.splitlines()[1:]]
-    assert len(lines) == 11
+    assert len(lines) == 10
     assert lines[1] == ["5:44", "138", "s", "single", "major", "model-down"]
     assert not folder.exists()
 

@@ -18,15 +18,14 @@ def test_the_sequence_of_the_documentation_does_not_change() -> None:
     assert [(each.scenario.name, each.start, each.end) for each in drawn] == [
         ("one-failure-in-a-thousand", 85, 257),
         ("model-down", 344, 482),
-        ("feature-missing", 570, 767),
-        ("model-frozen", 909, 1097),
-        ("auth-down", 997, 1125),
-        ("concept-drift", 1237, 1376),
-        ("quiet-night", 1524, 1692),
-        ("segment-change", 1813, 2013),
-        ("model-slow", 2172, 2306),
-        ("error-burst", 2238, 2349),
-        ("event-loop-blocked", 2480, 2611),
+        ("model-frozen", 570, 700),
+        ("auth-down", 630, 752),
+        ("value-shift-small", 891, 1127),
+        ("quiet-night", 1315, 1447),
+        ("concept-drift", 1545, 1711),
+        ("error-burst", 1578, 1729),
+        ("feedback-stopped", 1860, 2089),
+        ("telemetry-path-down", 2238, 2397),
     ]
 
 
