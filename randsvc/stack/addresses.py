@@ -24,7 +24,7 @@ ADDRESSES = {
     "otel-collector:8889": "Collector: /metrics pushed by the services",
     "otel-collector:8888": "Collector: its own /metrics",
     "otel-collector:13133": "Collector: health",
-    "prometheus:9090": "Prometheus: HTTP API (no web page)",
+    "prometheus:9090": "Prometheus",
     "alertmanager:9093": "Alertmanager: HTTP API (no web page)",
     "blackbox-exporter:9115": "Blackbox exporter: its latest probes",
     "victorialogs:9428": "VictoriaLogs: /select/vmui",

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -25,16 +25,38 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from randsvc.project import ROOT
 
-_NO_PAGES = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Alertmanager</title>
-<h1>Alertmanager</h1>
+_NO_ALERTMANAGER_PAGES = b"""<!doctype html><html lang="en"><meta charset="utf-8">
+<title>Alertmanager</title><h1>Alertmanager</h1>
 <p>This native build has no web pages; the container image has them. Its API answers:
 <a href="api/v2/alerts">alerts</a>, <a href="api/v2/silences">silences</a>,
 <a href="api/v2/status">status</a>.</p></html>
+"""
+_NO_PROMETHEUS_PAGES = b"""<!doctype html><html lang="en"><meta charset="utf-8">
+<title>Prometheus</title><h1>Prometheus</h1>
+<p>This native build has no web pages, as Node.js could not build them: <code>make tools</code>
+says why. Its API answers: <a href="/api/v1/query?query=up">query</a>,
+<a href="/api/v1/alerts">alerts</a>, <a href="/api/v1/rules">rules</a>,
+<a href="/api/v1/targets">targets</a>.</p></html>
+"""
+
+
+_EMBED = b"""//go:build builtinassets
+
+package ui
+
+import "embed"
+
+//go:embed static
+var EmbedFS embed.FS
 """
 
 
 class BuildError(Exception):
     """The programs cannot be built; the message is one line that says why."""
+
+
+class PagesError(Exception):
+    """Web pages cannot be built; the message is one line that says why."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +66,8 @@ class GoModule:
     ``packages`` holds the Go package of each program. ``release`` is the upstream version, which
     the linker writes into ``version_variable``, as the official builds do. ``placeholders`` are
     files that the sources of the module ``upstream`` embed, but its published module lacks: they
-    are added to a copy of it.
+    are added to a copy of it. ``web`` is a folder of the project that builds the web pages whose
+    sources the module ``upstream`` has. ``tags`` are build tags.
     """
 
     folder: Path
@@ -53,12 +76,15 @@ class GoModule:
     version_variable: str = ""
     upstream: str = ""
     placeholders: Mapping[str, bytes] = field(default_factory=dict)
+    web: Path | None = None
+    tags: str = ""
 
     @property
     def flags(self) -> tuple[str, ...]:
         """Flags of ``go build``: no paths of this machine, no state of its clone, no symbols."""
         stamp = f" -X {self.version_variable}={self.release}" if self.version_variable else ""
-        return ("-trimpath", "-buildvcs=false", f"-ldflags=-s -w{stamp}")
+        tags = (f"-tags={self.tags}",) if self.tags else ()
+        return ("-trimpath", "-buildvcs=false", f"-ldflags=-s -w{stamp}", *tags)
 
 
 def list_modules() -> tuple[GoModule, ...]:
@@ -87,8 +113,8 @@ def list_modules() -> tuple[GoModule, ...]:
                 f"ui/app/dist/{page}/index.html.{suffix}": compressed
                 for page in ("elm", "mantine")
                 for suffix, compressed in (
-                    ("gz", gzip.compress(_NO_PAGES, mtime=0)),
-                    ("br", _store_as_brotli(_NO_PAGES)),
+                    ("gz", gzip.compress(_NO_ALERTMANAGER_PAGES, mtime=0)),
+                    ("br", _store_as_brotli(_NO_ALERTMANAGER_PAGES)),
                 )
             },
         ),
@@ -107,6 +133,14 @@ def list_modules() -> tuple[GoModule, ...]:
                 find_version(prometheus, "github.com/prometheus/prometheus"),
             ),
             stamp,
+            upstream="github.com/prometheus/prometheus",
+            # As its scripts/compress_assets.sh does for a release.
+            tags="builtinassets",
+            placeholders={
+                "web/ui/embed.go": _EMBED,
+                "web/ui/static/mantine-ui/index.html": _NO_PROMETHEUS_PAGES,
+            },
+            web=prometheus / "web",
         ),
     )
 
@@ -122,8 +156,9 @@ def build_programs(
 ) -> Path:
     """Build the programs that the cache lacks, and return a folder with all programs.
 
-    Of several callers at a time, the first builds and the others wait. An interrupted build leaves
-    nothing in the cache. Raises ``BuildError``.
+    The default is ``list_modules()``. Where Node.js cannot build web pages, one line says why, and
+    the program has none. Of several callers at a time, the first builds and the others wait. An
+    interrupted build leaves nothing in the cache. Raises ``BuildError``.
     """
     chosen = list_modules() if chosen is None else chosen
     if shutil.which("go") is None:
@@ -156,37 +191,91 @@ def find_version(folder: Path, path: str) -> str:
 
 
 def _build(module: GoModule, console: Console) -> Path:
+    names = f"{' and '.join(module.packages)} {module.release}"
+    if module.web:
+        try:
+            module = _replace_pages(module, _build_pages(module, module.web, console))
+        except PagesError as error:
+            console.print(f"{names} has no web pages: {error}", markup=False, highlight=False)
     kept = find_cache() / f"{next(iter(module.packages))}-{_hash_inputs(module)}"
     if kept.is_dir():
         return kept
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with (
-        Progress(*columns, console=console) as progress,
-        tempfile.TemporaryDirectory(dir=find_cache(), prefix="unfinished-") as unfinished,
-    ):
-        names = f"{' and '.join(module.packages)} {module.release}"
-        task = progress.add_task(f"{names}: building; the first build takes some minutes", total=1)
-        target = Path(unfinished) / "programs"
+    with _unfinished(f"{names}: building; the first build takes some minutes", console) as folder:
+        target = folder / "programs"
         target.mkdir()
-        modfile = _add_placeholders(module, Path(unfinished)) if module.placeholders else ()
+        modfile = _add_placeholders(module, folder) if module.placeholders else ()
         _go(module, "build", *module.flags, *modfile, "-o", f"{target}/", *module.packages.values())
         if module.packages.keys() != {path.name for path in target.iterdir()}:
             # `go build .` names the program after its module.
             (program,) = target.iterdir()
             program.rename(target / next(iter(module.packages)))
         target.rename(kept)
-        progress.update(task, description=f"{names}: built", completed=1)
     return kept
+
+
+def _build_pages(module: GoModule, web: Path, console: Console) -> Path:
+    """Build web pages once, from the sources in the upstream module; return their folder."""
+    digest = hashlib.sha256(module.release.encode())
+    files = sorted(path for path in web.iterdir() if path.is_file())
+    for path in files:
+        digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    name = next(iter(module.packages))
+    kept = find_cache() / f"{name}-pages-{_short(digest)}"
+    if kept.is_dir():
+        return kept
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            raise PagesError(f"no program `{program}` in PATH: install Node.js 20.19 or newer")
+    sources = _download(module) / "web/ui"
+    with _unfinished(f"{name} {module.release}: building its web pages", console) as folder:
+        for part in ("mantine-ui", "module"):
+            _copy(sources / part, folder / part)
+        for path in files:
+            shutil.copyfile(path, folder / path.name)
+        _npm(folder, "ci")
+        _npm(folder, "run", "build")
+        (folder / "static").rename(kept)
+    return kept
+
+
+def _replace_pages(module: GoModule, pages: Path) -> GoModule:
+    """Replace the placeholder of the web pages by the pages."""
+    files = (path for path in pages.rglob("*") if path.is_file())
+    built = {f"web/ui/static/{path.relative_to(pages)}": path.read_bytes() for path in files}
+    return replace(module, placeholders={**module.placeholders, **built})
+
+
+def _npm(folder: Path, *arguments: str) -> None:
+    done = subprocess.run(  # noqa: S603
+        ("npm", *arguments),  # noqa: S607
+        cwd=folder,
+        env=os.environ | {"NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        # npm ends with where its log is.
+        said = [line for line in done.stderr.splitlines() if line and "debug-0.log" not in line]
+        raise PagesError(f"npm {' '.join(arguments[:2])} failed: {' | '.join(said[:3])}")
+
+
+@contextmanager
+def _unfinished(task: str, console: Console) -> Iterator[Path]:
+    """Give a folder in the cache that is deleted at the end, and show the time that it takes."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with (
+        Progress(*columns, console=console) as progress,
+        tempfile.TemporaryDirectory(dir=find_cache(), prefix="unfinished-") as folder,
+    ):
+        shown = progress.add_task(task, total=1)
+        yield Path(folder)
+        progress.update(shown, completed=1)
 
 
 def _add_placeholders(module: GoModule, folder: Path) -> tuple[str]:
     """Copy the upstream module with the files that it lacks; return the flag that uses the copy."""
-    # go.sum vouches for what is copied.
-    found = json.loads(_go(module, "mod", "download", "-json", module.upstream))
     source = folder / "source"
-    shutil.copytree(found["Dir"], source, copy_function=shutil.copyfile)
-    for directory, _, _ in os.walk(source):
-        Path(directory).chmod(0o755)  # the module cache is read-only
+    _copy(_download(module), source)
     for name, content in module.placeholders.items():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes(content)
@@ -195,6 +284,19 @@ def _add_placeholders(module: GoModule, folder: Path) -> tuple[str]:
     modfile.write_text(f"{required}\nreplace {module.upstream} => {source}\n")
     shutil.copyfile(module.folder / "go.sum", folder / "go.sum")
     return (f"-modfile={modfile}",)
+
+
+def _download(module: GoModule) -> Path:
+    """Return the folder of the upstream module, for which go.sum vouches."""
+    found = json.loads(_go(module, "mod", "download", "-json", module.upstream))
+    return Path(found["Dir"])
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder of the module cache, which is read-only, to one that can be changed."""
+    shutil.copytree(source, target, copy_function=shutil.copyfile)
+    for directory, _, _ in os.walk(target):
+        Path(directory).chmod(0o755)
 
 
 def _link_into_one_folder(folders: Sequence[Path]) -> Path:

@@ -27,6 +27,7 @@ BLACKBOX_PACKAGE = "prometheus-blackbox-exporter"
 _PAGES = {
     "Console of the service": "randsvc:9464",
     "Console of the login": "auth:9465",
+    "Prometheus": "prometheus:9090",
     "Alertmanager": "alertmanager:9093",
     "Inbox": "inbox:9095",
 }

@@ -1,16 +1,28 @@
 """Building the native programs: what is pinned, and the cache."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
 import threading
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
 from randsvc.project import ROOT
-from randsvc.stack.build import BuildError, GoModule, build_programs, find_cache, list_modules, main
+from randsvc.stack.build import (
+    BuildError,
+    GoModule,
+    build_programs,
+    find_cache,
+    list_modules,
+    main,
+)
 
 COLLECTOR = ROOT / "otel/build/collector"
 
@@ -109,6 +121,50 @@ def test_a_build_that_fails_says_why_in_one_line_and_leaves_nothing(module: GoMo
     with pytest.raises(BuildError, match=r"^go build failed in .*undefined: nonsense$"):
         build_programs([module])
     assert [path.name for path in find_cache().iterdir()] == ["lock"]
+
+
+@pytest.mark.usefixtures("go")
+def test_without_node_a_program_is_built_without_pages_and_one_line_says_why(
+    module: GoModule, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/go").symlink_to(shutil.which("go") or "")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    said = StringIO()
+    pages = replace(module, web=tmp_path / "bin")
+    programs = build_programs([pages], console=Console(file=said, soft_wrap=True))
+    assert (programs / "greet").is_file()
+    assert [line for line in said.getvalue().splitlines() if "pages" in line] == [
+        "greet 1.2.3 has no web pages: no program `node` in PATH: install Node.js 20.19 or newer"
+    ]
+
+
+@pytest.mark.usefixtures("go")
+def test_pages_that_cannot_be_built_are_named_with_what_npm_says(
+    module: GoModule, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for part in ("mantine-ui", "module"):
+        (tmp_path / "upstream/web/ui" / part).mkdir(parents=True)
+    monkeypatch.setattr("randsvc.stack.build._download", lambda _: tmp_path / "upstream")
+    (tmp_path / "bin").mkdir()
+    for name in ("node", "npm"):
+        (tmp_path / "bin" / name).write_text("#!/bin/sh\necho no network >&2; exit 1\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    said = StringIO()
+    pages = replace(module, web=tmp_path / "bin")
+    programs = build_programs([pages], console=Console(file=said, soft_wrap=True))
+    assert (programs / "greet").is_file()
+    assert "greet 1.2.3 has no web pages: npm ci failed: no network\n" in said.getvalue()
+    assert {path.name.split("-")[0] for path in find_cache().iterdir()} == {"all", "greet", "lock"}
+
+
+def test_the_pages_are_pinned_by_hash_without_the_address_of_a_registry() -> None:
+    lock = json.loads((ROOT / "observability/prometheus/build/web/package-lock.json").read_text())
+    packages = [package for path, package in lock["packages"].items() if path]
+    assert len(packages) > 100
+    assert all(package["integrity"].startswith("sha512-") for package in packages)
+    assert not any("resolved" in package for package in packages)
 
 
 @pytest.mark.usefixtures("go")

@@ -1,5 +1,5 @@
 // The Prometheus and promtool that randsvc/stack/build.py builds; v0.316.0 is the module of PROMETHEUS_VERSION
-// v3.16.0 in .env. The module holds no web pages, so the native Prometheus answers its HTTP API only.
+// v3.16.0 in .env. The module has the sources of the web pages, which build.py builds from web/ where Node.js is installed.
 // Without `go mod tidy`: go.sum has what is linked, not the modules of dependencies' tests.
 module randsvc/observability/prometheus/build
 
@@ -180,6 +180,7 @@ require (
 	github.com/prometheus/client_golang/exp v0.0.0-20261019101427-217707f26b14 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.1 // indirect
+	github.com/prometheus/common/assets v0.2.0 // indirect
 	github.com/prometheus/exporter-toolkit v0.20.0 // indirect
 	github.com/prometheus/otlptranslator v1.0.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
