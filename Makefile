@@ -22,7 +22,7 @@ run: $(VENV)/run.stamp  ## run the service with simulated users: no Docker, no r
 	$(BIN)/randsvc serve --with-auth --users 5
 
 .PHONY: stack
-stack: $(VENV)/dev.stamp  ## run the whole chain natively: service, Collector, Prometheus, Alertmanager (LOGS=1: logs too)
+stack: $(VENV)/dev.stamp  ## run the whole chain natively: service, Collector, Prometheus, Alertmanager (LOGS=1: logs and traces too)
 	$(BIN)/randsvc stack $(if $(LOGS),--logs)
 
 .PHONY: gameday

@@ -38,7 +38,10 @@ def run(
     *,
     logs: Annotated[
         bool,
-        Parameter(help="Also run VictoriaLogs, and send it the logs of the services.", negative=()),
+        Parameter(
+            help="Also run VictoriaLogs and Jaeger, and send them the services' logs and traces.",
+            negative=(),
+        ),
     ] = False,
 ) -> None:
     """Run the chain until Ctrl-C, and obey `stop NAME` and `start NAME` from a terminal."""
@@ -46,7 +49,7 @@ def run(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     services = choose_services(console)
     try:
-        with run_stack(services=services, logs=logs) as stack:
+        with run_stack(services=services, logs=logs, traces=logs) as stack:
             console.print(draw_addresses(stack))
             console.print(
                 f"Logs and data are in {stack.folder} until the stack stops. Press Ctrl-C to stop."

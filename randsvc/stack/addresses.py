@@ -27,6 +27,8 @@ ADDRESSES = {
     "prometheus:9090": "Prometheus",
     "alertmanager:9093": "Alertmanager: HTTP API (no web page)",
     "blackbox-exporter:9115": "Blackbox exporter: its latest probes",
+    "jaeger:16686": "Jaeger: traces (its API, and a page that shows them)",
+    "jaeger:4317": "Jaeger: OTLP over gRPC",
     "victorialogs:9428": "VictoriaLogs: /select/vmui",
     "inbox:9095": "Inbox: the notifications that people received",
 }

@@ -160,8 +160,30 @@ def make_victorialogs(programs: Path, book: AddressBook, folder: Path) -> Progra
     )
 
 
-def make_collector(programs: Path, book: AddressBook, folder: Path, *, logs: bool) -> Program:
-    """Make the Collector, which forwards ``logs`` or drops them; its queue is in ``folder``."""
+def make_jaeger(programs: Path, book: AddressBook) -> Program:
+    """Make the store of traces, which keeps them in memory."""
+    folder = ROOT / "observability/jaeger"
+    return Program(
+        name="jaeger",
+        command=[f"{programs}/jaeger", f"--config={folder}/native.yaml"],
+        listens=["jaeger:16686", "jaeger:4317"],
+        ready=("jaeger:16686", "/"),
+        env=os.environ
+        | {
+            "JAEGER_FOLDER": str(folder),
+            "JAEGER_HTTP": book["jaeger:16686"],
+            "JAEGER_OTLP_GRPC": book["jaeger:4317"],
+        },
+    )
+
+
+def make_collector(
+    programs: Path, book: AddressBook, folder: Path, *, logs: bool, traces: bool = False
+) -> Program:
+    """Make the Collector, which forwards ``logs`` and ``traces``, or drops them.
+
+    Its queue is in ``folder``.
+    """
     host, port = book["otel-collector:8888"].split(":")
     forwarded = {
         "COLLECTOR_LOGS": "otlp_http/victorialogs",
@@ -169,15 +191,17 @@ def make_collector(programs: Path, book: AddressBook, folder: Path, *, logs: boo
         "COLLECTOR_STORAGE": f"{folder}/queue",
         "COLLECTOR_VICTORIALOGS": book["victorialogs:9428"],
     }
+    traced = {"COLLECTOR_TRACES": "otlp_grpc/jaeger", "COLLECTOR_JAEGER": book["jaeger:4317"]}
     return Program(
         name="otel-collector",
         command=[f"{programs}/otelcol", f"--config={ROOT}/otel/collector.yaml"],
         listens=[address for address in ADDRESSES if address.startswith("otel-collector:")],
         ready=("otel-collector:13133", "/"),
-        # The stack starts no Jaeger. COLLECTOR_TRACES and COLLECTOR_JAEGER name a running one.
+        # If the stack starts no Jaeger, COLLECTOR_TRACES and COLLECTOR_JAEGER name a running one.
         env={"COLLECTOR_TRACES": "nop"}
         | os.environ
         | (forwarded if logs else {})
+        | (traced if traces else {})
         | {
             "COLLECTOR_OTLP_GRPC": book["otel-collector:4317"],
             "COLLECTOR_OTLP_HTTP": book["otel-collector:4318"],

@@ -22,6 +22,7 @@ from randsvc.stack.build import (
     find_cache,
     list_modules,
     main,
+    make_jaeger_module,
 )
 
 COLLECTOR = ROOT / "otel/build/collector"
@@ -165,6 +166,10 @@ def test_the_pages_are_pinned_by_hash_without_the_address_of_a_registry() -> Non
     assert len(packages) > 100
     assert all(package["integrity"].startswith("sha512-") for package in packages)
     assert not any("resolved" in package for package in packages)
+
+
+def test_jaeger_is_that_release_of_version_2_whose_go_module_is_of_version_1() -> None:
+    assert make_jaeger_module().release == "2.13.0"
 
 
 @pytest.mark.usefixtures("go")
