@@ -16,8 +16,10 @@ import base64
 import json
 import math
 import re
+import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -34,6 +36,7 @@ __all__ = (
     "format_duration",
     "format_matcher",
     "format_selector",
+    "load_tls",
     "parse_headers",
     "parse_matcher",
     "redact_url",
@@ -112,14 +115,16 @@ class _Server:
 
     ``url`` may hold ``user:password@`` and a query string, which are sent with every request.
     ``token`` is sent as ``Authorization: Bearer``. ``timeout`` is the seconds that a request may
-    take. No secret appears in an error, in ``repr`` or in ``shown_url``. Redirects are not
-    followed, so that credentials reach no other server, and proxy variables are not read.
+    take. ``tls`` says whom to trust, and who this client is; without it, the authorities of the
+    system are trusted. No secret appears in an error, in ``repr`` or in ``shown_url``. Redirects
+    are not followed, so that credentials reach no other server, and proxy variables are not read.
     """
 
     url: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = TIMEOUT
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     @property
     def shown_url(self) -> str:
@@ -184,7 +189,7 @@ class AsyncPrometheus(_Server):
         try:
             async with (
                 aiohttp.ClientSession(timeout=limits, headers=headers) as session,
-                session.get(address, allow_redirects=False) as response,
+                session.get(address, allow_redirects=False, ssl=self.tls or True) as response,
             ):
                 status, reason = response.status, response.reason or ""
                 location = response.headers.get("Location", "")
@@ -333,7 +338,7 @@ class Prometheus(_Server):
 
     @property
     def _client(self) -> AsyncPrometheus:
-        return AsyncPrometheus(self.url, self.token, self.headers, self.timeout)
+        return AsyncPrometheus(self.url, self.token, self.headers, self.timeout, self.tls)
 
 
 def format_duration(seconds: float) -> str:
@@ -401,6 +406,39 @@ def parse_headers(lines: Iterable[str]) -> dict[str, str]:
             )
         headers[name.strip()] = value.strip()
     return headers
+
+
+def load_tls(
+    ca_file: Path | None, cert_file: Path | None = None, key_file: Path | None = None
+) -> ssl.SSLContext | None:
+    """Load certificates for a client: PEM files, the key without a passphrase.
+
+    ``ca_file`` holds the authorities that are trusted instead of those of the system. ``cert_file``
+    and ``key_file`` are the certificate of the client and its key, which may be in one file.
+    Returns None without any file; raises ``ValueError`` that names the file.
+    """
+    if ca_file is None and cert_file is None and key_file is None:
+        return None
+    if cert_file is None and key_file is not None:
+        raise ValueError(f"{key_file}: a key without a certificate, expected both")
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ValueError(f"{ca_file}: {_describe_tls(error)}") from None
+    if cert_file is not None:
+        try:
+            # An empty passphrase, so that nobody is asked for one.
+            context.load_cert_chain(cert_file, key_file, password="")
+        except OSError as error:
+            files = f"{cert_file} and {key_file}" if key_file else f"{cert_file}"
+            raise ValueError(f"{files}: {_describe_tls(error)}") from None
+    return context
+
+
+def _describe_tls(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "expected PEM: certificates, or a certificate and its key without a passphrase"
+    return error.strerror or str(error)
 
 
 def redact_url(text: str) -> str:

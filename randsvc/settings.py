@@ -21,7 +21,8 @@ from yarl import URL
 
 from randsvc.credentials import PASSWORD
 from randsvc.distributions import Distribution, parse, parse_delay
-from randsvc.prometheus_api import AsyncPrometheus, parse_headers, redact_url
+from randsvc.errors import ConfigurationError
+from randsvc.prometheus_api import AsyncPrometheus, load_tls, parse_headers, redact_url
 
 __all__ = ("AuthSettings", "ServerSettings", "Settings", "unknown_variable")
 
@@ -130,6 +131,15 @@ class ServerSettings:
     )
     """Headers for that Prometheus, one "Name: value" per line. Prefer the variable, as above."""
 
+    prometheus_ca_file: Path | None = None
+    """PEM file of the authorities to trust if that URL is https, instead of those of the system."""
+
+    prometheus_cert_file: Path | None = None
+    """PEM file of a client certificate for that Prometheus."""
+
+    prometheus_key_file: Path | None = None
+    """PEM file of its key, without a passphrase. Not needed if the certificate's file has it."""
+
     links: Annotated[Mapping[str, str], Parameter(converter=_links, **_ONE)] = field(
         default_factory=dict
     )
@@ -153,10 +163,23 @@ class ServerSettings:
 
     @property
     def prometheus(self) -> AsyncPrometheus | None:
-        """The Prometheus whose alerts the console shows."""
+        """The Prometheus whose alerts the console shows.
+
+        Raises ``ConfigurationError`` for a file that cannot be used.
+        """
         if self.prometheus_url is None:
             return None
-        return AsyncPrometheus(self.prometheus_url, self.prometheus_token, self.prometheus_headers)
+        try:
+            tls = load_tls(
+                self.prometheus_ca_file, self.prometheus_cert_file, self.prometheus_key_file
+            )
+        except ValueError as error:
+            raise ConfigurationError(
+                f"{self.prefix}PROMETHEUS_CA_FILE, _CERT_FILE or _KEY_FILE: {error}"
+            ) from None
+        return AsyncPrometheus(
+            self.prometheus_url, self.prometheus_token, self.prometheus_headers, tls=tls
+        )
 
 
 @Parameter(name="*")

@@ -44,6 +44,9 @@ async def serve_random(settings: Settings, auth: AuthSettings | None = None) -> 
             prometheus_url=asked.prometheus_url,
             prometheus_token=asked.prometheus_token,
             prometheus_headers=asked.prometheus_headers,
+            prometheus_ca_file=asked.prometheus_ca_file,
+            prometheus_cert_file=asked.prometheus_cert_file,
+            prometheus_key_file=asked.prometheus_key_file,
             links={**_console("service", settings), **(auth.links or settings.links)},
         )
         settings = replace(
