@@ -1,5 +1,6 @@
 """Rules as the text of a file that Prometheus reads."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import yaml
@@ -33,7 +34,17 @@ def make_rule_file(
     if scale and scale.interval:
         group["interval"] = scale.interval
     group["rules"] = [each for rule in rules for each in _make_rules(rule, scale)]
-    return f"# {head}\n" + yaml.safe_dump({"groups": [group]}, sort_keys=False, width=2**16)
+    groups = {"groups": [group]}
+    return f"# {head}\n" + yaml.dump(groups, Dumper=_Dumper, sort_keys=False, width=2**16)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes a label such as `08`, which YAML 1.2 reads as a number, and with it Helm."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def _make_rules(rule: Rule | Alert, scale: TimeScale | None) -> Iterator[dict[str, object]]:
