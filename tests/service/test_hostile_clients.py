@@ -4,6 +4,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterator
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -25,6 +26,14 @@ def auth() -> Iterator[Service]:
         RANDSVC_AUTH_SECRET="s" * 32,
         RANDSVC_AUTH_MAX_CONCURRENCY="10",
         RANDSVC_AUTH_CLIENT_TIMEOUT=str(TIMEOUT),
+    ) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def randsvc() -> Iterator[Service]:
+    with running_service(
+        RANDSVC_MAX_CONCURRENCY="10", RANDSVC_CLIENT_TIMEOUT=str(TIMEOUT)
     ) as service:
         yield service
 
@@ -69,13 +78,39 @@ def test_a_connection_that_is_not_used_is_closed(
     assert time.monotonic() - began < TIMEOUT + CLOSING + BUSY
 
 
-def test_a_hundred_unfinished_bodies_keep_nobody_from_logging_in(auth: Service) -> None:
-    slow = [connect(auth.public, REQUEST + b"Content-Length: 50\r\n\r\n{") for _ in range(100)]
-    with urlopen(Request(f"{auth.public}/login", GOOD)) as response:
-        assert response.status == 200
+@pytest.mark.parametrize(
+    ("name", "port", "request_line", "good", "status"),
+    [
+        ("auth", "public", "POST /login", GOOD, 200),
+        ("randsvc", "public", "POST /feedback", b"{}", 422),
+        ("randsvc", "management", "PUT /faults/errors", b'{"duration": 1, "share": 0}', 204),
+    ],
+    ids=lambda value: value.split()[1] if isinstance(value, str) and " " in value else "",
+)
+def test_a_hundred_unfinished_bodies_keep_nobody_out(
+    request: pytest.FixtureRequest,
+    name: str,
+    port: str,
+    request_line: str,
+    good: bytes,
+    status: int,
+) -> None:
+    url = getattr(request.getfixturevalue(name), port)
+    method, path = request_line.split()
+    head = f"{request_line} HTTP/1.1\r\nHost: localhost\r\n".encode()
+    slow = [connect(url, head + b"Content-Length: 50\r\n\r\n{") for _ in range(100)]
+    assert get_status(Request(url + path, good, method=method)) == status
     for connection in slow:
         assert read_to_the_end(connection).startswith(b"HTTP/1.1 408 ")
         connection.close()
+
+
+def get_status(request: Request) -> int:
+    try:
+        with urlopen(request) as response:
+            return int(response.status)
+    except HTTPError as error:
+        return error.code
 
 
 @pytest.mark.parametrize("number", [300, 1500])

@@ -124,6 +124,18 @@ async def test_about_says_whether_a_token_is_required_but_not_which(
     assert "secret" not in str(about)
 
 
+@pytest.mark.parametrize(
+    "prometheus_url", ["http://me:secret@127.0.0.1:1", "http://127.0.0.1:1/prometheus?key=secret"]
+)
+@pytest.mark.parametrize("path", ["console/about", "console/alerts"])
+async def test_no_credentials_of_prometheus_are_shown(path: str, prometheus_url: str) -> None:
+    console = Console(service="randsvc", prometheus=AsyncPrometheus(prometheus_url))
+    async with served(console) as url:
+        _, shown = await get(url, path)
+    assert "127.0.0.1:1" in str(shown)
+    assert "secret" not in str(shown)
+
+
 async def test_live_numbers_are_those_of_the_telemetry() -> None:
     viewed = Telemetry(environ={}, readers=[], viewed=True)
     ServiceMetrics(viewed.meter).delay.record(0.05)
