@@ -98,11 +98,12 @@ def test_a_hundred_unfinished_bodies_keep_nobody_out(
     url = getattr(request.getfixturevalue(name), port)
     method, path = request_line.split()
     head = f"{request_line} HTTP/1.1\r\nHost: localhost\r\n".encode()
-    slow = [connect(url, head + b"Content-Length: 50\r\n\r\n{") for _ in range(100)]
-    assert get_status(Request(url + path, good, method=method)) == status
-    for connection in slow:
-        assert read_to_the_end(connection).startswith(b"HTTP/1.1 408 ")
-        connection.close()
+    unfinished = head + b"Content-Length: 50\r\n\r\n{"
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(connect(url, unfinished)) for _ in range(100)]
+        assert get_status(Request(url + path, good, method=method)) == status
+        for connection in slow:
+            assert read_to_the_end(connection).startswith(b"HTTP/1.1 408 ")
 
 
 def get_status(request: Request) -> int:
