@@ -8,6 +8,7 @@ import re
 import tarfile
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import yaml
@@ -15,7 +16,9 @@ import yaml
 from randsvc import __version__
 from randsvc.project import ROOT
 from randsvc.settings import AuthSettings, Settings, unknown_variable
+from randsvc.stack.promtool import run_promtool
 from tests.support.chart import CHART, RefusedError, check, find, helm, render
+from tests.support.service import running_service
 
 pytestmark = pytest.mark.native
 
@@ -115,6 +118,27 @@ def test_the_services_know_every_variable(service: str, mode: tuple[str, ...]) -
     # A management port that is not on loopback needs a token, or the service does not start.
     assert variables[f"{prefix}MANAGEMENT_HOST"] == "0.0.0.0"
     assert f"{prefix}MANAGEMENT_TOKEN" in variables
+
+
+@pytest.mark.parametrize("mode", [(), PUSH], ids=["pull", "push"])
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_starts_with_the_variables_of_its_pod(
+    service: str, mode: tuple[str, ...]
+) -> None:
+    pod = container(render(*mode), service)
+    variables = {item["name"]: item.get("value", "s" * 48) for item in pod["env"]}
+    (command,) = pod["args"]
+    with running_service(command=command, **variables) as running:
+        running.wait_until_ready()
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            request = pod[probe]["httpGet"]
+            assert request["port"] == "management"
+            with urlopen(f"{running.management}{request['path']}") as response:
+                assert response.status == 200
+        if not mode:
+            with urlopen(f"{running.management}/metrics") as response:
+                assert b"http_server_concurrency_limit" in response.read()
+        assert running.stop() == 0
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -242,6 +266,17 @@ def test_the_rules_are_those_that_are_generated(scale: str) -> None:
                 for name, text in rule["annotations"].items():
                     rule["annotations"][name] = re.sub(r"\$externalLabels\.\w+_url", '""', text)
     assert installed == expected
+
+
+@pytest.mark.parametrize("anchored", ["true", "false"])
+def test_prometheus_accepts_the_rules(anchored: str, tmp_path: Path) -> None:
+    option = f"--set=monitoring.rules.anchored={anchored}"
+    for name, rules in rule_groups(option).items():
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({"groups": [{"name": name, "rules": rules}]}))
+        done = run_promtool("check", "rules", path)
+        assert done.returncode == 0, done.stdout
+        assert f"{len(rules)} rules found" in done.stdout
 
 
 def test_only_the_alerts_that_watch_a_collector_are_missing_without_one() -> None:
