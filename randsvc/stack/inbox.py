@@ -66,6 +66,7 @@ class Alert:
     runbook: str
     dashboard: str
     logs: str
+    graph: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +186,7 @@ def _read_alert(alert: Mapping[str, Any]) -> Alert:
         runbook=_cut(annotations.get("runbook_url", "")),
         dashboard=_cut(annotations.get("dashboard_url", "")),
         logs=_cut(annotations.get("logs_url", "")),
+        graph=_cut(alert.get("generatorURL", "")),
     )
 
 

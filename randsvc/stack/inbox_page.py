@@ -5,7 +5,7 @@ level, as in Slack; what goes into the daily digest is a mail. All of it is HTML
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any
 
@@ -16,7 +16,7 @@ __all__ = ("render_page",)
 MAILED = ("digest",)
 """Receivers that are sent mail."""
 MARGIN = timedelta(minutes=10)
-"""What a dashboard shows before an alert began and after it ended."""
+"""What a dashboard or a graph shows before an alert began and after it ended."""
 
 _STYLE = """
 :root {
@@ -105,6 +105,7 @@ def _render_alert(alert: Mapping[str, Any]) -> str:
         _show_while(alert["dashboard"], alert["started"], alert["ended"]), "Dashboard"
     )
     links += _link(alert["logs"], "Logs")
+    links += _link(_draw_while(alert["graph"], alert["ended"]), "Graph")
     return (
         f"<p><b>{escape(alert['summary'] or alert['name'])}</b></p>"
         f"<p>{escape(alert['description'])}</p>"
@@ -134,6 +135,21 @@ def _show_while(url: str, started: str, ended: str) -> str:
         if ended:
             times["to"] = _milliseconds(ended, MARGIN)
         return str(parsed.update_query(times))
+    except ValueError:
+        return url
+
+
+def _draw_while(url: str, ended: str) -> str:
+    """Let Prometheus draw the expression of an alert at its time, where its link has a table."""
+    try:
+        parsed = URL(url)
+        if "g0.expr" not in parsed.query:
+            return url
+        drawn = {"g0.tab": "graph", "g0.range_input": "30m"}
+        if ended:
+            end = datetime.fromisoformat(ended).astimezone(UTC) + MARGIN
+            drawn["g0.end_input"] = f"{end:%Y-%m-%d %H:%M:%S}"
+        return str(parsed.update_query(drawn))
     except ValueError:
         return url
 

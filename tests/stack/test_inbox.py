@@ -11,6 +11,7 @@ import pytest
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestClient
+from yarl import URL
 
 from randsvc.project import ROOT
 from randsvc.rules import DEMO, make_alerts
@@ -90,6 +91,7 @@ async def test_it_tells_what_was_sent_to_whom_and_when(inbox: Inbox) -> None:
                 "runbook": "",
                 "dashboard": "",
                 "logs": "",
+                "graph": "",
             }
         ],
     }
@@ -149,6 +151,21 @@ async def test_a_dashboard_shows_the_time_of_the_alert(inbox: Inbox, status: str
     await post(inbox, "ticket", sent(status=status, dashboard_url=url))
     (link,) = re.findall(r'<a href="([^"]+)" rel="noreferrer">Dashboard', await page(inbox))
     assert unescape(link) == url.replace("now-15m", "1767322445678").replace("to=now", f"to={to}")
+
+
+async def test_prometheus_draws_the_expression_of_the_alert_at_its_time(inbox: Inbox) -> None:
+    body = sent(status="resolved")
+    body["alerts"][0]["generatorURL"] = (
+        "http://prometheus/graph?g0.expr=a%7Bb%3D%22c%22%7D&g0.tab=1"
+    )
+    await post(inbox, "ticket", body)
+    (link,) = re.findall(r'<a href="([^"]+)" rel="noreferrer">Graph', await page(inbox))
+    assert dict(URL(unescape(link)).query) == {
+        "g0.expr": 'a{b="c"}',
+        "g0.tab": "graph",
+        "g0.range_input": "30m",
+        "g0.end_input": "2026-01-02 03:24:05",
+    }
 
 
 async def test_a_page_of_another_site_cannot_send_a_notification(inbox: Inbox) -> None:
