@@ -45,6 +45,8 @@ RESEND = 10.0
 """Seconds until Prometheus sends a firing alert again: the first evaluation after its delay."""
 JOBS = {"randsvc": 2, "auth": 1}
 """How many processes of each job export: each worker is an instance."""
+MANAGEMENT = {"randsvc": "randsvc:9464", "auth": "auth:9465"}
+"""The management port of each job, in the compose network."""
 INSTANCES = 'count(count by (job, instance) (last_over_time(target_info{job=~"randsvc|auth"}[6s])))'
 """How many processes the Collector shows, by PromQL: in the last scrapes, as a Prometheus that was
 restarted shows for five minutes what its predecessor scraped."""
@@ -219,6 +221,10 @@ class Trials:
             expected = sum(JOBS.values())
             if instances != expected:
                 return f"the Collector shows {instances:g} instances, not {expected}"
+            # A killed worker is shown for some time: its replacement may not be there yet.
+            for name, address in MANAGEMENT.items():
+                if not self._is_ready(address):
+                    return f"not all processes of {name} serve"
         except PrometheusError as error:
             return str(error)
         # Minor alerts are notified once a minute: the last trial looks at those of all.
@@ -228,6 +234,13 @@ class Trials:
         if unresolved:
             return f"nobody was notified that {', '.join(map(str, unresolved))} is over"
         return ""
+
+    def _is_ready(self, address: str) -> bool:
+        try:
+            self._stack.get(address, "/readyz")
+        except OSError:
+            return False
+        return True
 
     def _balance(self, windows: Sequence[Window]) -> Balance:
         """Close the books, wait until everything is counted, and compare; the load is paused."""
