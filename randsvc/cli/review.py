@@ -35,42 +35,52 @@ review_app = App(
 )
 
 
+From = Annotated[
+    str,
+    Parameter(
+        name="--from",
+        allow_leading_hyphen=True,
+        help="Start of the period: such as -7d, ISO 8601 (UTC if it has no time zone), or Unix "
+        "seconds.",
+    ),
+]
+To = Annotated[
+    str, Parameter(allow_leading_hyphen=True, help="End of the period, in the same formats.")
+]
+Jobs = Annotated[
+    tuple[str, ...],
+    Parameter(
+        negative="",
+        consume_multiple=False,
+        help="Service to review: the value of the label job. Repeat the option for each "
+        "service. Without --job and --objectives, the services are randsvc and auth.",
+    ),
+]
+ObjectivesFile = Annotated[
+    Path | None, Parameter(help="File of objectives in YAML; see docs/review.md.")
+]
+
+
+def _files(formats: str) -> Parameter:
+    return Parameter(
+        negative="",
+        consume_multiple=False,
+        help=f"File to write: {formats}. Repeat the option for each file.",
+    )
+
+
 @review_app.default
 def review(
     *,
-    from_: Annotated[
-        str,
-        Parameter(
-            name="--from",
-            allow_leading_hyphen=True,
-            help="Start of the period: such as -7d, ISO 8601 (UTC if it has no time zone), or Unix "
-            "seconds.",
-        ),
-    ],
-    to: Annotated[
-        str, Parameter(allow_leading_hyphen=True, help="End of the period, in the same formats.")
-    ] = "now",
-    job: Annotated[
-        tuple[str, ...],
-        Parameter(
-            negative="",
-            consume_multiple=False,
-            help="Service to review: the value of the label job. Repeat the option for each "
-            "service. Without --job and --objectives, the services are randsvc and auth.",
-        ),
-    ] = (),
-    objectives: Annotated[
-        Path | None, Parameter(help="File of objectives in YAML; see docs/review.md.")
-    ] = None,
+    from_: From,
+    to: To = "now",
+    job: Jobs = (),
+    objectives: ObjectivesFile = None,
     options: PrometheusOptions | None = None,
-    output: Annotated[
-        tuple[Path, ...],
-        Parameter(
-            negative="",
-            consume_multiple=False,
-            help="File to write: .html, .md or .json. Repeat the option for each file.",
-        ),
-    ] = (Path("review.html"), Path("review.md")),
+    output: Annotated[tuple[Path, ...], _files(".html, .md or .json")] = (
+        Path("review.html"),
+        Path("review.md"),
+    ),
 ) -> None:
     """Report on a period, and compare it with the preceding period of the same length.
 
@@ -79,6 +89,94 @@ def review(
     what could not be read.
     """
     at = float(round(time.time()))
+    begin, end = _read_period(from_, to, at)
+    for file in output:
+        _check(file, FORMATS)
+    subject = load_subject(objectives, job)
+    try:
+        # Before the extra is needed, so that a Prometheus that is down is reported first.
+        server = (options or PrometheusOptions()).connect()
+        _expect_data(server, subject, begin, end)
+        _write(server, subject, begin, end, at, output)
+    except PrometheusError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+@review_app.command(name="post-mortem")
+def post_mortem(
+    *,
+    from_: From,
+    to: To = "now",
+    alert: Annotated[
+        str | None,
+        Parameter(help="Alert of the incident; default: the alert of the highest level."),
+    ] = None,
+    incident_at: Annotated[
+        str | None,
+        Parameter(
+            name="--at",
+            allow_leading_hyphen=True,
+            help="A time in the incident, in the formats of --from.",
+        ),
+    ] = None,
+    job: Jobs = (),
+    objectives: ObjectivesFile = None,
+    options: PrometheusOptions | None = None,
+    inbox: Annotated[
+        str, Parameter(help="URL of the inbox, for notifications.", env_var="INBOX_URL")
+    ] = "http://127.0.0.1:9095",
+    alertmanager: Annotated[
+        str, Parameter(help="URL of Alertmanager, for silences.", env_var="ALERTMANAGER_URL")
+    ] = "http://127.0.0.1:9093",
+    output: Annotated[tuple[Path, ...], _files(".html or .md")] = (
+        Path("post-mortem.html"),
+        Path("post-mortem.md"),
+    ),
+) -> None:
+    """Draft the post-mortem of one incident of a period: what was measured, and what to write.
+
+    It has the time line, the impact in requests and error budget, and graphs. The error budget is
+    that of the period. Among several incidents it takes the last one of the highest level.
+    """
+    at = float(round(time.time()))
+    begin, end = _read_period(from_, to, at)
+    moment = None if incident_at is None else _moment("--at", incident_at, at)
+    for file in output:
+        _check(file, FORMATS[:2])
+    subject = load_subject(objectives, job)
+    try:
+        server = (options or PrometheusOptions()).connect()
+        _expect_data(server, subject, begin, end)
+        try:
+            from randsvc.review import post_mortem as document
+            from randsvc.review.notifications import fetch_notifications, fetch_silences
+            from randsvc.times import Span
+        except ModuleNotFoundError as error:
+            raise missing_package(error, "review") from None
+        period = Span(begin, end)
+        with Console(stderr=True).status("reading alerts, requests and notifications"):
+            found = document.read_incidents(server, subject, period)
+            findings = document.read_findings(
+                server,
+                subject,
+                period,
+                document.choose_incident(found, alert, moment),
+                found,
+                notifications=fetch_notifications(inbox, begin),
+                silences=fetch_silences(alertmanager),
+            )
+            page = document.make_post_mortem(findings, server.shown_url, at)
+            for file in output:
+                _save(file, page.to_html() if file.suffix == ".html" else page.to_markdown())
+    except PrometheusError as error:
+        raise ConfigurationError(str(error)) from error
+    console = Console(highlight=False, soft_wrap=True)
+    for sentence in page.short[1:]:
+        console.print(sentence, markup=False)
+    console.print(f"Written to {', '.join(map(str, output))}", markup=False)
+
+
+def _read_period(from_: str, to: str, at: float) -> tuple[float, float]:
     begin, end = _moment("--from", from_, at), _moment("--to", to, at)
     if end > at:
         raise ConfigurationError(
@@ -89,16 +187,7 @@ def review(
             f"--from is {from_!r}, {format_time(begin)} UTC: expected {SHORTEST:g} s or more "
             f"before --to, {format_time(end)} UTC"
         )
-    for file in output:
-        _check(file)
-    subject = load_subject(objectives, job)
-    try:
-        # Before the extra is needed, so that a Prometheus that is down is reported first.
-        server = (options or PrometheusOptions()).connect()
-        _expect_data(server, subject, begin, end)
-        _write(server, subject, begin, end, at, output)
-    except PrometheusError as error:
-        raise ConfigurationError(str(error)) from error
+    return begin, end
 
 
 def _write(
@@ -170,10 +259,10 @@ def _known_jobs(server: Prometheus) -> str:
     return f" Jobs that it scrapes: {', '.join(filter(None, jobs))}" if any(jobs) else ""
 
 
-def _check(file: Path) -> None:
+def _check(file: Path, formats: Sequence[str]) -> None:
     """Before minutes are spent on what cannot be kept."""
-    if file.suffix not in FORMATS:
-        raise ConfigurationError(f"--output is {str(file)!r}: expected {', '.join(FORMATS)}")
+    if file.suffix not in formats:
+        raise ConfigurationError(f"--output is {str(file)!r}: expected {', '.join(formats)}")
     folder = file.parent
     if not folder.is_dir():
         raise ConfigurationError(f"cannot write {file}: there is no folder {folder}")

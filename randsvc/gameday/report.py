@@ -1,11 +1,9 @@
 """The report of a game day: scores, time line, and the solution, as one page to hand out."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median
 
-import aiohttp
 import numpy as np
 
 from randsvc.gameday.journal import NO_INCIDENT, Journal
@@ -22,11 +20,12 @@ from randsvc.gameday.score import (
 )
 from randsvc.gameday.sequence import GRACE, Incident
 from randsvc.histograms.windows import WindowReader
-from randsvc.incidents.stack_api import Addresses, Notification, StackApi
+from randsvc.incidents.stack_api import Addresses, Notification
 from randsvc.levels import LEVELS
 from randsvc.prometheus_api import Prometheus, PrometheusError, redact_url
 from randsvc.review import incidents, pictures
 from randsvc.review.formatting import format_duration
+from randsvc.review.notifications import fetch_notifications
 from randsvc.review.page import Page
 from randsvc.review.pictures import Band, Picture
 from randsvc.review.section import NOT_AVAILABLE, Section, Table, describe_ranges
@@ -40,8 +39,6 @@ STEP = 10.0
 """Seconds between two points of a graph."""
 BIN = 30.0
 """Seconds that an alert may be interrupted without being counted twice."""
-TIMEOUT = 10.0
-"""Seconds that the inbox has to respond."""
 SIGNALS: Sequence[tuple[str, str, Mapping[str, str]]] = (
     (
         "Traffic",
@@ -106,7 +103,7 @@ def make_report(
     happened = list_happened(journal, sequence)
     scores = score_teams(journal.setup.teams, list(happened.values()), journal.reports)
     server = Prometheus(addresses.prometheus)
-    notifications = asyncio.run(_fetch_notifications(addresses, period))
+    notifications = fetch_notifications(addresses.inbox, period.start)
     unread = []
     graphs: list[Picture] = []
     alerts: Sequence[incidents.Incident] = ()
@@ -372,13 +369,6 @@ def _draw(
         percent=unit.startswith("share"),
         incidents=spans,
     )
-
-
-async def _fetch_notifications(addresses: Addresses, period: Span) -> list[Notification] | None:
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        stack = StackApi(session, addresses, timeout=TIMEOUT)
-        return await stack.get_notifications(datetime.fromtimestamp(period.start, UTC))
 
 
 def _count(number: int, noun: str) -> str:

@@ -13,7 +13,7 @@ from randsvc.gameday.journal import Journal
 from randsvc.gameday.page import make_app
 from randsvc.gameday.sequence import Incident
 from randsvc.incidents.perform import Programs, Report, perform
-from randsvc.incidents.readiness import expect_ready
+from randsvc.incidents.readiness import expect_ready, hold_stack
 from randsvc.incidents.scenario import Scenario, ScenarioError
 from randsvc.incidents.stack_api import Addresses, StackApi
 
@@ -49,34 +49,35 @@ async def run_game_day(
     nothing can listen at ``port``.
     """
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
-    async with (
-        aiohttp.ClientSession(timeout=timeout) as session,
-        _serve(make_app(journal, causes, addresses), host, port),
-    ):
-        stack = StackApi(session, addresses, timeout=REQUEST_TIMEOUT, token=token)
-        if journal.started is None:
-            await expect_ready(stack, report)
-            journal.start(time.time())
-        else:
-            # A fault of the time before the interruption may still be on.
-            await stack.expect_demo_rules()
-        started = journal.started or time.time()
-        tasks = [
-            asyncio.create_task(_cause(journal, index, incident, started, stack, programs))
-            for index, incident in enumerate(sequence)
-        ]
-        try:
-            while (elapsed := time.time() - started) < journal.seconds:
-                progress(elapsed)
+    with hold_stack("a game day", addresses.prometheus):
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            _serve(make_app(journal, causes, addresses), host, port),
+        ):
+            stack = StackApi(session, addresses, timeout=REQUEST_TIMEOUT, token=token)
+            if journal.started is None:
+                await expect_ready(stack, report)
+                journal.start(time.time())
+            else:
+                # A fault of the time before the interruption may still be on.
+                await stack.expect_demo_rules()
+            started = journal.started or time.time()
+            tasks = [
+                asyncio.create_task(_cause(journal, index, incident, started, stack, programs))
+                for index, incident in enumerate(sequence)
+            ]
+            try:
+                while (elapsed := time.time() - started) < journal.seconds:
+                    progress(elapsed)
+                    for task in tasks:
+                        if task.done():
+                            task.result()
+                    await asyncio.sleep(min(TICK, journal.seconds - elapsed))
+            finally:
                 for task in tasks:
-                    if task.done():
-                        task.result()
-                await asyncio.sleep(min(TICK, journal.seconds - elapsed))
-        finally:
-            for task in tasks:
-                task.cancel()
-            # Until every fault is cleared.
-            await asyncio.gather(*tasks, return_exceptions=True)
+                    task.cancel()
+                # Until every fault is cleared.
+                await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _cause(

@@ -1,6 +1,7 @@
 """The HTTP APIs of a running stack, as a scenario uses them."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ import aiohttp
 from randsvc.incidents.scenario import AlertId, ScenarioError, SetFault
 from randsvc.prometheus_api import AsyncPrometheus, PrometheusError, format_duration
 
-__all__ = ("Addresses", "Notification", "StackApi")
+__all__ = ("Addresses", "Notification", "Silence", "StackApi")
 
 WATCHDOG_SUFFIX = "Watchdog"
 """Name suffix of the always-firing alert, which proves that notifications reach people."""
@@ -44,6 +45,29 @@ class Notification:
     alert: AlertId
     status: str
     at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A silence of Alertmanager; times are Unix seconds.
+
+    ``matchers`` are (label, value, is a regular expression, is negated).
+    """
+
+    author: str
+    comment: str
+    start: float
+    end: float
+    matchers: tuple[tuple[str, str, bool, bool], ...]
+
+    def may_mute(self, labels: Mapping[str, str]) -> bool:
+        """Whether it mutes an alert, as far as these of its labels tell."""
+        return all(
+            (re.fullmatch(value, labels[name]) is not None if regex else labels[name] == value)
+            != negated
+            for name, value, regex, negated in self.matchers
+            if name in labels
+        )
 
 
 @dataclass(frozen=True)
@@ -136,6 +160,17 @@ class StackApi:
         ]
         return [each for each in found if not _is_watchdog(each.alert)]
 
+    async def get_silences(self) -> list[Silence] | None:
+        """Return the silences of Alertmanager, which keeps those that ended for some days.
+
+        https://prometheus.io/docs/alerting/latest/alerts_api/
+        """
+        answer = await self._get(self.addresses.alertmanager, "/api/v2/silences")
+        try:
+            return None if answer is None else [_read_silence(each) for each in answer]
+        except (ValueError, TypeError, LookupError):
+            return None
+
     async def find_mute_reason(self, alert: AlertId) -> str:
         """Return why Alertmanager sends no notification of an alert; empty if it is not muted."""
         for each in await self._get(self.addresses.alertmanager, "/api/v2/alerts") or ():
@@ -190,6 +225,19 @@ def _read_detail(body: str) -> str:
 
 def _identify(labels: Mapping[str, str]) -> AlertId:
     return AlertId(labels["alertname"], labels.get("level", NO_LEVEL))
+
+
+def _read_silence(node: Mapping[str, Any]) -> Silence:
+    return Silence(
+        author=str(node["createdBy"]),
+        comment=str(node["comment"]),
+        start=datetime.fromisoformat(node["startsAt"]).timestamp(),
+        end=datetime.fromisoformat(node["endsAt"]).timestamp(),
+        matchers=tuple(
+            (each["name"], each["value"], bool(each["isRegex"]), not each.get("isEqual", True))
+            for each in node["matchers"]
+        ),
+    )
 
 
 def _is_watchdog(alert: AlertId) -> bool:

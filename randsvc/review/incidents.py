@@ -31,7 +31,8 @@ class Incident:
     """An alert that fired, from its first sample to its last; all times in Unix seconds.
 
     ``began`` is when trouble began: when the fault was switched on that was on then (``fault`` is
-    its name), else when the alert's condition first held; None where neither is known.
+    its name), else when the alert's condition first held (``pending``); None where neither is
+    known.
     ``cleared`` is false where nobody saw it end: it goes on, or the data ends with it.
     """
 
@@ -42,6 +43,7 @@ class Incident:
     began: float | None
     fault: str | None
     cleared: bool
+    pending: float | None = None
 
     @property
     def to_detect(self) -> float | None:
@@ -156,7 +158,16 @@ def _incident(
         if fault.start <= sign <= fault.end + bin_
     ]
     began, name = max(on) if on else (sign if held else None, None)
-    return Incident(key.alert, key.level, key.service, run, began, name, cleared=True)
+    return Incident(
+        key.alert,
+        key.level,
+        key.service,
+        run,
+        began,
+        name,
+        cleared=True,
+        pending=sign if held else None,
+    )
 
 
 def _joined(each: Sequence[Span], holes: Sequence[Span], bin_: float) -> list[Span]:

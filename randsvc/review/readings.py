@@ -16,7 +16,7 @@ from randsvc.review.incidents import Incident
 from randsvc.review.runs import choose_resolution, find_resolution, find_runs
 from randsvc.review.spans import choose_window_length, find_gaps, measure_overlap
 from randsvc.review.subject import Subject
-from randsvc.telemetry.catalogue import CLIENT_LEFT, CONCURRENCY_LIMIT, EVENT_LOOP_LAG
+from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, EVENT_LOOP_LAG
 from randsvc.times import Span, cut
 
 __all__ = ("Gauge", "Mean", "Readings", "View", "count_queries", "read")
@@ -106,11 +106,6 @@ class View:
     def subject(self) -> Subject:
         """What is reviewed."""
         return self.readings.subject
-
-    def is_failed(self, label: Mapping[str, str]) -> bool:
-        """Whether the service failed in the requests of a series."""
-        is_server_error = label.get(self.subject.status_label, "").startswith("5")
-        return is_server_error or label.get("error_type", "") not in ("", CLIENT_LEFT)
 
     def unseen(self, service: str) -> list[Span]:
         """The gaps in which Prometheus has no data of a service."""

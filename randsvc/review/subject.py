@@ -33,7 +33,7 @@ from randsvc.documents import DocumentError, load_yaml, show
 from randsvc.errors import ConfigurationError
 from randsvc.objectives import SLOS
 from randsvc.prometheus_api import format_matcher, format_selector
-from randsvc.telemetry.catalogue import REQUEST_DURATION
+from randsvc.telemetry.catalogue import CLIENT_LEFT, REQUEST_DURATION
 
 __all__ = ("Objective", "Subject", "load_subject")
 
@@ -78,6 +78,11 @@ class Subject:
     def matcher(self) -> str:
         """The matcher of all jobs."""
         return format_matcher("job", "|".join(map(re.escape, self.jobs)), "=~")
+
+    def is_failed(self, label: Mapping[str, str]) -> bool:
+        """Whether the service failed in the requests of a series."""
+        is_server_error = label.get(self.status_label, "").startswith("5")
+        return is_server_error or label.get("error_type", "") not in ("", CLIENT_LEFT)
 
     @property
     def buckets(self) -> str:

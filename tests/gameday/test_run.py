@@ -17,6 +17,7 @@ from randsvc.errors import ConfigurationError
 from randsvc.gameday.journal import Journal, Planned, Setup
 from randsvc.gameday.run import run_game_day
 from randsvc.gameday.sequence import Incident, read_pool
+from randsvc.incidents.readiness import hold_stack
 from randsvc.incidents.scenario import ScenarioError
 from randsvc.incidents.stack_api import Addresses
 from randsvc.stack.addresses import find_unused_ports
@@ -198,6 +199,14 @@ async def test_what_is_in_the_way_is_one_sentence_and_starts_nothing(
         await stack.run(journal, SOON)
     assert journal.started is None
     assert stack.history == []
+
+
+async def test_a_stack_on_which_a_game_day_runs_is_named(stack: MockStack, tmp_path: Path) -> None:
+    with (
+        hold_stack("scenario auth-down", stack.url),
+        pytest.raises(ScenarioError, match=r"^scenario auth-down .* runs on this stack; wait"),
+    ):
+        await stack.run(make_journal(tmp_path, SOON, 1), SOON)
 
 
 async def test_a_port_that_is_taken_is_named(stack: MockStack, tmp_path: Path) -> None:

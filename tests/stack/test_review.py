@@ -223,3 +223,40 @@ def test_drift_is_how_far_the_distribution_has_moved(found: dict[str, Any]) -> N
 def test_what_prometheus_has_nothing_of_is_no_figure(found: dict[str, Any]) -> None:
     assert found["quality"] == {}
     assert "randsvc" not in found["outside"]
+
+
+def test_a_post_mortem_counts_the_requests_of_its_incident(
+    prometheus: str, quarter: Quarter, tmp_path: Path
+) -> None:
+    file = tmp_path / "post-mortem.md"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "randsvc", "review", "post-mortem", "--from", f"{START:.0f}"),
+            *("--to", f"{END:.0f}", "--prometheus", prometheus, "--output", file),
+            *("--alert", "RandsvcRandomFailing"),
+            *("--inbox", "http://127.0.0.1:1", "--alertmanager", "http://127.0.0.1:1"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    text = file.read_text()
+    # From the fault to the last sample of the alert.
+    during = (at(10, 1) - 180 < quarter.times) & (quarter.times <= at(10, 3))
+    total, bad = (
+        sum(
+            int(events[during].sum())
+            for route, events in quarter.happened.items()
+            if route.path == "/random" and route.status in statuses
+        )
+        for statuses in (("200", "500"), ("500",))
+    )
+    whole = sum(int(each.sum()) for each in quarter.counted("randsvc", "/random").values())
+    assert bad > 0
+    assert (
+        f"| /random without error | {total:,} | {bad:,} | "
+        f"{100 * bad / total:.1f}% | {math.floor(0.005 * whole):,} |" in text
+    )
+    assert "RandsvcRandomFailing detected it 3 min after the fault errors was set." in text
+    assert "| 00:58:00 | The condition of RandsvcRandomFailing (critical) holds. |" in text
+    assert "Notifications: not known, as the inbox did not respond." in text

@@ -34,7 +34,7 @@ def report_traffic(now: View, before: View) -> Section:
         lambda label: parse_bound(label.get("le", "nan")) == np.inf
     )
     by = requests.by("job", route_label)
-    errors = requests.only(now.is_failed).by("job", route_label)
+    errors = requests.only(now.subject.is_failed).by("job", route_label)
     rows, figures, drawn, failed = [], {}, {}, {}
     for (service, route), all_ in by.items():
         count, last = now.of(all_).sum(), before.of(all_).sum()
@@ -137,7 +137,7 @@ def report_latency(now: View, before: View) -> Section:
             lambda label, job=service, path=route: (
                 label.get("job") == job  # type: ignore[misc]
                 and label.get(now.subject.route_label) == path
-                and not now.is_failed(label)
+                and not now.subject.is_failed(label)
             ),
         )
         bounds, rising = sum_buckets(served)

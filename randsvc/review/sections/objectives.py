@@ -7,7 +7,7 @@ import numpy as np
 
 from randsvc.histograms.from_prometheus import parse_bound
 from randsvc.review import pictures
-from randsvc.review.counts import Values
+from randsvc.review.counts import Counts, Values
 from randsvc.review.formatting import format_count, format_share
 from randsvc.review.readings import View
 from randsvc.review.section import (
@@ -18,9 +18,9 @@ from randsvc.review.section import (
     format_last,
     list_holes,
 )
-from randsvc.review.subject import Objective
+from randsvc.review.subject import Objective, Subject
 
-__all__ = ("report_objectives",)
+__all__ = ("count_events", "describe_objective", "report_objectives")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ def report_objectives(now: View, before: View) -> Section:
     for each in stated:
         problem = _problem(now, each)
         total, bad = (
-            _events(now, each) if not problem else (np.zeros(len(now.readings.windows)),) * 2
+            count_events(now.readings.requests, now.subject, each)
+            if not problem
+            else (np.zeros(len(now.readings.windows)),) * 2
         )
         this = _Attained(each, now.of(total).sum(), now.of(bad).sum())
         last = _Attained(each, before.of(total).sum(), before.of(bad).sum())
@@ -63,13 +65,16 @@ def report_objectives(now: View, before: View) -> Section:
         }
         if this.attained is None or this.budget_left is None:
             unjudged[each.name] = problem or "no request was counted in this period"
-            rows.append([_describe(now, each), format_share(each.objective)] + [NOT_AVAILABLE] * 5)
+            rows.append(
+                [describe_objective(now.subject, each), format_share(each.objective)]
+                + [NOT_AVAILABLE] * 5
+            )
             continue
         verdict = "met" if this.bad <= each.budget * this.total else "missed"
         missed += [each.name] if verdict == "missed" else []
         rows.append(
             [
-                _describe(now, each),
+                describe_objective(now.subject, each),
                 format_share(each.objective),
                 f"{format_share(this.attained)}, {verdict}",
                 format_share(last.attained),
@@ -143,7 +148,7 @@ def _problem(view: View, objective: Objective) -> str:
         return explain_no_requests(view, objective.job)
     if not any(subject.status_label in each for each in of_job):
         return f"no series of {subject.metric}_bucket has the label {subject.status_label}"
-    of_route = [each for each in of_job if _is_about(view, objective, each)]
+    of_route = [each for each in of_job if _is_about(subject, objective, each)]
     if not of_route:
         routes = sorted({each.get(subject.route_label, "") for each in of_job} - {""})
         known = f"routes with requests: {', '.join(routes[:10])}" if routes else "no route has any"
@@ -155,22 +160,15 @@ def _problem(view: View, objective: Objective) -> str:
     return ""
 
 
-def _is_about(view: View, objective: Objective, label: Mapping[str, str]) -> bool:
-    return label.get("job") == objective.job and objective.route in (
-        None,
-        label.get(view.subject.route_label),
-    )
-
-
-def _events(view: View, objective: Objective) -> tuple[Values, Values]:
-    """The requests that an objective is about, and the bad ones, by window."""
+def count_events(requests: Counts, subject: Subject, objective: Objective) -> tuple[Values, Values]:
+    """Count the requests that an objective is about, and the bad ones, by window."""
 
     def of(bound: float, *, failed: bool | None = None) -> Values:
-        return view.readings.requests.where(
+        return requests.where(
             lambda label: (
-                _is_about(view, objective, label)
+                _is_about(subject, objective, label)
                 and parse_bound(label.get("le", "nan")) == bound
-                and failed in (None, view.is_failed(label))
+                and failed in (None, subject.is_failed(label))
             )
         )
 
@@ -180,11 +178,19 @@ def _events(view: View, objective: Objective) -> tuple[Values, Values]:
     return total, total - of(objective.within, failed=False)
 
 
-def _describe(view: View, objective: Objective) -> str:
+def describe_objective(subject: Subject, objective: Objective) -> str:
+    """Say which requests an objective is about, and which of them are good."""
     what = "without error" if objective.within is None else f"within {objective.within:g} s"
     of = objective.route or "all routes"
-    job = f"{objective.job} " if len(view.subject.jobs) > 1 and not objective.route else ""
+    job = f"{objective.job} " if len(subject.jobs) > 1 and not objective.route else ""
     return f"{job}{of} {what}"
+
+
+def _is_about(subject: Subject, objective: Objective, label: Mapping[str, str]) -> bool:
+    return label.get("job") == objective.job and objective.route in (
+        None,
+        label.get(subject.route_label),
+    )
 
 
 def _were(count: int) -> str:
