@@ -30,6 +30,11 @@ gameday: packages $(VENV)/dev.stamp  ## run a game day on a native stack: SEED=5
 	$(BIN)/randsvc gameday --with-stack --seed $(or $(SEED),5) --minutes $(or $(MINUTES),45) \
 		--teams $(or $(TEAMS),1) --hints $(or $(HINTS),1)
 
+.PHONY: stack-ha
+stack-ha: PACKAGES := prometheus-blackbox-exporter haproxy
+stack-ha: packages $(VENV)/dev.stamp  ## run the highly available layout natively: replicas of every part, Thanos (3 min to build it once)
+	$(BIN)/randsvc stack --ha
+
 .PHONY: tools
 tools: $(VENV)/dev.stamp  ## build the native programs, and print their folder
 	@$(BIN)/python -m randsvc.stack.build
@@ -37,7 +42,7 @@ tools: $(VENV)/dev.stamp  ## build the native programs, and print their folder
 # --------------------------------------------------------------------------------------------- work on it
 
 # Programs that come from the system, in packages of the same names; what stays missing, the tests name.
-PACKAGES := chromium prometheus-blackbox-exporter faketime
+PACKAGES := chromium prometheus-blackbox-exporter faketime haproxy
 .PHONY: packages
 packages:
 	@missing=$$(for name in $(PACKAGES); do command -v $$name >/dev/null || echo $$name; done); \

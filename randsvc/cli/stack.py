@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from rich.table import Table
 from randsvc.errors import ConfigurationError
 from randsvc.stack.addresses import ADDRESSES
 from randsvc.stack.build import BuildError
+from randsvc.stack.highly_available import DESCRIPTIONS, run_replicas
 from randsvc.stack.programs import (
     BLACKBOX_PACKAGE,
     Service,
@@ -43,14 +45,27 @@ def run(
             negative=(),
         ),
     ] = False,
+    ha: Annotated[
+        bool,
+        Parameter(
+            name="--ha",
+            help="Run the highly available layout instead: replicas of every part, and Thanos.",
+            negative=(),
+        ),
+    ] = False,
 ) -> None:
     """Run the chain until Ctrl-C, and obey `stop NAME` and `start NAME` from a terminal."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    services = choose_services(console)
+    if logs and ha:
+        raise ConfigurationError("--logs and --ha: expected one of them; --ha runs no VictoriaLogs")
     try:
-        with run_stack(services=services, logs=logs, traces=logs) as stack:
-            console.print(draw_addresses(stack))
+        with (
+            run_replicas(users=[make_users], env=_read_settings())
+            if ha
+            else run_stack(services=choose_services(console), logs=logs, traces=logs)
+        ) as stack:
+            console.print(draw_addresses(stack, DESCRIPTIONS if ha else ADDRESSES))
             console.print(
                 f"Logs and data are in {stack.folder} until the stack stops. Press Ctrl-C to stop."
             )
@@ -68,9 +83,7 @@ def run(
 
 def choose_services(console: Console) -> list[Service]:
     """Give the services of a stack; say on the console what is missing on this machine."""
-    env = {
-        name: value for name, value in os.environ.items() if name.startswith(("RANDSVC_", "OTEL_"))
-    }
+    env = _read_settings()
     services: list[Service] = [
         partial(make_randsvc, env=env),
         partial(make_auth, env=env),
@@ -84,6 +97,13 @@ def choose_services(console: Console) -> list[Service]:
             "PATH. On Debian, install the package of that name."
         )
     return services
+
+
+def _read_settings() -> dict[str, str]:
+    """Return the variables that configure the services."""
+    return {
+        name: value for name, value in os.environ.items() if name.startswith(("RANDSVC_", "OTEL_"))
+    }
 
 
 def _obey(stack: Stack, console: Console) -> None:
@@ -111,11 +131,11 @@ def _obey(stack: Stack, console: Console) -> None:
             )
 
 
-def draw_addresses(stack: Stack) -> Table:
+def draw_addresses(stack: Stack, descriptions: Mapping[str, str] = ADDRESSES) -> Table:
     """Draw the URLs at which the programs of a stack listen."""
     table = Table("Program", "URL")
     served = {address for program in stack.programs.values() for address in program.listens}
-    for address, description in ADDRESSES.items():
+    for address, description in descriptions.items():
         if address not in served:
             continue
         table.add_row(description, stack.url(address))

@@ -88,7 +88,7 @@ class GoModule:
 
 
 def list_modules() -> tuple[GoModule, ...]:
-    """List the modules of the project, the quickest build first."""
+    """List the modules of the stack of one machine, the quickest build first."""
     alertmanager = ROOT / "observability/alertmanager/build"
     prometheus = ROOT / "observability/prometheus/build"
     collector = ROOT / "otel/build/collector"
@@ -156,6 +156,19 @@ def make_jaeger_module() -> GoModule:
         {"jaeger": f"{path}/cmd/jaeger"},
         f"2.{int(minor) - 63}.{patch}",
         f"{path}/internal/version.latestVersion",
+    )
+
+
+def make_thanos_module() -> GoModule:
+    """Make the module of Thanos, which only the highly available layout needs."""
+    folder = ROOT / "observability/thanos/build"
+    return GoModule(
+        folder,
+        {"thanos": "github.com/thanos-io/thanos/cmd/thanos"},
+        find_version(folder, "github.com/thanos-io/thanos"),
+        "github.com/prometheus/common/version.Version",
+        # As in the official builds; without it, a query panics.
+        tags="slicelabels",
     )
 
 

@@ -23,6 +23,9 @@ from randsvc.stack.addresses import ADDRESSES, AddressBook
 BLACKBOX_PACKAGE = "prometheus-blackbox-exporter"
 """The name of the program and of its Debian package: no Go module of the project builds it."""
 
+PROMETHEUS_CONFIG = ROOT / "observability/prometheus/prometheus.yml"
+ALERTMANAGER_CONFIG = ROOT / "observability/alertmanager/alertmanager.yml"
+
 # The links on the console.
 _PAGES = {
     "Console of the service": "randsvc:9464",
@@ -103,7 +106,7 @@ def make_blackbox_exporter(book: AddressBook) -> Program:
             program,
             f"--config.file={ROOT}/observability/blackbox/blackbox.yml",
             f"--web.listen-address={book['blackbox-exporter:9115']}",
-            *_flags("blackbox-exporter"),
+            *read_flags("blackbox-exporter"),
         ],
         listens=["blackbox-exporter:9115"],
         ready=("blackbox-exporter:9115", "/-/healthy"),
@@ -124,10 +127,7 @@ def make_inbox(book: AddressBook) -> Program:
 
 def make_alertmanager(programs: Path, book: AddressBook, folder: Path) -> Program:
     """Make Alertmanager; its configuration and data are in ``folder``."""
-    source = ROOT / "observability/alertmanager/alertmanager.yml"
-    config = _translate(yaml.safe_load(source.read_text()), book, source)
-    if "templates" in config:
-        config["templates"] = [str(source.parent / pattern) for pattern in config["templates"]]
+    config = _translate(read_alertmanager_config(), book, ALERTMANAGER_CONFIG)
     target = folder / "alertmanager.yml"
     target.write_text(yaml.safe_dump(config, sort_keys=False))
     return Program(
@@ -138,11 +138,20 @@ def make_alertmanager(programs: Path, book: AddressBook, folder: Path) -> Progra
             f"--storage.path={folder}/alertmanager",
             f"--web.listen-address={book['alertmanager:9093']}",
             f"--web.external-url=http://{book['alertmanager:9093']}",
-            *_flags("alertmanager"),
+            *read_flags("alertmanager"),
         ],
         listens=["alertmanager:9093"],
         ready=("alertmanager:9093", "/-/ready"),
     )
+
+
+def read_alertmanager_config() -> dict[str, Any]:
+    """Read the configuration of Alertmanager, with absolute paths to its templates."""
+    config: dict[str, Any] = yaml.safe_load(ALERTMANAGER_CONFIG.read_text())
+    if "templates" in config:
+        folder = ALERTMANAGER_CONFIG.parent
+        config["templates"] = [str(folder / pattern) for pattern in config["templates"]]
+    return config
 
 
 def make_victorialogs(programs: Path, book: AddressBook, folder: Path) -> Program:
@@ -153,7 +162,7 @@ def make_victorialogs(programs: Path, book: AddressBook, folder: Path) -> Progra
             f"{programs}/victoria-logs",
             f"-storageDataPath={folder}/victorialogs",
             f"-httpListenAddr={book['victorialogs:9428']}",
-            *_flags("victorialogs"),
+            *read_flags("victorialogs"),
         ],
         listens=["victorialogs:9428"],
         ready=("victorialogs:9428", "/health"),
@@ -185,13 +194,19 @@ def make_collector(
     Its queue is in ``folder``.
     """
     host, port = book["otel-collector:8888"].split(":")
-    forwarded = {
-        "COLLECTOR_LOGS": "otlp_http/victorialogs",
-        "COLLECTOR_EXTENSIONS": "[health_check, file_storage]",
-        "COLLECTOR_STORAGE": f"{folder}/queue",
-        "COLLECTOR_VICTORIALOGS": book["victorialogs:9428"],
-    }
-    traced = {"COLLECTOR_TRACES": "otlp_grpc/jaeger", "COLLECTOR_JAEGER": book["jaeger:4317"]}
+    forwarded: dict[str, str] = {}
+    if logs:
+        forwarded |= {
+            "COLLECTOR_LOGS": "otlp_http/victorialogs",
+            "COLLECTOR_EXTENSIONS": "[health_check, file_storage]",
+            "COLLECTOR_STORAGE": f"{folder}/queue",
+            "COLLECTOR_VICTORIALOGS": book["victorialogs:9428"],
+        }
+    if traces:
+        forwarded |= {
+            "COLLECTOR_TRACES": "otlp_grpc/jaeger",
+            "COLLECTOR_JAEGER": book["jaeger:4317"],
+        }
     return Program(
         name="otel-collector",
         command=[f"{programs}/otelcol", f"--config={ROOT}/otel/collector.yaml"],
@@ -200,8 +215,7 @@ def make_collector(
         # If the stack starts no Jaeger, COLLECTOR_TRACES and COLLECTOR_JAEGER name a running one.
         env={"COLLECTOR_TRACES": "nop"}
         | os.environ
-        | (forwarded if logs else {})
-        | (traced if traces else {})
+        | forwarded
         | {
             "COLLECTOR_OTLP_GRPC": book["otel-collector:4317"],
             "COLLECTOR_OTLP_HTTP": book["otel-collector:4318"],
@@ -228,15 +242,9 @@ def make_prometheus(
 
     ``without`` names the jobs to leave out; the other parameters are those of ``run_stack``.
     """
-    source = ROOT / "observability/prometheus/prometheus.yml"
-    config = yaml.safe_load(source.read_text())
+    config = read_prometheus_config(scale)
     jobs = [job for job in config["scrape_configs"] if job["job_name"] not in without]
-    config = _translate(config | {"scrape_configs": jobs}, book, source)
-    config["rule_files"] = [
-        # Only the folder of the time scale differs.
-        str(source.parent / pattern.replace("rules/demo/", f"rules/{scale.name}/"))
-        for pattern in config["rule_files"]
-    ]
+    config = _translate(config | {"scrape_configs": jobs}, book, PROMETHEUS_CONFIG)
     if interval is not None:
         keys = ("scrape_interval", "scrape_timeout", "evaluation_interval")
         config["global"] |= dict.fromkeys(keys, interval)
@@ -251,13 +259,31 @@ def make_prometheus(
         job["always_scrape_classic_histograms"] = True
     external_url = f"--web.external-url=http://{book['prometheus:9090']}"
     program = make_prometheus_of(
-        config, programs, book, folder, external_url, *_flags("prometheus")
+        config, programs, book, folder, external_url, *read_flags("prometheus")
     )
-    # No Grafana is started here: alerts link to dashboards only where GRAFANA_URL says where.
-    env = {"RUNBOOKS_URL": f"http://{book['inbox:9095']}/runbooks"} | os.environ
+    return replace(program, env=name_links(book, logs=logs))
+
+
+def read_prometheus_config(scale: TimeScale) -> dict[str, Any]:
+    """Read the configuration of Prometheus, with absolute paths to the rules of a time scale."""
+    config: dict[str, Any] = yaml.safe_load(PROMETHEUS_CONFIG.read_text())
+    config["rule_files"] = [
+        # Only the folder of the time scale differs.
+        str(PROMETHEUS_CONFIG.parent / pattern.replace("rules/demo/", f"rules/{scale.name}/"))
+        for pattern in config["rule_files"]
+    ]
+    return config
+
+
+def name_links(book: AddressBook, *, logs: bool = False) -> dict[str, str]:
+    """Return the environment of Prometheus, which says where the links of alerts lead.
+
+    No Grafana is started here: alerts link to dashboards only where GRAFANA_URL says where.
+    """
+    links = {"RUNBOOKS_URL": f"http://{book['inbox:9095']}/runbooks"}
     if logs:
-        env = {"LOGS_URL": f"http://{book['victorialogs:9428']}"} | env
-    return replace(program, env=env)
+        links["LOGS_URL"] = f"http://{book['victorialogs:9428']}"
+    return links | os.environ
 
 
 FROM_START = "--enable-feature=created-timestamp-zero-ingestion"
@@ -326,7 +352,7 @@ def drop_settings() -> dict[str, str]:
     }
 
 
-def _flags(service: str) -> list[str]:
+def read_flags(service: str) -> list[str]:
     """Return the flags of a service in docker-compose.yml, except paths and addresses."""
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     places = ("--config.file=", "--storage.", "--web.", "-storageDataPath=")

@@ -43,6 +43,14 @@ def test_help_is_printed_and_nothing_is_started() -> None:
     assert done.stdout.startswith("Usage: randsvc stack")
 
 
+def test_the_two_layouts_exclude_each_other() -> None:
+    done = run_randsvc("stack", "--ha", "--logs")
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        "randsvc: --logs and --ha: expected one of them; --ha runs no VictoriaLogs"
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "running", "printed"),
     [
