@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks import instructions, overhead, reading, recording
-from benchmarks.report import Section, markdown, table
-from benchmarks.wrk import BenchmarkError, executable
+from benchmarks.report import Section, draw_table, write_markdown
+from benchmarks.wrk import BenchmarkError, find_executable
 
 RESULTS = Path(__file__).with_name("results.md")
 PARTS = {
@@ -50,13 +50,13 @@ def bench(
 
     """
     if only not in ("instructions", "rest", "recording"):
-        executable()
+        find_executable()
     sections = asyncio.run(_measured([only] if only else list(PARTS), rounds, seconds))
     console = Console()
     for section in sections:
-        console.print(table(section))
+        console.print(draw_table(section))
     if not only:
-        RESULTS.write_text(markdown(sections), encoding="utf-8")
+        RESULTS.write_text(write_markdown(sections), encoding="utf-8")
         console.print(f"written to {RESULTS.parent.name}/{RESULTS.name}")
 
 

@@ -117,7 +117,7 @@ class Judge:
         none = np.zeros((len(below), 1))
         bins = np.diff(np.hstack([none, below, none + 1]), axis=1)
         by_bin = np.array(list(compute_weights().values())).T
-        healthy = np.array([*_spread(stats.norm.cdf, stats.norm.ppf(_LEVELS))])
+        healthy = np.array([*_compute_shares(stats.norm.cdf, stats.norm.ppf(_LEVELS))])
         deviation = np.sqrt(healthy @ by_bin**2 - (healthy @ by_bin) ** 2)
         sure = SURE * deviation / math.sqrt(self.described.statistics["count"])
         object.__setattr__(self, "weights", bins @ by_bin - sure)
@@ -128,7 +128,7 @@ class Judge:
         return np.diff([0.0, *below[1:-1], 1.0])
 
 
-def _spread(cdf: Callable[[Array], Array], edges: Array) -> Array:
+def _compute_shares(cdf: Callable[[Array], Array], edges: Array) -> Array:
     return np.diff([0.0, *cdf(edges), 1.0])
 
 
@@ -269,10 +269,10 @@ def draw_month(rhythm: Rhythm, length: int, progressed: Progressed) -> list[Quie
         _sum_up(rhythm, length, name, judge, judge.share(cdf), progressed)
         for name, (judge, cdf) in HEALTHY.items()
     ]
-    return [*found, *_window(rhythm, length, progressed)]
+    return [*found, *_simulate_window(rhythm, length, progressed)]
 
 
-def _wave(rhythm: Rhythm, start: int, number: int, interval: int) -> Array:
+def _simulate_wave(rhythm: Rhythm, start: int, number: int, interval: int) -> Array:
     """The mean number of requests in each interval."""
     day = parse_duration(rhythm.scale.day)
     return np.array(
@@ -296,7 +296,7 @@ def _sum_up(
     sums = np.zeros(judge.weights.shape[1])
     for start in range(0, total, CHUNK):
         number = min(CHUNK, total - start)
-        values = rng.poisson(_wave(rhythm, start, number, rhythm.evaluation))
+        values = rng.poisson(_simulate_wave(rhythm, start, number, rhythm.evaluation))
         gains = rng.multinomial(values, shares) @ judge.weights
         # A sum that is kept above 0 is the sum less its lowest so far.
         ends = sums + np.cumsum(gains, axis=0)
@@ -309,13 +309,13 @@ def _sum_up(
     return quiet
 
 
-def windowed(counts: Array, window: int) -> Array:
+def sum_windows(counts: Array, window: int) -> Array:
     """What a window of so many steps holds at the end of each step, from sample to sample."""
     cumulated = np.vstack([np.zeros(counts.shape[1]), np.cumsum(counts, axis=0)])
     return np.array(cumulated[window:] - cumulated[:-window])
 
 
-def _window(rhythm: Rhythm, length: int, progressed: Progressed) -> list[Quiet]:
+def _simulate_window(rhythm: Rhythm, length: int, progressed: Progressed) -> list[Quiet]:
     """Compare windows, as the alerts on the segments and the bias do."""
     rng = np.random.default_rng([rhythm.scrape, length])
     long = rhythm.windows[1]
@@ -326,7 +326,7 @@ def _window(rhythm: Rhythm, length: int, progressed: Progressed) -> list[Quiet]:
     tails: dict[str, Array] = {}
     for start in range(0, total, CHUNK):
         number = min(CHUNK, total - start)
-        per_step = rng.poisson(_wave(rhythm, start, number, rhythm.scrape))
+        per_step = rng.poisson(_simulate_wave(rhythm, start, number, rhythm.scrape))
 
         def samples(name: str, counts: Array) -> Iterator[Array]:
             """Those of both windows at each look of the chunk."""
@@ -335,7 +335,7 @@ def _window(rhythm: Rhythm, length: int, progressed: Progressed) -> list[Quiet]:
             looks = len(counts) - np.arange(number - long if start == 0 else number)[::-1]  # noqa: B023
             looks = looks[::every]
             for window in rhythm.windows:
-                yield windowed(counts, window)[looks - window]
+                yield sum_windows(counts, window)[looks - window]
 
         mix = np.array(list(DESCRIBED[MIX].shares.values()))
         counts = rng.multinomial(per_step, mix).astype(float)
@@ -395,7 +395,7 @@ def main() -> int:
             f"{d.mean:.1f} s ± {d.error:.1f} s, target {d.target:.1f} s"
         )
     if not quick:
-        RESULTS.write_text(markdown(tables, detections), encoding="utf-8")
+        RESULTS.write_text(write_markdown(tables, detections), encoding="utf-8")
         console.print(f"written to {RESULTS.parent.name}/{RESULTS.name}")
     too_many = [q for found in quiet.values() for q in found if q.alerts > 1]
     return int(bool(missed or too_many))
@@ -406,14 +406,18 @@ def report(detections: Sequence[Detection], quiet: Mapping[str, Sequence[Quiet]]
     tables = []
     for rhythm in RHYTHMS:
         of_rhythm = [d for d in detections if d.rhythm == rhythm]
-        tables.append(_detection_table(rhythm, [d for d in of_rhythm if d.size], "change by size"))
         tables.append(
-            _detection_table(rhythm, [d for d in of_rhythm if not d.size], "change of shape alone")
+            _tabulate_detections(rhythm, [d for d in of_rhythm if d.size], "change by size")
         )
-    return [*tables, _quiet_table(quiet)]
+        tables.append(
+            _tabulate_detections(
+                rhythm, [d for d in of_rhythm if not d.size], "change of shape alone"
+            )
+        )
+    return [*tables, _tabulate_quiet(quiet)]
 
 
-def _detection_table(rhythm: Rhythm, detections: Sequence[Detection], what: str) -> Table:
+def _tabulate_detections(rhythm: Rhythm, detections: Sequence[Detection], what: str) -> Table:
     changes = list(dict.fromkeys(d.change for d in detections))
     table = Table(
         *("requests/s", "size", *changes),
@@ -432,7 +436,7 @@ def _detection_table(rhythm: Rhythm, detections: Sequence[Detection], what: str)
     return table
 
 
-def _quiet_table(quiet: Mapping[str, Sequence[Quiet]]) -> Table:
+def _tabulate_quiet(quiet: Mapping[str, Sequence[Quiet]]) -> Table:
     table = Table(
         *("time scale", "metric", "evaluations", "highest evidence", "above its limit or floor"),
         *("alerts", "target"),
@@ -448,7 +452,7 @@ def _quiet_table(quiet: Mapping[str, Sequence[Quiet]]) -> Table:
     return table
 
 
-def markdown(tables: Sequence[Table], detections: Sequence[Detection]) -> str:
+def write_markdown(tables: Sequence[Table], detections: Sequence[Detection]) -> str:
     """The same tables, and what they hold for."""
     worst = max(detections, key=lambda d: d.mean / d.target)
     parts = [

@@ -23,7 +23,7 @@ from benchmarks.environment import SAME, pushing_to
 from benchmarks.processes import Server, free_port, started
 from benchmarks.readers import otlp_sink
 from benchmarks.report import Row, Section
-from benchmarks.summary import Spread, ratios
+from benchmarks.summary import Spread, compute_ratios
 from benchmarks.wrk import BenchmarkError
 
 __all__ = ("ask", "measure", "measure_rest", "steps", "steps_of_rest")
@@ -97,7 +97,7 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
         ),
         quantity="thousand instructions per request",
         rows=[
-            Row(name, Spread.of(values), Spread.of(ratios(values, thousands[OFF])), at_most)
+            Row(name, Spread.of(values), Spread.of(compute_ratios(values, thousands[OFF])), at_most)
             for name, values, at_most in rows
         ],
     )
@@ -129,7 +129,7 @@ async def measure_rest(rounds: int, seconds: int, step: Callable[[str], None]) -
         ),
         quantity="thousand instructions per second",
         rows=[
-            Row(state.name, Spread.of(counts), Spread.of(ratios(counts, thousands[OFF])))
+            Row(state.name, Spread.of(counts), Spread.of(compute_ratios(counts, thousands[OFF])))
             for state, counts in thousands.items()
         ],
     )
@@ -153,11 +153,11 @@ class _Counted:
     async def instructions(self) -> int:
         """Instructions of all threads since counting began."""
         dump = self.out.with_name(f"{self.out.name}.{1 + len(self._dumps())}")
-        await _callgrind_control("--dump", self.server)
+        await _control_callgrind("--dump", self.server)
         async with asyncio.timeout(PATIENCE):
             while True:  # callgrind writes it when the process runs next
-                if _total(dump):
-                    return sum(map(_total, self._dumps()))
+                if _read_total(dump):
+                    return sum(map(_read_total, self._dumps()))
                 await asyncio.sleep(0.05)
 
     def _dumps(self) -> list[Path]:
@@ -189,7 +189,7 @@ async def _served(state: State, sink: URL, module: str) -> AsyncIterator[_Counte
         async with started(command, environment, url, patience=PATIENCE) as server:
             with server.awake():
                 await ask(url, WARM_UP)
-                await _callgrind_control("--instr=on", server)
+                await _control_callgrind("--instr=on", server)
                 yield _Counted(server, out)
 
 
@@ -209,14 +209,14 @@ async def ask(url: URL, number: int) -> None:
         await writer.wait_closed()
 
 
-def _total(dump: Path) -> int:
+def _read_total(dump: Path) -> int:
     """The instructions of a dump; 0 while it is not written."""
     text = dump.read_text() if dump.exists() else ""
     found = re.search(r"^totals: (\d+)$", text, re.MULTILINE)
     return int(found[1]) if found else 0
 
 
-async def _callgrind_control(option: str, server: Server) -> str:
+async def _control_callgrind(option: str, server: Server) -> str:
     process = await asyncio.create_subprocess_exec(
         *("callgrind_control", option, str(server.process.pid)),
         stdout=asyncio.subprocess.PIPE,

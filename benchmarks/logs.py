@@ -25,7 +25,7 @@ from randsvc.faults.faults import RANDOM_FAULTS, Faults
 from randsvc.service.random_app import make_app
 from randsvc.settings import Settings
 from randsvc.telemetry import Telemetry
-from randsvc.telemetry.log_records import drops
+from randsvc.telemetry.log_records import get_drops
 from tests.support.otlp import otlp_receiver
 
 PHASES = 6
@@ -50,7 +50,11 @@ async def serve() -> None:
     is_broken, logged = asyncio.Event(), 0
 
     def tell() -> None:
-        state = {"port": runner.addresses[0][1], "logged": logged, "dropped": sum(drops().values())}
+        state = {
+            "port": runner.addresses[0][1],
+            "logged": logged,
+            "dropped": sum(get_drops().values()),
+        }
         sys.stderr.write(json.dumps(state) + "\n")
         sys.stderr.flush()
 

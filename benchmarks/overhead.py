@@ -12,7 +12,7 @@ from benchmarks.environment import SAME, pushing_to
 from benchmarks.processes import Server, free_port, started
 from benchmarks.readers import otlp_sink
 from benchmarks.report import Row, Section
-from benchmarks.summary import Spread, ratios, rotated
+from benchmarks.summary import Spread, compute_ratios, rotate
 from benchmarks.wrk import load
 
 __all__ = ("CANDIDATES", "OURS", "Candidate", "measure", "steps")
@@ -88,11 +88,11 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
                 for candidate in CANDIDATES:
                     step(f"starting {candidate.name}")
                     servers[candidate] = await stack.enter_async_context(candidate.started(sink))
-                    await _cpu_per_request(servers[candidate])
+                    await _measure_cpu_per_request(servers[candidate])
                 for turn in range(seconds):
-                    for candidate in rotated(CANDIDATES, turn):
+                    for candidate in rotate(CANDIDATES, turn):
                         step(candidate.name)
-                        spent = await _cpu_per_request(servers[candidate])
+                        spent = await _measure_cpu_per_request(servers[candidate])
                         microseconds[candidate].append(spent)
     return Section(
         title="The price of measuring",
@@ -107,7 +107,7 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
             Row(
                 candidate.name,
                 Spread.of(values),
-                Spread.of(ratios(values, microseconds[BARE])),
+                Spread.of(compute_ratios(values, microseconds[BARE])),
                 candidate.at_most,
             )
             for candidate, values in microseconds.items()
@@ -115,7 +115,7 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
     )
 
 
-async def _cpu_per_request(server: Server) -> float:
+async def _measure_cpu_per_request(server: Server) -> float:
     """Microseconds, over one second under load."""
     with server.awake():
         before = server.cpu_seconds()

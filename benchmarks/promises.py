@@ -54,13 +54,15 @@ def conclude(
         for line in promise.details:
             console.print(f"{promise.text}: {line}", markup=False, highlight=False, soft_wrap=True)
     if results:
-        text = _markdown(title, method, promises, command)
+        text = _write_markdown(title, method, promises, command)
         results.write_text(text, encoding="utf-8")
         console.print(f"written to {results.parent.name}/{results.name}")
     return 0 if all(promise.kept for promise in promises) else 1
 
 
-def _markdown(title: str, method: Sequence[str], promises: Sequence[Promise], command: str) -> str:
+def _write_markdown(
+    title: str, method: Sequence[str], promises: Sequence[Promise], command: str
+) -> str:
     rows = [HEADS, ["---"] * len(HEADS), *(promise.cells() for promise in promises)]
     lines = ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
     python = f"{platform.python_implementation()} {platform.python_version()}"

@@ -12,7 +12,7 @@ from benchmarks.environment import SAME, pushing_to
 from benchmarks.processes import Server, free_port, started
 from benchmarks.readers import otlp_sink, scraping
 from benchmarks.report import Row, Section
-from benchmarks.summary import Spread, ratios, rotated
+from benchmarks.summary import Spread, compute_ratios, rotate
 from benchmarks.wrk import load
 
 __all__ = ("measure", "steps")
@@ -48,7 +48,7 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
                     _many_routes(series - OTHERS, exporter, sink)
                 )
         for turn in range(rounds):
-            for series, reader in rotated(CASES, turn):
+            for series, reader in rotate(CASES, turn):
                 step(f"{series} series, {reader}")
                 server, page = servers[series, "otlp" if reader == PUSHED else "prometheus"]
                 script = "users.lua", str(series - OTHERS), str(PAUSE)
@@ -70,7 +70,7 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
             Row(
                 f"{series} histogram series, {reader}",
                 Spread.of(p99[series, reader]),
-                Spread.of(ratios(p99[series, reader], p99[series, NOBODY])),
+                Spread.of(compute_ratios(p99[series, reader], p99[series, NOBODY])),
                 None if reader == NOBODY else TARGET,
             )
             for series, reader in CASES

@@ -18,7 +18,7 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 
 from benchmarks.report import Row, Section
-from benchmarks.summary import Spread, ratios, rotated
+from benchmarks.summary import Spread, compute_ratios, rotate
 from randsvc.telemetry.catalogue import REQUEST_DURATION
 from randsvc.telemetry.instruments import Reading
 from randsvc.telemetry.provider import MeterProvider
@@ -68,8 +68,8 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
     taken: dict[Candidate, list[float]] = {candidate: [] for candidate in CANDIDATES}
     for turn in range(rounds):
         step("recording")
-        for candidate in rotated(CANDIDATES, turn):
-            taken[candidate].append(_nanoseconds(made[candidate], seconds * PART))
+        for candidate in rotate(CANDIDATES, turn):
+            taken[candidate].append(_measure_nanoseconds(made[candidate], seconds * PART))
     of_sdk = {each.kind: taken[each] for each in CANDIDATES if each.name == SDK}
     return Section(
         title="The price of one measurement",
@@ -83,7 +83,7 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
             Row(
                 f"{each.kind}, {each.name}",
                 Spread.of(taken[each]),
-                Spread.of(ratios(taken[each], of_sdk[each.kind])),
+                Spread.of(compute_ratios(taken[each], of_sdk[each.kind])),
                 each.at_most,
             )
             for each in CANDIDATES
@@ -91,7 +91,7 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
     )
 
 
-def _nanoseconds(recorder: Recorder, seconds: float) -> float:
+def _measure_nanoseconds(recorder: Recorder, seconds: float) -> float:
     rng, record = random.Random(1), recorder.record
     values = [rng.lognormvariate(-3, 0.5) for _ in range(BATCH)]
     started, batches = time.process_time(), 0
@@ -103,14 +103,14 @@ def _nanoseconds(recorder: Recorder, seconds: float) -> float:
     return taken / (batches * BATCH) * 1e9
 
 
-def _instrument(meter: Any, kind: str) -> Any:
+def _make_instrument(meter: Any, kind: str) -> Any:
     if kind == "counter":
         return meter.create_counter("measured")
     bounds = REQUEST_DURATION.buckets
     return meter.create_histogram("measured", explicit_bucket_boundaries_advisory=bounds)
 
 
-def _reader(kind: str) -> InMemoryMetricReader:
+def _make_reader(kind: str) -> InMemoryMetricReader:
     exponential = ExponentialBucketHistogramAggregation()
     return InMemoryMetricReader(
         preferred_aggregation={sdk.Histogram: exponential} if kind == EXPONENTIAL else None
@@ -124,18 +124,18 @@ def _sum(reader: InMemoryMetricReader) -> float:
 
 
 def _of_sdk(kind: str) -> Recorder:
-    reader = _reader(kind)
+    reader = _make_reader(kind)
     provider = sdk.MeterProvider([reader], Resource({}), shutdown_on_exit=False)
-    instrument = _instrument(provider.get_meter("bench"), kind)
+    instrument = _make_instrument(provider.get_meter("bench"), kind)
     record = instrument.add if kind == "counter" else instrument.record
     return Recorder(lambda value: record(value, ATTRIBUTES), lambda: _sum(reader))
 
 
 def _of_ours(kind: str, *, bound: bool) -> Recorder:
-    reader = _reader(kind)
+    reader = _make_reader(kind)
     provider = MeterProvider([Reading.of(reader)])
     provider.start(Resource({}))
-    instrument = _instrument(provider.get_meter("bench"), kind)
+    instrument = _make_instrument(provider.get_meter("bench"), kind)
     read = lambda: _sum(reader)  # noqa: E731
     if bound:
         return Recorder(instrument.bind(ATTRIBUTES), read, provider.fold)
@@ -168,7 +168,7 @@ EXPONENTIAL = "exponential histogram"
 KINDS = ("counter", "explicit histogram", EXPONENTIAL)
 
 
-def _candidates(kind: str) -> list[Candidate]:
+def _list_candidates(kind: str) -> list[Candidate]:
     found = [
         Candidate(kind, SDK, lambda: _of_sdk(kind)),
         Candidate(kind, "randsvc.telemetry", lambda: _of_ours(kind, bound=False), TARGET),
@@ -182,4 +182,4 @@ def _candidates(kind: str) -> list[Candidate]:
     return found
 
 
-CANDIDATES = tuple(itertools.chain.from_iterable(map(_candidates, KINDS)))
+CANDIDATES = tuple(itertools.chain.from_iterable(map(_list_candidates, KINDS)))

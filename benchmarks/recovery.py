@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 from scipy import stats
 
-from benchmarks.recovery_report import Section, markdown, table
+from benchmarks.recovery_report import Section, draw_table, write_markdown
 from randsvc.distributions import Distribution, parse
 from randsvc.errors import RecoveryError
 from randsvc.histograms import from_prometheus
@@ -42,7 +42,7 @@ from randsvc.recovery.goodness import compute_goodness
 from randsvc.recovery.summary import summarise
 from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import wait_until
-from randsvc.telemetry.aggregate import ExponentialAggregate, upper_bound
+from randsvc.telemetry.aggregate import ExponentialAggregate, compute_upper_bound
 from randsvc.telemetry.instruments import Reading
 from randsvc.telemetry.provider import MeterProvider
 from randsvc.telemetry.readers import PushReader
@@ -102,13 +102,13 @@ CUT_CASES = (
 )
 
 
-def draws(distribution: Distribution, number: int, seed: int) -> list[float]:
+def draw_samples(distribution: Distribution, number: int, seed: int) -> list[float]:
     """Some draws, ascending."""
     draw = distribution.sampler(random.Random(f"{distribution} {seed}"))
     return sorted(draw() for _ in range(number))
 
 
-def accumulated(values: Sequence[float]) -> Binned:
+def accumulate(values: Sequence[float]) -> Binned:
     """Sorted values through the accumulator, without the network."""
     aggregate = ExponentialAggregate()
     aggregate.fold(values)
@@ -123,7 +123,12 @@ def as_native(point: ExponentialHistogramDataPoint) -> NativeHistogram:
     for sign, side in ((1, point.positive), (-1, point.negative)):
         for i, count in enumerate(side.bucket_counts):
             index = (side.offset + i) >> shift
-            ends = sorted((sign * upper_bound(index - 1, scale), sign * upper_bound(index, scale)))
+            ends = sorted(
+                (
+                    sign * compute_upper_bound(index - 1, scale),
+                    sign * compute_upper_bound(index, scale),
+                )
+            )
             key = (ends[0], ends[1])
             buckets[key] = buckets.get(key, 0) + count
     if point.zero_count:
@@ -147,7 +152,7 @@ def from_raw(values: Sequence[float], sd: float, near: Fit) -> Fit:
     return fit(binned, near.family) if any(near.family.ends) else refit(binned, near)
 
 
-def through_everything(samples: Mapping[str, Sequence[float]]) -> dict[str, Binned]:
+def send_through_everything(samples: Mapping[str, Sequence[float]]) -> dict[str, Binned]:
     """Samples by name through SDK, Collector and Prometheus, and read back."""
     with run_stack(services=[], free_ports=True, interval="1s") as stack:
         reader = PushReader(
@@ -181,7 +186,7 @@ def through_everything(samples: Mapping[str, Sequence[float]]) -> dict[str, Binn
         return wait_until(there, within=60, every=1) or {}
 
 
-def distances(truth: Distribution, case: Case, fitted: Fit) -> tuple[float, float]:
+def measure_distances(truth: Distribution, case: Case, fitted: Fit) -> tuple[float, float]:
     """Kolmogorov-Smirnov, and Wasserstein-1 over the standard deviation, to the truth."""
     sd = math.sqrt(truth.variance)
     low = max(truth.support[0], truth.mean - 12 * sd) - sd
@@ -222,20 +227,20 @@ class Outcome:
     near: bool = False
 
 
-def repeated(task: Task) -> Outcome:
+def repeat(task: Task) -> Outcome:
     """Draw, recover and compare with the truth."""
     case, family = task.case, task.case.fitted
     truth = parse(case.text)
     sd = math.sqrt(truth.variance)
-    values = draws(truth, task.size, task.number)
-    binned = accumulated(values)
+    values = draw_samples(truth, task.size, task.number)
+    binned = accumulate(values)
     found = fit(binned, family)
     tested = compute_goodness(binned, found)
     summary = summarise(binned)
     errors: dict[str, tuple[float, float]] = {}
     if task.with_raw:
         both = (found, from_raw(values, sd, found))
-        ks, w1 = zip(*(distances(truth, case, each) for each in both), strict=True)
+        ks, w1 = zip(*(measure_distances(truth, case, each) for each in both), strict=True)
         errors = {"KS": ks, "W1/sd": w1}
         for i, (name, real) in enumerate(zip(family.parameters, case.truth, strict=True)):
             ours, raw = ((each.values[i] - real) / (abs(real) or sd) for each in both)
@@ -257,14 +262,14 @@ def repeated(task: Task) -> Outcome:
             },
         },
         errors=errors,
-        resolution=_resolution(binned, case, sd),
+        resolution=_compute_resolution(binned, case, sd),
         p_value=tested.p_value if tested else None,
         first=own is not None and own is fits[0],
         near=own is not None and own.aic - fits[0].aic <= 2,
     )
 
 
-def _resolution(binned: Binned, case: Case, sd: float) -> dict[str, float]:
+def _compute_resolution(binned: Binned, case: Case, sd: float) -> dict[str, float]:
     """What a bucket hides: a share of the values for KS, a width for all that lies on the axis."""
     filled = [bin_ for bin_ in binned.bins if bin_.count > binned.count / 100]
     found = {"KS": max(bin_.count for bin_ in binned.bins) / binned.count}
@@ -280,7 +285,7 @@ def _holds(truth: Distribution, q: float, low: float | None, high: float | None)
     return (low is None or truth.cdf(low) <= q) and (high is None or q <= truth.cdf(high))
 
 
-def tasks(quick: bool) -> list[Task]:
+def list_tasks(quick: bool) -> list[Task]:
     """All repetitions, fewer when ``quick``, at the size that is judged first."""
     found = []
     for case in (*CASES, *CUT_CASES):
@@ -302,37 +307,37 @@ def main() -> int:
     sections, same = [], True
     if not chosen.without_stack:
         console.print("all series through the SDK, the Collector and Prometheus ...")
-        section, same = _one_pass()
+        section, same = _run_one_pass()
         sections.append(section)
-    todo, outcomes = tasks(chosen.quick), []
+    todo, outcomes = list_tasks(chosen.quick), []
     # What forked would share the numerical libraries' threads.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(mp_context=context) as pool, Progress(console=console) as progress:
         task = progress.add_task("repetitions", total=len(todo))
-        for outcome in pool.map(repeated, todo, chunksize=4):
+        for outcome in pool.map(repeat, todo, chunksize=4):
             progress.advance(task)
             outcomes.append(outcome)
-    sections += [errors(outcomes), coverage(outcomes), ranking(outcomes)]
+    sections += [errors(outcomes), tabulate_coverage(outcomes), tabulate_ranking(outcomes)]
     for section in sections:
-        console.print(table(section))
+        console.print(draw_table(section))
     if not chosen.quick and not chosen.without_stack:
-        RESULTS.write_text(markdown(sections), encoding="utf-8")
+        RESULTS.write_text(write_markdown(sections), encoding="utf-8")
         console.print(f"written to {RESULTS}")
     return 0 if same else 1
 
 
-def _one_pass() -> tuple[Section, bool]:
+def _run_one_pass() -> tuple[Section, bool]:
     cases = (*CASES, *CUT_CASES)
     samples = {
-        f"{case.family} {size}": draws(parse(case.text), size, 0)
+        f"{case.family} {size}": draw_samples(parse(case.text), size, 0)
         for case in cases
         for size in SIZES
     }
-    found = through_everything(samples)
+    found = send_through_everything(samples)
     rows, same = [], True
     for case in cases:
         equal = [
-            _equal(found[name], accumulated(samples[name]))
+            _are_equal(found[name], accumulate(samples[name]))
             for name in (f"{case.family} {size}" for size in SIZES)
         ]
         same &= all(equal)
@@ -355,7 +360,7 @@ def _one_pass() -> tuple[Section, bool]:
     )
 
 
-def _equal(one: Binned, other: Binned) -> bool:
+def _are_equal(one: Binned, other: Binned) -> bool:
     return (
         len(one.bins) == len(other.bins)
         and math.isclose(one.sum or 0.0, other.sum or 0.0, rel_tol=1e-9)
@@ -368,7 +373,7 @@ def _equal(one: Binned, other: Binned) -> bool:
     )
 
 
-def rms(values: Iterable[float]) -> float:
+def compute_rms(values: Iterable[float]) -> float:
     """The root of the mean square."""
     squares = [x * x for x in values]
     return math.sqrt(sum(squares) / len(squares))
@@ -377,13 +382,13 @@ def rms(values: Iterable[float]) -> float:
 def errors(outcomes: Sequence[Outcome]) -> Section:
     """The errors at every size beside those from raw draws, and the target at the one judged."""
     rows = []
-    for case in _cases(outcomes):
+    for case in _list_cases(outcomes):
         own = [each for each in outcomes if each.task.case == case and each.errors]
         for name in own[0].errors:
             cells, verdict = [], ""
             for size in SIZES:
                 here = [each for each in own if each.task.size == size]
-                error, raw = (rms(each.errors[name][i] for each in here) for i in (0, 1))
+                error, raw = (compute_rms(each.errors[name][i] for each in here) for i in (0, 1))
                 cells.append(f"{error:.2g} / {raw:.2g}")
                 if size == JUDGED_AT:
                     cells.append(f"{error / raw:.2f}")
@@ -414,11 +419,11 @@ def _verdict(ratio: float, error: float, resolution: float | None, before: str) 
     return "MISSED"
 
 
-def coverage(outcomes: Sequence[Outcome]) -> Section:
+def tabulate_coverage(outcomes: Sequence[Outcome]) -> Section:
     """How often the intervals hold the truth, each with what chance makes of 95%."""
     rows: list[list[str]] = []
     counts: list[int] = []
-    for case in _cases(outcomes):
+    for case in _list_cases(outcomes):
         own = [o for o in outcomes if o.task.case == case and o.task.size == JUDGED_AT]
         shares = {name: sum(o.covered[name] for o in own) for name in own[0].covered}
         of_any = [sum(o.covered_by_any[name] for o in own) for name in own[0].covered_by_any]
@@ -452,18 +457,18 @@ def coverage(outcomes: Sequence[Outcome]) -> Section:
     )
 
 
-def ranking(outcomes: Sequence[Outcome]) -> Section:
+def tabulate_ranking(outcomes: Sequence[Outcome]) -> Section:
     """How often the true family comes first, and how often the test turns it away."""
     rows = []
     all_of_it: list[Outcome] = []
-    for case in _cases(outcomes):
+    for case in _list_cases(outcomes):
         own = [o for o in outcomes if o.task.case == case and o.task.size == JUDGED_AT]
         of_rank = [o for o in own if o.task.with_ranking]
         all_of_it += of_rank if case in CASES else []
         p_values = [o.p_value for o in own if o.p_value is not None]
         rejected = (sum(p < level for p in p_values) / len(p_values) for level in (0.05, 0.001))
-        rows.append([case.family, *_ranked(of_rank), *(f"{share:.1%}" for share in rejected)])
-    rows.append(["all without min and max", *_ranked(all_of_it), "", ""])
+        rows.append([case.family, *_rank(of_rank), *(f"{share:.1%}" for share in rejected)])
+    rows.append(["all without min and max", *_rank(all_of_it), "", ""])
     return Section(
         f"Ranking at N = {JUDGED_AT:,}",
         "Share of samples in which the true family ranks first, or has an AIC within 2 of the "
@@ -474,13 +479,13 @@ def ranking(outcomes: Sequence[Outcome]) -> Section:
     )
 
 
-def _ranked(outcomes: Sequence[Outcome]) -> list[str]:
+def _rank(outcomes: Sequence[Outcome]) -> list[str]:
     number = len(outcomes)
     first, near = sum(o.first for o in outcomes), sum(o.first or o.near for o in outcomes)
     return [f"{number}", f"{first / number:.0%}", f"{near / number:.0%}"]
 
 
-def _cases(outcomes: Sequence[Outcome]) -> list[Case]:
+def _list_cases(outcomes: Sequence[Outcome]) -> list[Case]:
     return list(dict.fromkeys(outcome.task.case for outcome in outcomes))
 
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from rich.table import Table
 
-__all__ = ("Section", "markdown", "table")
+__all__ = ("Section", "draw_table", "write_markdown")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Section:
     rows: Sequence[Sequence[str]]
 
 
-def table(section: Section) -> Table:
+def draw_table(section: Section) -> Table:
     """A section for the terminal."""
     drawn = Table(*section.heads, title=section.title, caption=section.method, title_justify="left")
     for row in section.rows:
@@ -28,7 +28,7 @@ def table(section: Section) -> Table:
     return drawn
 
 
-def markdown(sections: Sequence[Section]) -> str:
+def write_markdown(sections: Sequence[Section]) -> str:
     """All sections, with the versions that they hold for."""
     versions = ", ".join(f"{package} {version(package)}" for package in ("numpy", "scipy"))
     parts = [

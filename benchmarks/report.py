@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.summary import Spread
 
-__all__ = ("Row", "Section", "markdown", "table")
+__all__ = ("Row", "Section", "draw_table", "write_markdown")
 
 PACKAGES = (
     *("aiohttp", "uvloop", "opentelemetry-sdk", "opentelemetry-instrumentation-aiohttp-server"),
@@ -53,7 +53,7 @@ class Section:
         return ["", self.quantity, "ratio", "quartiles of the ratio", "target"]
 
 
-def table(section: Section) -> Table:
+def draw_table(section: Section) -> Table:
     """A section for the terminal."""
     drawn = Table(title=section.title, caption=section.method, title_justify="left")
     for i, head in enumerate(section.heads()):
@@ -63,9 +63,9 @@ def table(section: Section) -> Table:
     return drawn
 
 
-def markdown(sections: Sequence[Section]) -> str:
+def write_markdown(sections: Sequence[Section]) -> str:
     """All sections, with the machine and the versions that they hold for."""
-    versions = ", ".join(f"{package} {_version(package)}" for package in PACKAGES)
+    versions = ", ".join(f"{package} {_find_version(package)}" for package in PACKAGES)
     parts = [
         "<!-- Written by `make bench`; do not edit. -->",
         "# What measuring costs",
@@ -87,7 +87,7 @@ def markdown(sections: Sequence[Section]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _version(package: str) -> str:
+def _find_version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:

@@ -67,7 +67,9 @@ def read(stack: Stack, name: str) -> Reading:
     return Reading(
         memory=process.memory_info().rss,
         descriptors=process.num_fds(),
-        series=sum(1 for line in _metrics(stack, name).splitlines() if not line.startswith("#")),
+        series=sum(
+            1 for line in _read_metrics(stack, name).splitlines() if not line.startswith("#")
+        ),
         log_lines=len(_log(stack, name)),
     )
 
@@ -81,7 +83,7 @@ def sum_samples(stack: Stack, name: str, sample: str, **labels: str) -> float:
     """The sum of the samples of a service that have a name and these labels."""
     return sum(
         each.value
-        for family in text_string_to_metric_families(_metrics(stack, name))
+        for family in text_string_to_metric_families(_read_metrics(stack, name))
         for each in family.samples
         if each.name == sample and labels.items() <= each.labels.items()
     )
@@ -104,5 +106,5 @@ def _log(stack: Stack, name: str) -> list[str]:
     return (stack.folder / f"{name}.log").read_text(errors="replace").splitlines()
 
 
-def _metrics(stack: Stack, name: str) -> str:
+def _read_metrics(stack: Stack, name: str) -> str:
     return stack.get(PORTS[f"{name} management"], "/metrics").decode()

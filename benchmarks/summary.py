@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ("Spread", "ratios", "rotated")
+__all__ = ("Spread", "compute_ratios", "rotate")
 
 T = TypeVar("T")
 
@@ -26,12 +26,12 @@ class Spread:
         return cls(*statistics.quantiles(values, n=4, method="inclusive"))
 
 
-def ratios(values: Sequence[float], yardstick: Sequence[float]) -> list[float]:
+def compute_ratios(values: Sequence[float], yardstick: Sequence[float]) -> list[float]:
     """Each value over the yardstick's of the same round, so that a slow round cancels out."""
     return [value / unit for value, unit in zip(values, yardstick, strict=True)]
 
 
-def rotated(items: Sequence[T], turn: int) -> list[T]:
+def rotate(items: Sequence[T], turn: int) -> list[T]:
     """The items in a circle, starting ``turn`` further on, so that nobody always goes first."""
     turn %= len(items)
     return [*items[turn:], *items[:turn]]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from yarl import URL
 
-__all__ = ("BenchmarkError", "Run", "executable", "load", "parse")
+__all__ = ("BenchmarkError", "Run", "find_executable", "load", "parse")
 
 
 class BenchmarkError(Exception):
@@ -32,7 +32,7 @@ async def load(url: URL, *, connections: int, seconds: int, script: Sequence[str
 
     Raises ``BenchmarkError`` without wrk, and where not every request was answered with success.
     """
-    command = [executable(), "--latency", "-t1", f"-c{connections}", f"-d{seconds}s"]
+    command = [find_executable(), "--latency", "-t1", f"-c{connections}", f"-d{seconds}s"]
     if script:
         name, *arguments = script
         command += ["-s", str(Path(__file__).with_name(name)), str(url), "--", *arguments]
@@ -49,7 +49,7 @@ async def load(url: URL, *, connections: int, seconds: int, script: Sequence[str
     return parse(output.decode())
 
 
-def executable() -> str:
+def find_executable() -> str:
     """The path of wrk; raises ``BenchmarkError`` where there is none."""
     if wrk := shutil.which("wrk"):
         return wrk

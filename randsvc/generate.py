@@ -48,7 +48,7 @@ def generate_files() -> dict[str, str]:
 
 def make_rule_files() -> dict[str, str]:
     """Give Prometheus's rules that are those of every time scale, a file for each group."""
-    head = _head("golden_signals")
+    head = _make_head("golden_signals")
     return {
         f"{RULES}/{g.name}.yml": make_rule_file(g.name, g.rules, head=head) for g in make_groups()
     }
@@ -61,18 +61,18 @@ def make_alert_files(scale: TimeScale) -> dict[str, str]:
     recorded = (rule for module in modules for rule in module.make_recordings(scale))
     ml = (*recorded, *make_ml_alerts(scale))
     return {
-        f"{RULES}/{scale.name}/slo.yml": make_slo_file(SLOS, scale, head=_head("slo")),
+        f"{RULES}/{scale.name}/slo.yml": make_slo_file(SLOS, scale, head=_make_head("slo")),
         f"{RULES}/{scale.name}/ml.yml": make_rule_file(
-            "ml", ml, replace(scale, interval=scale.ml_interval), head=_head("ml_alerts")
+            "ml", ml, replace(scale, interval=scale.ml_interval), head=_make_head("ml_alerts")
         ),
         f"{RULES}/{scale.name}/alerts.yml": make_rule_file(
-            "alerts", others, scale, head=_head("service_alerts")
+            "alerts", others, scale, head=_make_head("service_alerts")
         ),
         f"{RULES}/{scale.name}/instances.yml": make_rule_file(
             "instances",
             tuple(instances.make_recordings(scale)),
             scale,
-            head=_head("instances"),
+            head=_make_head("instances"),
         ),
     }
 
@@ -88,12 +88,12 @@ def make_dashboard_files() -> dict[str, str]:
 def make_reference() -> dict[str, str]:
     """Give the pages on metrics, alerts, endpoints, variables and the command line."""
     return {
-        "docs/metrics.md": _reference(METRICS),
-        "docs/alerts.md": _alerts(),
-        "docs/images/alert-times.svg": draw_alert_times(_head("alert_times")),
-        "docs/command-line.md": _command_line(),
-        "docs/endpoints.md": _endpoints(),
-        "docs/telemetry-variables.md": _telemetry_variables(),
+        "docs/metrics.md": _describe_metrics(METRICS),
+        "docs/alerts.md": _describe_alerts(),
+        "docs/images/alert-times.svg": draw_alert_times(_make_head("alert_times")),
+        "docs/command-line.md": _describe_command_line(),
+        "docs/endpoints.md": _describe_endpoints(),
+        "docs/telemetry-variables.md": _describe_telemetry_variables(),
     }
 
 
@@ -125,11 +125,11 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     return int(check and bool(paths))
 
 
-def _head(module: str) -> str:
+def _make_head(module: str) -> str:
     return f"Generated from randsvc/rules/{module}.py. Change that file, then run `{COMMAND}`."
 
 
-def _alerts() -> str:
+def _describe_alerts() -> str:
     demo = {(a.name, a.level, a.service): a for a in make_alerts(DEMO)}
     rows = []
     for level in (*SEVERITY, "none"):
@@ -209,7 +209,7 @@ def _alerts() -> str:
     )
 
 
-def _command_line() -> str:
+def _describe_command_line() -> str:
     head = (
         f"<!-- Generated from randsvc/cli/main.py. Change that file, then run\n`{COMMAND}`. -->\n\n"
     )
@@ -220,13 +220,13 @@ def _command_line() -> str:
     return head + "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
-def _endpoints() -> str:
+def _describe_endpoints() -> str:
     operations = (
         line
         for service, document in DOCUMENTS.items()
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
-        for line in _operation(f"{method.upper()} {path}", service, operation)
+        for line in _describe_operation(f"{method.upper()} {path}", service, operation)
     )
     return "\n".join(
         (
@@ -246,7 +246,7 @@ def _endpoints() -> str:
     )
 
 
-def _operation(name: str, service: str, operation: Mapping[str, Any]) -> Iterator[str]:
+def _describe_operation(name: str, service: str, operation: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", f"## {name}", "", f"Service {service}: {operation['summary']}.", "")
     for parameter in operation.get("parameters", ()):
         schema = json.dumps(parameter["schema"])
@@ -258,7 +258,7 @@ def _operation(name: str, service: str, operation: Mapping[str, Any]) -> Iterato
         yield f"| {status} | {response['description']} |"
 
 
-def _reference(metrics: Sequence[Metric]) -> str:
+def _describe_metrics(metrics: Sequence[Metric]) -> str:
     kinds = {
         "exponential_histogram": "exponential histogram",
         "updowncounter": "up-down counter",
@@ -296,7 +296,7 @@ def _reference(metrics: Sequence[Metric]) -> str:
     )
 
 
-def _telemetry_variables() -> str:
+def _describe_telemetry_variables() -> str:
     rows = (
         (
             f"`{row.name}`",

@@ -12,7 +12,7 @@ from aiohttp.log import server_logger
 from aiohttp.web_protocol import RequestPayloadError
 from pythonjsonlogger.json import JsonFormatter
 
-from randsvc.telemetry.log_records import RateLimit, attributes_of, span_ids
+from randsvc.telemetry.log_records import RateLimit, attributes_of, get_span_ids
 
 __all__ = ("configure", "leave_out_malformed_requests")
 
@@ -70,4 +70,4 @@ class _Formatter(JsonFormatter):
         super().add_fields(log_data, record, message_dict)
         log_data.update(attributes_of(record))
         log_data.pop("_is_kept", None)
-        log_data.update(span_ids())
+        log_data.update(get_span_ids())

@@ -285,7 +285,7 @@ def check_settings(variables: Mapping[str, str]) -> None:
             except SystemExit as end:
                 hold(ValueError(end.code), size)
     try:
-        environment.configuration(environ)
+        environment.read_configuration(environ)
     except ConfigurationError as error:
         hold(error, size)
 

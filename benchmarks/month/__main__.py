@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.arguments import parse_positive
 from benchmarks.month.incidents import INCIDENTS, Incident
-from benchmarks.month.replay import Part, Raised, Replayed, ReplayError, parts, replay, rules
+from benchmarks.month.replay import Part, Raised, Replayed, ReplayError, replay, rules, split_rules
 from benchmarks.month.simulated_month import DAY, SCRAPE, Array, Series, SimulatedMonth
 from randsvc.project import ROOT
 from randsvc.stack.build import BuildError
@@ -42,7 +42,7 @@ class Outcome:
 def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> int:
     """Run both months, print the tables, and return the exit code."""
     parser = argparse.ArgumentParser(prog="benchmarks.month", description=__doc__)
-    parser.add_argument("--days", type=_days, default=30.0, help="length of the month")
+    parser.add_argument("--days", type=_parse_days, default=30.0, help="length of the month")
     parser.add_argument("--traffic", type=parse_positive, default=10.0, help="mean, requests/s")
     parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
     parser.add_argument("--alert", default="", help="only alerts with this text in their name")
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
     console = console or Console(width=150, soft_wrap=True)
     try:
         find_promtool()
-        return _both(given, console)
+        return _run_both(given, console)
     except (BuildError, ReplayError) as error:
         console.print(str(error), markup=False)
         return 1
@@ -60,15 +60,15 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
         return 130
 
 
-def _days(text: str) -> float:
+def _parse_days(text: str) -> float:
     value = parse_positive(text)
     if value > 60:
         raise argparse.ArgumentTypeError(f"{text}: expected at most 60 days")
     return value
 
 
-def _both(given: argparse.Namespace, console: Console) -> int:
-    chosen = [part for part in parts(rules()) if given.alert in part.name]
+def _run_both(given: argparse.Namespace, console: Console) -> int:
+    chosen = [part for part in split_rules(rules()) if given.alert in part.name]
     incidents = [
         incident
         for incident in INCIDENTS
@@ -134,8 +134,8 @@ def run(
     jobs = []
     for part in chosen:
         read = [one for one in series if part.reads(one)]
-        times = differences(read, others, month.steps) if reference else [(0.0, last)]
-        jobs += [(part, read, begin, end) for begin, end in spans(part, times, last)]
+        times = find_differences(read, others, month.steps) if reference else [(0.0, last)]
+        jobs += [(part, read, begin, end) for begin, end in find_spans(part, times, last)]
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -162,7 +162,7 @@ def run(
     return Outcome(tuple(raised), evaluations)
 
 
-def differences(
+def find_differences(
     read: Sequence[Series], others: Mapping[str, Series], steps: int
 ) -> list[tuple[float, float]]:
     """Return the spans, in seconds, in which any series differs from another month."""
@@ -191,7 +191,7 @@ def _read_changes(series: Series, steps: int) -> Array:
     return whole
 
 
-def spans(
+def find_spans(
     part: Part, times: Sequence[tuple[float, float]], last: float
 ) -> list[tuple[float, float]]:
     """Return the spans of a month to replay for a part, short enough to occupy all processors."""

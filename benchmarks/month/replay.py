@@ -32,7 +32,16 @@ from randsvc.rules.time_scale import PRODUCTION
 from randsvc.stack.promtool import RULE_FILE, find_promtool, run_rule_tests
 from randsvc.times import parse_duration
 
-__all__ = ("Part", "Raised", "ReplayError", "Replayed", "needed", "parts", "replay", "rules")
+__all__ = (
+    "Part",
+    "Raised",
+    "ReplayError",
+    "Replayed",
+    "find_needed",
+    "replay",
+    "rules",
+    "split_rules",
+)
 
 Rule = Mapping[str, Any]
 FOLDER = ROOT / "observability/prometheus/rules"
@@ -95,7 +104,7 @@ class Part:
         """Whether a rule selects a series."""
         return any(
             _selects(series.name, series.labels, selector)
-            for selector in _selectors("\n".join(rule["expr"] for rule in self.rules))
+            for selector in _find_selectors("\n".join(rule["expr"] for rule in self.rules))
         )
 
 
@@ -135,7 +144,7 @@ def _read(file: Path) -> Any:
     ]
 
 
-def parts(all_rules: Sequence[Rule]) -> list[Part]:
+def split_rules(all_rules: Sequence[Rule]) -> list[Part]:
     """Group all alerts into parts whose rules have windows of similar length.
 
     Each part has the Watchdog too, which proves that its rules were evaluated.
@@ -147,7 +156,7 @@ def parts(all_rules: Sequence[Rule]) -> list[Part]:
     for alert in alerts:
         if alert is watchdog:
             continue
-        own = Part("", (*needed([alert], records), alert))
+        own = Part("", (*find_needed([alert], records), alert))
         # A part for each level of each error budget; the other alerts by their shortest window.
         budget = any("slo" in rule.get("labels", {}) for rule in own.rules)
         key = (
@@ -157,17 +166,17 @@ def parts(all_rules: Sequence[Rule]) -> list[Part]:
         )
         found.setdefault(key, []).append(alert)
     return [
-        Part(" ".join(key), (*needed(some, records), *some, watchdog))
+        Part(" ".join(key), (*find_needed(some, records), *some, watchdog))
         for key, some in found.items()
     ]
 
 
-def needed(some: Sequence[Rule], records: Sequence[Rule]) -> list[Rule]:
+def find_needed(some: Sequence[Rule], records: Sequence[Rule]) -> list[Rule]:
     """Return the recording rules that rules read, directly or not, in order."""
     read: list[Rule] = []
     unread = list(some)
     while unread:
-        selectors = _selectors(unread.pop()["expr"])
+        selectors = _find_selectors(unread.pop()["expr"])
         for rule in records:
             if rule not in read and any(
                 _selects(rule["record"], rule.get("labels", {}), selector, only_known=True)
@@ -179,7 +188,7 @@ def needed(some: Sequence[Rule], records: Sequence[Rule]) -> list[Rule]:
 
 
 @cache
-def _selectors(expr: str) -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
+def _find_selectors(expr: str) -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
     """Return possible selectors: names and matchers. Function names among them do no harm."""
     return tuple(
         dict.fromkeys(
@@ -253,7 +262,7 @@ def replay(
             f"{part.name}: {evaluations} evaluations instead of {expected}; promtool: "
             + " ".join(said[-500:].split())
         )
-    raised = [one for one in _raised(answers, first) if begin <= one.at < end]
+    raised = [one for one in _list_raised(answers, first) if begin <= one.at < end]
     counted = round((end - begin) / part.interval)
     return Replayed(tuple(raised), counted)
 
@@ -325,7 +334,9 @@ def _parse_results(output: str) -> dict[tuple[str, int], dict[Kind, float]]:
     return found
 
 
-def _raised(answers: Mapping[tuple[str, int], Mapping[Kind, float]], first: int) -> list[Raised]:
+def _list_raised(
+    answers: Mapping[tuple[str, int], Mapping[Kind, float]], first: int
+) -> list[Raised]:
     began: dict[Kind, list[float]] = {}
     ended: dict[Kind, list[float]] = {}
     for (which, at), values in sorted(answers.items(), key=lambda item: item[0][1]):

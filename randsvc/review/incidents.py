@@ -84,14 +84,17 @@ def read(
     )
     about = {key: each for key, each in firing.items() if _is_about(subject, key)}
     found = [
-        _incident(key, run, pending.get(key, []), faults, bin_)
+        _make_incident(key, run, pending.get(key, []), faults, bin_)
         for key, each in about.items()
         if key.level
-        for run in _joined(each, holes, bin_)
+        for run in _join(each, holes, bin_)
     ]
     return Found(
         incidents=sorted(
-            (replace(each, cleared=_seen_to_end(each.span, span, holes, bin_)) for each in found),
+            (
+                replace(each, cleared=_is_seen_to_end(each.span, span, holes, bin_))
+                for each in found
+            ),
             key=lambda each: (each.span, each.alert, LEVELS.index(each.level)),
         ),
         alerting=bool(firing or pending) or _is_alerting(reader, span),
@@ -141,7 +144,7 @@ def _is_alerting(reader: WindowReader, span: Span) -> bool:
     return any(True for _ in counted) or reader.server.has_alerting_rules()
 
 
-def _incident(
+def _make_incident(
     key: _Alert,
     run: Span,
     pending: Iterable[Span],
@@ -170,7 +173,7 @@ def _incident(
     )
 
 
-def _joined(each: Sequence[Span], holes: Sequence[Span], bin_: float) -> list[Span]:
+def _join(each: Sequence[Span], holes: Sequence[Span], bin_: float) -> list[Span]:
     """Runs with nothing but a hole in the data between them are one."""
     joined = list(each[:1])
     for earlier, later in pairwise(each):
@@ -182,7 +185,7 @@ def _joined(each: Sequence[Span], holes: Sequence[Span], bin_: float) -> list[Sp
     return joined
 
 
-def _seen_to_end(run: Span, span: Span, holes: Sequence[Span], bin_: float) -> bool:
+def _is_seen_to_end(run: Span, span: Span, holes: Sequence[Span], bin_: float) -> bool:
     return run.end < span.end - bin_ and not any(
         abs(hole.start - run.end) <= bin_ for hole in holes
     )

@@ -80,8 +80,8 @@ def draw_lines(
     for (name, values), (colour, dash) in zip(series.items(), cycle(_STYLES), strict=False):
         style = {"color": colour, "linestyle": dash, "linewidth": 1.4}
         shown: str | None = name
-        for run in _runs(windows, values):
-            times, heights = _line(windows, values, run)
+        for run in _find_runs(windows, values):
+            times, heights = _make_line(windows, values, run)
             axes.plot(times, heights, label=shown, **style)  # type: ignore[arg-type]
             shown = None
     for name, limit in (limits or {}).items():
@@ -108,17 +108,17 @@ def draw_lines(
     _shade(axes, holes)
     for number, span in enumerate(incidents):
         axes.axvspan(
-            _day(span.start),
-            _day(span.end),
+            _convert_to_day(span.start),
+            _convert_to_day(span.end),
             facecolor=_FAINT,
             alpha=0.35,
             linewidth=0,
             label=None if number else "incident",
         )
-    _times(axes, windows)
+    _draw_times(axes, windows)
     if len(series) > 1 or holes or incidents:
-        _legend(axes)
-    return Picture(title, says, _svg(figure, title), _sparks(windows, series))
+        _draw_legend(axes)
+    return Picture(title, says, _write_svg(figure, title), _draw_sparks(windows, series))
 
 
 def draw_bands(
@@ -154,17 +154,20 @@ def draw_timeline(
     least = period.seconds / 250
     for row, each in enumerate(rows.values()):
         axes.broken_barh(
-            [(_day(band.span.start), max(band.span.seconds, least) / 86400) for band in each],
+            [
+                (_convert_to_day(band.span.start), max(band.span.seconds, least) / 86400)
+                for band in each
+            ],
             (-row - 0.35, 0.7),
             facecolors=[_LEVELS.get(band.level, _FAINT) for band in each],
         )
     axes.set_yticks([-row for row in range(len(rows))], list(rows))
     axes.set_ylim(-len(rows) + 0.4, 0.6)
     _shade(axes, holes)
-    _times(axes, [period])
+    _draw_times(axes, [period])
     if holes:
-        _legend(axes)
-    return Picture(title, says, _svg(figure, title))
+        _draw_legend(axes)
+    return Picture(title, says, _write_svg(figure, title))
 
 
 def draw_shares(
@@ -178,8 +181,8 @@ def draw_shares(
     axes.set_xlabel(unit)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(bottom=0)
-    _legend(axes)
-    return Picture(title, says, _svg(figure, title))
+    _draw_legend(axes)
+    return Picture(title, says, _write_svg(figure, title))
 
 
 def draw_spark(values: Values, width: int = _WIDTH) -> str:
@@ -219,8 +222,8 @@ def _figure(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _times(axes: Axes, windows: Sequence[Span]) -> None:
-    axes.set_xlim(_day(windows[0].start), _day(windows[-1].end))
+def _draw_times(axes: Axes, windows: Sequence[Span]) -> None:
+    axes.set_xlim(_convert_to_day(windows[0].start), _convert_to_day(windows[-1].end))
     locator = AutoDateLocator(minticks=4, maxticks=9, tz=UTC)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
@@ -231,8 +234,8 @@ def _times(axes: Axes, windows: Sequence[Span]) -> None:
 def _shade(axes: Axes, holes: Sequence[Span]) -> None:
     for number, hole in enumerate(holes):
         axes.axvspan(
-            _day(hole.start),
-            _day(hole.end),
+            _convert_to_day(hole.start),
+            _convert_to_day(hole.end),
             facecolor=_FAINT,
             alpha=0.35,
             linewidth=0,
@@ -242,7 +245,7 @@ def _shade(axes: Axes, holes: Sequence[Span]) -> None:
         )
 
 
-def _legend(axes: Axes) -> None:
+def _draw_legend(axes: Axes) -> None:
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1),
@@ -254,7 +257,7 @@ def _legend(axes: Axes) -> None:
     )
 
 
-def _runs(windows: Sequence[Span], values: Values) -> list[range]:
+def _find_runs(windows: Sequence[Span], values: Values) -> list[range]:
     """Where values are known, one after the other."""
     known = np.isfinite(values)
     found = []
@@ -265,17 +268,19 @@ def _runs(windows: Sequence[Span], values: Values) -> list[range]:
     return found
 
 
-def _line(windows: Sequence[Span], values: Values, run: range) -> tuple[list[float], list[float]]:
-    times = [_day(time) for i in run for time in (windows[i].start, windows[i].end)]
+def _make_line(
+    windows: Sequence[Span], values: Values, run: range
+) -> tuple[list[float], list[float]]:
+    times = [_convert_to_day(time) for i in run for time in (windows[i].start, windows[i].end)]
     return times, [values[i] for i in run for _ in range(2)]
 
 
-def _day(time: float) -> float:
+def _convert_to_day(time: float) -> float:
     # As matplotlib counts: https://matplotlib.org/stable/api/dates_api.html
     return time / 86400
 
 
-def _sparks(windows: Sequence[Span], series: Mapping[str, Values]) -> str:
+def _draw_sparks(windows: Sequence[Span], series: Mapping[str, Values]) -> str:
     longest = max(map(len, series), default=0)
     begin, end = (datetime.fromtimestamp(t, UTC) for t in (windows[0].start, windows[-1].end))
     rows = []
@@ -287,7 +292,7 @@ def _sparks(windows: Sequence[Span], series: Mapping[str, Values]) -> str:
     return "\n".join(rows)
 
 
-def _svg(figure: Figure, title: str) -> str:
+def _write_svg(figure: Figure, title: str) -> str:
     with (
         mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}),
         io.StringIO() as file,

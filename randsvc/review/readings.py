@@ -100,7 +100,7 @@ class View:
     @property
     def unrecorded(self) -> list[Span]:
         """The gaps in which Prometheus has no data of anything."""
-        return _within(self.readings.unrecorded, self.span)
+        return _clip_holes(self.readings.unrecorded, self.span)
 
     @property
     def subject(self) -> Subject:
@@ -109,7 +109,7 @@ class View:
 
     def unseen(self, service: str) -> list[Span]:
         """The gaps in which Prometheus has no data of a service."""
-        return _within(self.readings.unseen[service], self.span)
+        return _clip_holes(self.readings.unseen[service], self.span)
 
     def seen(self, service: str) -> float:
         """Seconds for which there are data of a service."""
@@ -164,11 +164,12 @@ def read(
     before = period.before()
     both = Span(before.start, period.end)
     begin("gaps in the data")
-    presence = {job: _presence(reader, subject, job, period) for job in subject.jobs}
+    presence = {job: _read_presence(reader, subject, job, period) for job in subject.jobs}
     bin_ = max(each.bin_ for each in presence.values())
-    unrecorded = _holes(reader, "up", both, bin_)
+    unrecorded = _find_holes(reader, "up", both, bin_)
     unseen = {
-        job: _holes(reader, each.selector, both, bin_, each.least) for job, each in presence.items()
+        job: _find_holes(reader, each.selector, both, bin_, each.least)
+        for job, each in presence.items()
     }
     length = choose_window_length(period, bin_)
     holes = [hole for each in unseen.values() for hole in each]
@@ -187,15 +188,17 @@ def read(
     )
     feedback = count("feedback", format_selector(FEEDBACK.prometheus_name, [main]))
     begin("saturation and probes")
-    saturation = _gauge(reader, [format_selector(SATURATION, [subject.matcher])], "job", windows)
-    probes = _gauge(reader, ['probe_success{job="blackbox"}'], "service", windows)
+    saturation = _read_gauge(
+        reader, [format_selector(SATURATION, [subject.matcher])], "job", windows
+    )
+    probes = _read_gauge(reader, ['probe_success{job="blackbox"}'], "service", windows)
     begin("values and their drift")
     recorded = [format_selector(name, [main]) for name in DRIFT]
-    drift = _gauge(reader, recorded, "randsvc_distribution, against", windows)
-    values = _values(reader, main, windows)
+    drift = _read_gauge(reader, recorded, "randsvc_distribution, against", windows)
+    values = _read_values(reader, main, windows)
     begin("errors of the model")
     name = FEEDBACK_ABSOLUTE_ERROR.prometheus_name
-    errors = _mean(reader, name, main, "randsvc_source", windows)
+    errors = _read_mean(reader, name, main, "randsvc_source", windows)
     begin("incidents")
     # An alert that fired when the period began had begun before.
     found = incidents.read(reader, subject, Span(both.start - _DAY, both.end), bin_, unrecorded)
@@ -231,7 +234,7 @@ class _Presence:
     bin_: float
 
 
-def _presence(reader: WindowReader, subject: Subject, job: str, period: Span) -> _Presence:
+def _read_presence(reader: WindowReader, subject: Subject, job: str, period: Span) -> _Presence:
     """The first of three series that Prometheus has of a service.
 
     Its limit of concurrent requests is there before the first request. A service that is not ours
@@ -254,19 +257,19 @@ def _presence(reader: WindowReader, subject: Subject, job: str, period: Span) ->
     return _Presence(selector, least, choose_resolution(period))
 
 
-def _holes(
+def _find_holes(
     reader: WindowReader, selector: str, span: Span, bin_: float, least: float = -np.inf
 ) -> list[Span]:
     there = find_runs(reader, selector, span, bin_, least=least).get(frozenset(), [])
     return find_gaps(span, there, longer=bin_)
 
 
-def _within(holes: Sequence[Span], span: Span) -> list[Span]:
+def _clip_holes(holes: Sequence[Span], span: Span) -> list[Span]:
     clipped = (Span(max(h.start, span.start), min(h.end, span.end)) for h in holes)
     return [each for each in clipped if each.start < each.end]
 
 
-def _gauge(
+def _read_gauge(
     reader: WindowReader, selectors: Sequence[str], by: str, windows: Sequence[Span]
 ) -> Gauge:
     """Of each series by the first of the selectors that has it."""
@@ -281,7 +284,7 @@ def _gauge(
     return Gauge(of("sum", "sum"), of("sum", "count"), of("max", "max"))
 
 
-def _mean(
+def _read_mean(
     reader: WindowReader, metric: str, matcher: str, by: str, windows: Sequence[Span]
 ) -> Mean:
     """Of a native histogram, else of a classic one; both extrapolate alike, so means are right."""
@@ -309,7 +312,7 @@ def _by_window(
     return found
 
 
-def _values(reader: WindowReader, matcher: str, windows: Sequence[Span]) -> list[Binned]:
+def _read_values(reader: WindowReader, matcher: str, windows: Sequence[Span]) -> list[Binned]:
     """How the values lie by window: native histograms, or else explicit buckets."""
     name = VALUE.prometheus_name
     found = [EMPTY] * len(windows)

@@ -147,7 +147,7 @@ def compute_d1_floor(n: Numbers, m: float, bins: int) -> Numbers:
 
 def make_recordings(scale: TimeScale) -> Iterator[Rule]:
     """Record baselines, samples, distances and floors, in an order in which each has its parts."""
-    yield from _baseline()
+    yield from _record_baseline()
     for name, series in OUTPUTS.items():
         for window in scale.samples:
             labels = {"randsvc_distribution": name, "window": window}
@@ -158,7 +158,7 @@ def make_recordings(scale: TimeScale) -> Iterator[Rule]:
         quantile = f"histogram_quantile({level:g}, {SAMPLE}) and {COUNT}"
         yield Rule(QUANTILE, quantile, {"randsvc_quantile": f"{level:g}"})
     for name in OUTPUTS:
-        yield from _binned(name)
+        yield from _record_bins(name)
     for k, bin_ in enumerate(_NAMES[:-1], 1):
         up_to = "|".join(_NAMES[:k])
         below = f'sum by ({_OF}, window) ({SHARE}{{randsvc_bin=~"{up_to}"}})'
@@ -166,17 +166,17 @@ def make_recordings(scale: TimeScale) -> Iterator[Rule]:
         edge = f'{EDGE}{{randsvc_bin="{bin_}"}}'
         yield Rule(BELOW, f"{below} and on ({_OF}) {edge}", {"randsvc_bin": bin_})
     for window in scale.samples:
-        yield from _mix(window)
+        yield from _record_mix(window)
     yield Rule(LARGEST_SHARE, f"max by ({_OF}, window) ({SHARE})")
     spread = _spread(QUANTILE, f"{_OF}, window")
     yield Rule(SPREAD, _per(spread, _spread(BASELINE_QUANTILES, _OF)))
-    yield from _distances("baseline")
+    yield from _record_distances("baseline")
     for ago, time in (("day", scale.day), ("week", scale.week)):
-        yield from _distances(ago, time)
-    yield from _floors()
+        yield from _record_distances(ago, time)
+    yield from _record_floors()
 
 
-def _baseline() -> Iterator[Rule]:
+def _record_baseline() -> Iterator[Rule]:
     """Record it once, however many replicas export it."""
     for record, metric, label in (
         (EDGE, BASELINE_EDGE, "bin"),
@@ -194,7 +194,7 @@ def _baseline() -> Iterator[Rule]:
         yield Rule(BASELINE_BELOW, f"{summed} and on ({_OF}) {edge}", {"randsvc_bin": name})
 
 
-def _binned(name: str) -> Iterator[Rule]:
+def _record_bins(name: str) -> Iterator[Rule]:
     """Record the shares of samples in the bins of their baseline, and outside its range."""
     label = {"randsvc_distribution": name}
     which = f'randsvc_distribution="{name}"'
@@ -220,7 +220,7 @@ def _binned(name: str) -> Iterator[Rule]:
     yield Rule(OUT_OF_RANGE, f"1 - {inside} {where_there_is(_NAMES[0])}", label)
 
 
-def _mix(window: str) -> Iterator[Rule]:
+def _record_mix(window: str) -> Iterator[Rule]:
     labels = {"randsvc_distribution": MIX, "window": window}
     known = f'{INPUTS.prometheus_name}{{{JOB},randsvc_segment!="missing"}}'
     counted = count_events(known, window)
@@ -235,7 +235,7 @@ def _mix(window: str) -> Iterator[Rule]:
     )
 
 
-def _distances(against: str, offset: str = "") -> Iterator[Rule]:
+def _record_distances(against: str, offset: str = "") -> Iterator[Rule]:
     """Record those from the baseline, or from what was recorded so long ago."""
     label = {"against": against}
     of_baseline = not offset
@@ -267,7 +267,7 @@ def _distances(against: str, offset: str = "") -> Iterator[Rule]:
     yield Rule(UNCERTAINTY, f"1 / {COUNT} {plus} 1 / {m}", label)
 
 
-def _floors() -> Iterator[Rule]:
+def _record_floors() -> Iterator[Rule]:
     """Record the floor of each distance that there is, whatever it is against."""
     x = log(1 / ALPHA)
     bins = f"count by ({_OF}) ({BASELINE_SHARES})"

@@ -59,22 +59,22 @@ WORTH = "job:feedback_absolute_error:fallback_per_model"
 def make_recordings(scale: TimeScale) -> Iterator[Rule]:
     """Record coverage, errors by source, and what they are worth."""
     for window in (*scale.samples, scale.day):
-        yield from _coverage(window)
+        yield from _record_coverage(window)
     long, day = scale.samples[1], scale.day
     yield Rule(COVERAGE_NOW, _now(COVERAGE, long, day))
     # Per second, as the windows differ.
     longer = parse_duration(day) / parse_duration(long)
     yield Rule(LABELS_NOW, f"{longer:g} * {_now(LABELS, long, day)}")
-    yield from _errors(ERROR, FEEDBACK_ERROR, scale.samples)
-    yield from _errors(ABSOLUTE_ERROR, FEEDBACK_ABSOLUTE_ERROR, scale.samples)
+    yield from _record_errors(ERROR, FEEDBACK_ERROR, scale.samples)
+    yield from _record_errors(ABSOLUTE_ERROR, FEEDBACK_ABSOLUTE_ERROR, scale.samples)
     sd = f'{STATISTIC}{{randsvc_distribution="value",randsvc_statistic="stddev"}}'
     yield Rule(BIAS_PER_SD, f"abs({ERROR}:avg) / on (job) group_left () max by (job) ({sd})")
     yield Rule(BIAS_PER_FLOOR, f"abs({ERROR}:avg) / {_chance(ERROR)}")
-    yield from _compared_with_before(long, day)
-    yield from _worth(long, scale.budget)
+    yield from _record_comparison(long, day)
+    yield from _record_worth(long, scale.budget)
 
 
-def _coverage(window: str) -> Iterator[Rule]:
+def _record_coverage(window: str) -> Iterator[Rule]:
     label = {"window": window}
     predictions = f'{PREDICTIONS_COUNT}{{window="{window}"}}'
     name = PREDICTIONS.prometheus_name
@@ -91,7 +91,7 @@ def _now(series: str, now: str, before: str) -> str:
     return " / on (job) ".join(both)
 
 
-def _errors(record: str, metric: Metric, windows: Sequence[str]) -> Iterator[Rule]:
+def _record_errors(record: str, metric: Metric, windows: Sequence[str]) -> Iterator[Rule]:
     for window in windows:
         errors = increase(metric.prometheus_name, by=("job", "randsvc_source"), window=window)
         yield Rule(f"{record}:increase", errors, {"window": window})
@@ -115,7 +115,7 @@ def _summed(what: str, long: str, period: str, offset: str = "") -> str:
     return f"sum_over_time({what}[{period}:{long}]{before})"
 
 
-def _compared_with_before(long: str, day: str) -> Iterator[Rule]:
+def _record_comparison(long: str, day: str) -> Iterator[Rule]:
     now = f'{{window="{long}"}}'
     count, avg = f"{ABSOLUTE_ERROR}:count{now}", f"{ABSOLUTE_ERROR}:avg{now}"
     low = f"({avg} - {_chance(ABSOLUTE_ERROR, now)})"
@@ -123,7 +123,7 @@ def _compared_with_before(long: str, day: str) -> Iterator[Rule]:
     yield Rule(ERROR_NOW, f"{low} / on (job, randsvc_source) ({total} / {number} > 0)")
 
 
-def _worth(long: str, budget: str) -> Iterator[Rule]:
+def _record_worth(long: str, budget: str) -> Iterator[Rule]:
     """Record a ratio of two means, with an interval by the delta method on its logarithm."""
     now, whole = (f'{{window="{window}"}}' for window in (long, budget))
     count, avg, stddev = (f"{ABSOLUTE_ERROR}:{what}" for what in ("count", "avg", "stddev"))

@@ -82,8 +82,11 @@ class Group:
 def make_groups() -> tuple[Group, ...]:
     """Give all groups, each of which is a file of its name."""
     return (
-        Group("golden-signals", tuple(_golden_signals())),
-        Group("distributions", tuple(r for metric in DISTRIBUTIONS for r in _distribution(metric))),
+        Group("golden-signals", tuple(_record_golden_signals())),
+        Group(
+            "distributions",
+            tuple(r for metric in DISTRIBUTIONS for r in _record_distribution(metric)),
+        ),
     )
 
 
@@ -145,7 +148,7 @@ def format_bound(edge: float) -> str:
     return "+Inf" if edge == inf else f"{edge:g}"
 
 
-def _golden_signals() -> Iterator[Rule]:
+def _record_golden_signals() -> Iterator[Rule]:
     duration = REQUEST_DURATION.prometheus_name
     for by in (("job",), ("job", "http_route"), ("job", "instance")):
         level = "_".join(by)
@@ -158,7 +161,7 @@ def _golden_signals() -> Iterator[Rule]:
                 f"{level}:http_server_{name}_per_request:ratio_rate{WINDOW}",
                 f"({some} or 0 * {requests}) / {requests}",
             )
-        yield from _classic_quantiles(REQUEST_DURATION, LATENCY_QUANTILES, by)
+        yield from _record_classic_quantiles(REQUEST_DURATION, LATENCY_QUANTILES, by)
     for by in (("job",), ("job", "instance")):
         active, limit = (
             f"{sum_by(by)} {reporting(f'{metric.prometheus_name}{{{ANY_JOB}}}')}"
@@ -169,9 +172,9 @@ def _golden_signals() -> Iterator[Rule]:
             f"{'_'.join(by)}:http_server_active_requests_per_limit:ratio",
             f"({active} or 0 * {limit}) / {limit}",
         )
-    yield from _shares_of_limits()
+    yield from _record_shares_of_limits()
     instance = ("job", "instance")
-    yield from _classic_quantiles(EVENT_LOOP_LAG, (0.99,), instance)
+    yield from _record_classic_quantiles(EVENT_LOOP_LAG, (0.99,), instance)
     cpu = PROCESS_CPU_TIME.prometheus_name
     # Seconds of CPU a second: 1 is all that one event loop can use.
     yield Rule(
@@ -180,7 +183,7 @@ def _golden_signals() -> Iterator[Rule]:
     )
 
 
-def _shares_of_limits() -> Iterator[Rule]:
+def _record_shares_of_limits() -> Iterator[Rule]:
     by = sum_by(("job", "instance"))
     for resource, usage, limit in LIMITED:
         used, allowed = (
@@ -195,7 +198,7 @@ def _shares_of_limits() -> Iterator[Rule]:
     yield Rule(SHARE_OF_LIMIT, f"{by} ({used}) / ({by} ({allowed}) > 0)", {"resource": "storage"})
 
 
-def _classic_quantiles(
+def _record_classic_quantiles(
     metric: Metric, quantiles: Sequence[float], by: Sequence[str]
 ) -> Iterator[Rule]:
     name = metric.prometheus_name
@@ -208,7 +211,7 @@ def _classic_quantiles(
         )
 
 
-def _distribution(metric: Metric) -> Iterator[Rule]:
+def _record_distribution(metric: Metric) -> Iterator[Rule]:
     """Describe a native histogram by numbers, for alerts and for a Grafana that can't draw one."""
     name, window = metric.prometheus_name, f"rate{DISTRIBUTION_WINDOW}"
     histogram = f"job:{name}:{window}"

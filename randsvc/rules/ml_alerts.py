@@ -60,11 +60,11 @@ _MODEL = f'{JOB},randsvc_source="model"'
 
 def make_ml_alerts(scale: TimeScale) -> Iterator[Alert]:
     """Give them all."""
-    yield from _shifted(scale)
-    yield _frozen(scale)
-    yield _out_of_range(scale)
-    yield from _inputs(scale)
-    yield from _feedback(scale)
+    yield from _alert_on_shift(scale)
+    yield _alert_on_frozen_output(scale)
+    yield _alert_on_range(scale)
+    yield from _alert_on_inputs(scale)
+    yield from _alert_on_feedback(scale)
 
 
 def _make(
@@ -97,7 +97,7 @@ def _at(series: str, window: str, matchers: str = JOB, of_all: str = "max") -> s
     return f'{of_all} without (window) ({series}{{{matchers},window="{window}"}})'
 
 
-def _shifted(scale: TimeScale) -> Iterator[Alert]:
+def _alert_on_shift(scale: TimeScale) -> Iterator[Alert]:
     short = scale.samples[0]
     for distribution, name, subject in (
         ("value", "RandsvcValueShifted", "The model's values have"),
@@ -128,7 +128,7 @@ def _shifted(scale: TimeScale) -> Iterator[Alert]:
             )
 
 
-def _frozen(scale: TimeScale) -> Alert:
+def _alert_on_frozen_output(scale: TimeScale) -> Alert:
     window = scale.samples[0]
     of = f"{JOB},{_VALUE}"
     return _make(
@@ -146,7 +146,7 @@ def _frozen(scale: TimeScale) -> Alert:
     )
 
 
-def _out_of_range(scale: TimeScale) -> Alert:
+def _alert_on_range(scale: TimeScale) -> Alert:
     window = scale.samples[0]
     of = f"{JOB},{_VALUE}"
     return _make(
@@ -164,7 +164,7 @@ def _out_of_range(scale: TimeScale) -> Alert:
     )
 
 
-def _inputs(scale: TimeScale) -> Iterator[Alert]:
+def _alert_on_inputs(scale: TimeScale) -> Iterator[Alert]:
     window = scale.samples[0]
     measured = f"Measured over the {spell_last(window)}."
     of = f'{JOB},randsvc_distribution="{MIX}"'
@@ -207,7 +207,7 @@ def _inputs(scale: TimeScale) -> Iterator[Alert]:
     )
 
 
-def _feedback(scale: TimeScale) -> Iterator[Alert]:
+def _alert_on_feedback(scale: TimeScale) -> Iterator[Alert]:
     short, long = scale.samples
     for level, effect in EFFECTS.items():
         yield _make(

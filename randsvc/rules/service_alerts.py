@@ -58,12 +58,12 @@ _COLLECTOR = 'job="otel-collector-telemetry"'
 def make_service_alerts(scale: TimeScale) -> Iterator[Alert]:
     """Give those on the services and their monitoring, in the order of their levels."""
     for service in SERVICES:
-        yield from _unseen(service, scale)
-    yield _nobody_can_log_in(scale)
+        yield from _alert_on_absence(service, scale)
+    yield _alert_on_logins(scale)
     for service in (*SERVICES, "monitoring"):
-        yield _filling_up(service, scale)
-    yield from _service(scale)
-    yield from _monitoring(scale)
+        yield _alert_on_saturation(service, scale)
+    yield from _alert_on_service(scale)
+    yield from _alert_on_monitoring(scale)
     yield Alert(
         name=WATCHDOG,
         level="none",
@@ -97,7 +97,7 @@ def _select_up(service: str) -> str:
     return f'up{{job=~"{service}(-management)?"}}'
 
 
-def _unseen(service: str, scale: TimeScale) -> Iterator[Alert]:
+def _alert_on_absence(service: str, scale: TimeScale) -> Iterator[Alert]:
     up = _select_up(service)
     yield Alert(
         name="RandsvcServiceDown",
@@ -152,7 +152,7 @@ def _unseen(service: str, scale: TimeScale) -> Iterator[Alert]:
     )
 
 
-def _nobody_can_log_in(scale: TimeScale) -> Alert:
+def _alert_on_logins(scale: TimeScale) -> Alert:
     def logins(matcher: str) -> str:
         series = f"{_DURATION}_count{{{_LOGIN},{matcher}}}"
         return f"sum ({count_events(series, scale.logins)})"
@@ -175,7 +175,7 @@ def _nobody_can_log_in(scale: TimeScale) -> Alert:
     )
 
 
-def _filling_up(service: str, scale: TimeScale) -> Alert:
+def _alert_on_saturation(service: str, scale: TimeScale) -> Alert:
     job = "prometheus" if service == "monitoring" else service
     share = f'{SHARE_OF_LIMIT}{{job="{job}"}}'
     ahead = f"predict_linear({share}[{scale.trend}], {parse_duration(scale.horizon):g})"
@@ -196,7 +196,7 @@ def _filling_up(service: str, scale: TimeScale) -> Alert:
     )
 
 
-def _service(scale: TimeScale) -> Iterator[Alert]:
+def _alert_on_service(scale: TimeScale) -> Iterator[Alert]:
     window = scale.window
 
     def rate(metric: str, matchers: str, over: str = window) -> str:
@@ -291,7 +291,7 @@ def _service(scale: TimeScale) -> Iterator[Alert]:
     )
 
 
-def _monitoring(scale: TimeScale) -> Iterator[Alert]:
+def _alert_on_monitoring(scale: TimeScale) -> Iterator[Alert]:
     window = spell_last(scale.window)
 
     def count(metric: str, matcher: str) -> str:

@@ -35,7 +35,7 @@ from randsvc.service.serving import (
 from randsvc.service.shutdown import Shutdown
 from randsvc.settings import Settings
 from randsvc.telemetry import Telemetry, exposition
-from randsvc.telemetry.environment import configuration, names
+from randsvc.telemetry.environment import list_names, read_configuration
 
 __all__ = ("supervise",)
 
@@ -101,7 +101,7 @@ def _shared(settings: Settings) -> Iterator[Settings]:
 @contextlib.contextmanager
 def _exported_logs(settings: Settings, shutdown: Shutdown) -> Iterator[None]:
     """Export the logs of this process, which measures nothing, as the workers do theirs."""
-    if not names(configuration(os.environ), "OTEL_LOGS_EXPORTER"):
+    if not list_names(read_configuration(os.environ), "OTEL_LOGS_EXPORTER"):
         yield
         return
     telemetry = Telemetry(
@@ -141,7 +141,7 @@ class _Workers:
         self._public = public
         self._shutdown = shutdown
         self._links: dict[int, Connection] = {}
-        exporters = names(configuration(os.environ), "OTEL_METRICS_EXPORTER")
+        exporters = list_names(read_configuration(os.environ), "OTEL_METRICS_EXPORTER")
         self._are_pulled = "prometheus" in exporters
         self._scrapes: dict[int, Connection] = {}
         self._scrape = 0

@@ -31,8 +31,8 @@ __all__ = (
     "ExponentialAggregate",
     "LastValue",
     "Sum",
-    "bucket_index",
-    "upper_bound",
+    "compute_upper_bound",
+    "find_bucket_index",
 )
 
 MAX_BUCKETS = 160
@@ -191,14 +191,14 @@ class ExponentialAggregate(_Distribution):
         self._make_room(buckets, values[0], values[-1])
         start = 0
         while start < len(values):
-            index = bucket_index(values[start], self.scale)
-            end = bisect_right(values, upper_bound(index, self.scale), start + 1)
+            index = find_bucket_index(values[start], self.scale)
+            end = bisect_right(values, compute_upper_bound(index, self.scale), start + 1)
             buckets[index] = buckets.get(index, 0) + end - start
             start = end
 
     def _make_room(self, buckets: dict[int, int], smallest: float, largest: float) -> None:
-        low = min(bucket_index(smallest, self.scale), min(buckets, default=2**63))
-        high = max(bucket_index(largest, self.scale), max(buckets, default=-(2**63)))
+        low = min(find_bucket_index(smallest, self.scale), min(buckets, default=2**63))
+        high = max(find_bucket_index(largest, self.scale), max(buckets, default=-(2**63)))
         shift = 0
         while (high >> shift) - (low >> shift) >= self.max_buckets:
             shift += 1
@@ -231,7 +231,7 @@ class ExponentialAggregate(_Distribution):
         )
 
 
-def bucket_index(value: float, scale: int) -> int:
+def find_bucket_index(value: float, scale: int) -> int:
     """The index of the bucket that holds ``value`` > 0, exact at powers of two.
 
     https://opentelemetry.io/docs/specs/otel/metrics/data-model/#producer-expectations
@@ -242,7 +242,7 @@ def bucket_index(value: float, scale: int) -> int:
     return (exponent - 1 - (mantissa == 0.5)) >> -scale  # 0.5 marks a power of two, exactly
 
 
-def upper_bound(index: int, scale: int) -> float:
+def compute_upper_bound(index: int, scale: int) -> float:
     """The inclusive upper bound of bucket ``index``; infinite past the largest float."""
     power = math.ldexp(index + 1, -scale)
     return math.exp2(power) if power < 1024 else math.inf

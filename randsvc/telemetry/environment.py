@@ -17,17 +17,17 @@ from .variables import SIGNALS, VARIABLES, Variable, WrongValueError
 
 __all__ = (
     "OTEL",
-    "configuration",
-    "disabled",
+    "get_otlp_endpoint",
+    "get_otlp_protocol",
+    "get_value",
     "import_environment",
-    "job",
-    "names",
-    "notices",
-    "otlp_endpoint",
-    "otlp_protocol",
+    "is_disabled",
+    "list_names",
+    "list_notices",
+    "make_job_name",
+    "read_configuration",
     "redact",
     "sdk_environment",
-    "value",
 )
 
 OTEL = "OTEL_"
@@ -44,12 +44,12 @@ _TLS = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
 _lock = RLock()
 
 
-def configuration(environ: Mapping[str, str]) -> dict[str, str]:
+def read_configuration(environ: Mapping[str, str]) -> dict[str, str]:
     """Give the ``OTEL_*`` variables that are set, as the SDK is to read them.
 
     Raises ``ConfigurationError`` with one line for the first that cannot be followed.
     """
-    if disabled(environ):
+    if is_disabled(environ):
         return {"OTEL_SDK_DISABLED": "true"}
     given = {
         name: text.strip()
@@ -62,16 +62,16 @@ def configuration(environ: Mapping[str, str]) -> dict[str, str]:
         if variable is None or variable.status == "followed":
             read[name] = _read(variable, name, text)
         elif variable.status == "refused":
-            raise ConfigurationError(f"{_given(name, text)}: not supported. {variable.note}")
+            raise ConfigurationError(f"{_quote_given(name, text)}: not supported. {variable.note}")
     _check_otlp(read, given)
-    return _complete(read)
+    return _complete_names(read)
 
 
-def notices(environ: Mapping[str, str]) -> list[str]:
+def list_notices(environ: Mapping[str, str]) -> list[str]:
     """Give a line for each variable that is set but not followed, and does not stop the start."""
     lines = []
     for name, text in sorted(environ.items()):
-        if not name.startswith(OTEL) or not text.strip() or disabled(environ):
+        if not name.startswith(OTEL) or not text.strip() or is_disabled(environ):
             continue
         variable = VARIABLES.get(name)
         if variable is None:
@@ -83,7 +83,7 @@ def notices(environ: Mapping[str, str]) -> list[str]:
             lines.append(f"{name}: not supported, ignored. {variable.note}")
         elif (kind := variable.kind) and kind.fallback and not _is_read(variable, text.strip()):
             lines.append(
-                f'{_given(name, text)}: expected {kind.expected}; "{kind.fallback}" is used'
+                f'{_quote_given(name, text)}: expected {kind.expected}; "{kind.fallback}" is used'
             )
     return lines
 
@@ -116,35 +116,35 @@ def import_environment() -> Iterator[None]:
         yield
 
 
-def disabled(environ: Mapping[str, str]) -> bool:
+def is_disabled(environ: Mapping[str, str]) -> bool:
     """Whether ``OTEL_SDK_DISABLED`` is true; anything but ``true`` is false."""
     return environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
-def value(read: Mapping[str, str], name: str) -> str:
+def get_value(read: Mapping[str, str], name: str) -> str:
     """Give the value of a variable, or its default."""
     return read.get(name) or VARIABLES[name].default
 
 
-def names(read: Mapping[str, str], variable: str) -> list[str]:
+def list_names(read: Mapping[str, str], variable: str) -> list[str]:
     """Give the names that a variable lists; ``none`` gives none."""
-    return [name for name in value(read, variable).split(",") if name != "none"]
+    return [name for name in get_value(read, variable).split(",") if name != "none"]
 
 
-def otlp_endpoint(read: Mapping[str, str], signal: str) -> str:
+def get_otlp_endpoint(read: Mapping[str, str], signal: str) -> str:
     """Where the exporter of a signal, such as ``METRICS``, sends to, for a person to read."""
-    port = "4317" if otlp_protocol(read, signal) == "grpc" else "4318"
+    port = "4317" if get_otlp_protocol(read, signal) == "grpc" else "4318"
     endpoint = _of_signal(read, signal, "ENDPOINT") or f"http://localhost:{port}"
     return redact(endpoint.partition("?")[0])
 
 
-def otlp_protocol(read: Mapping[str, str], signal: str) -> str:
+def get_otlp_protocol(read: Mapping[str, str], signal: str) -> str:
     """``http/protobuf``, the default, or ``grpc``, for a signal such as ``METRICS``."""
     default = VARIABLES["OTEL_EXPORTER_OTLP_PROTOCOL"].default
     return _of_signal(read, signal, "PROTOCOL") or default
 
 
-def job(attributes: Mapping[str, object]) -> str:
+def make_job_name(attributes: Mapping[str, object]) -> str:
     """Give the label ``job`` that the Collector makes of resource attributes.
 
     https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/#resource-attributes-1
@@ -158,7 +158,7 @@ def redact(text: str) -> str:
     return re.sub(r"//\S*@", "//***@", text)
 
 
-def _given(name: str, text: str) -> str:
+def _quote_given(name: str, text: str) -> str:
     """Give a variable with its value as it was given, on one line, without what is secret."""
     variable = VARIABLES.get(name)
     if variable is None or (variable.kind and variable.kind.secret):
@@ -177,7 +177,7 @@ def _read(variable: Variable | None, name: str, text: str) -> str:
     except UnicodeEncodeError:
         is_text = False
     if not is_text:
-        raise ConfigurationError(f"{_given(name, text)}: expected UTF-8")
+        raise ConfigurationError(f"{_quote_given(name, text)}: expected UTF-8")
     if variable is None or variable.kind is None:
         return text
     kind = variable.kind
@@ -190,7 +190,7 @@ def _read(variable: Variable | None, name: str, text: str) -> str:
         if isinstance(error, WrongValueError):
             reason = str(error)
         detail = f" ({_on_one_line(redact(reason))})" if reason else ""
-        line = f"{_given(name, text)}: expected {kind.expected}{detail}"
+        line = f"{_quote_given(name, text)}: expected {kind.expected}{detail}"
         raise ConfigurationError(line) from None
 
 
@@ -204,10 +204,10 @@ def _is_read(variable: Variable, text: str) -> bool:
 
 
 def _of_signal(read: Mapping[str, str], signal: str, suffix: str) -> str:
-    return read.get(_name_of_signal(read, signal, suffix), "")
+    return read.get(_find_name(read, signal, suffix), "")
 
 
-def _name_of_signal(read: Mapping[str, str], signal: str, suffix: str) -> str:
+def _find_name(read: Mapping[str, str], signal: str, suffix: str) -> str:
     own, common = f"OTEL_EXPORTER_OTLP_{signal}_{suffix}", f"OTEL_EXPORTER_OTLP_{suffix}"
     return own if read.get(own) else common
 
@@ -215,22 +215,22 @@ def _name_of_signal(read: Mapping[str, str], signal: str, suffix: str) -> str:
 def _check_otlp(read: Mapping[str, str], given: Mapping[str, str]) -> None:
     """Check what depends on more than one variable."""
     for signal in SIGNALS:
-        protocol = otlp_protocol(read, signal)
+        protocol = get_otlp_protocol(read, signal)
         if protocol == "grpc" and find_spec("opentelemetry.exporter.otlp.proto.grpc") is None:
-            name = _name_of_signal(read, signal, "PROTOCOL")
+            name = _find_name(read, signal, "PROTOCOL")
             raise ConfigurationError(
-                f"{_given(name, given[name])}: OTLP over gRPC needs the package "
+                f"{_quote_given(name, given[name])}: OTLP over gRPC needs the package "
                 "opentelemetry-exporter-otlp-proto-grpc, such as the extra grpc installs"
             )
-        name = _name_of_signal(read, signal, "ENDPOINT")
+        name = _find_name(read, signal, "ENDPOINT")
         if protocol != "grpc" and "://" not in read.get(name, "://"):
             raise ConfigurationError(
-                f"{_given(name, given[name])}: expected a URL such as http://{given[name]}, "
+                f"{_quote_given(name, given[name])}: expected a URL such as http://{given[name]}, "
                 f"as the protocol is {protocol}"
             )
-        certificate, key = (_name_of_signal(read, signal, suffix) for suffix in _TLS[1:])
+        certificate, key = (_find_name(read, signal, suffix) for suffix in _TLS[1:])
         if key in read and certificate not in read:
-            raise ConfigurationError(f"{_given(key, given[key])}: expected {certificate} too")
+            raise ConfigurationError(f"{_quote_given(key, given[key])}: expected {certificate} too")
         if certificate in read:
             try:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -238,18 +238,18 @@ def _check_otlp(read: Mapping[str, str], given: Mapping[str, str]) -> None:
                 context.load_cert_chain(read[certificate], read.get(key), password=lambda: "")
             except (OSError, ValueError) as error:
                 raise ConfigurationError(
-                    f"{_given(certificate, given[certificate])}: expected a client certificate "
-                    f"with its key, which is not encrypted ({error})"
+                    f"{_quote_given(certificate, given[certificate])}: expected a client "
+                    f"certificate with its key, which is not encrypted ({error})"
                 ) from None
     for queue, batch in _BATCHES:
-        if batch in read and int(read[batch]) > int(value(read, queue)):
+        if batch in read and int(read[batch]) > int(get_value(read, queue)):
             raise ConfigurationError(
-                f"{_given(batch, given[batch])}: expected at most {queue}, which is "
-                f"{value(read, queue)}"
+                f"{_quote_given(batch, given[batch])}: expected at most {queue}, which is "
+                f"{get_value(read, queue)}"
             )
 
 
-def _complete(read: dict[str, str]) -> dict[str, str]:
+def _complete_names(read: dict[str, str]) -> dict[str, str]:
     """Add what the SDK's own defaults would get wrong."""
     for queue, batch in _BATCHES:
         if queue in read and batch not in read:

@@ -51,11 +51,11 @@ def render(data: MetricsData, content_type: str = TEXT) -> bytes:
         lines += (
             "# HELP target_info Target metadata",
             "# TYPE target_info gauge",
-            f"target_info{{{_labels(resource.resource.attributes)}}} 1",
+            f"target_info{{{_format_labels(resource.resource.attributes)}}} 1",
         )
         for scope in resource.scope_metrics:
             for metric in scope.metrics:
-                lines += _family(metric, open_metrics=open_metrics)
+                lines += _format_family(metric, open_metrics=open_metrics)
     text = "\n".join([*lines, _END if open_metrics else ""])
     # A lone surrogate, which an attribute may contain, has no UTF-8.
     return text.encode(errors="replace")
@@ -68,7 +68,7 @@ def merge(texts: Mapping[str, bytes], label: str, content_type: str = TEXT) -> b
     """
     families: dict[str, list[str]] = {}
     for value, text in texts.items():
-        first = f'{{{label}="{_escaped(value)}"'
+        first = f'{{{label}="{_escape(value)}"'
         each = text.decode().removesuffix(_END)
         for family in each.split("\n# HELP ") if each else ():
             # Not splitlines: a label's value may have what that takes for the end of a line.
@@ -81,7 +81,7 @@ def merge(texts: Mapping[str, bytes], label: str, content_type: str = TEXT) -> b
     return (merged + _END if content_type == OPEN_METRICS else merged).encode()
 
 
-def _family(metric: Metric, *, open_metrics: bool) -> Iterator[str]:
+def _format_family(metric: Metric, *, open_metrics: bool) -> Iterator[str]:
     data = metric.data
     if not isinstance(data, Sum | Gauge | Histogram):
         return
@@ -93,20 +93,20 @@ def _family(metric: Metric, *, open_metrics: bool) -> Iterator[str]:
     yield f"# HELP {family} {text}"
     yield f"# TYPE {family} {kind}"
     for point in data.data_points:
-        labels = _labels(point.attributes or {})
+        labels = _format_labels(point.attributes or {})
         if isinstance(point, HistogramDataPoint):
-            yield from _histogram(name, labels, point)
+            yield from _format_histogram(name, labels, point)
         else:
             yield f"{name}{{{labels}}} {point.value}"
         if open_metrics and kind != "gauge" and point.start_time_unix_nano:
             yield f"{family}_created{{{labels}}} {point.start_time_unix_nano / 1e9:.3f}"
 
 
-def _histogram(name: str, labels: str, point: HistogramDataPoint) -> Iterator[str]:
+def _format_histogram(name: str, labels: str, point: HistogramDataPoint) -> Iterator[str]:
     start = f"{name}_bucket{{{labels}{',' if labels else ''}le="
     upto = 0
     for bound, count in zip(
-        _bounds(tuple(point.explicit_bounds)), point.bucket_counts, strict=True
+        _format_bounds(tuple(point.explicit_bounds)), point.bucket_counts, strict=True
     ):
         upto += count
         yield f"{start}{bound}{upto}"
@@ -115,23 +115,23 @@ def _histogram(name: str, labels: str, point: HistogramDataPoint) -> Iterator[st
 
 
 @lru_cache
-def _bounds(bounds: Sequence[float]) -> tuple[str, ...]:
+def _format_bounds(bounds: Sequence[float]) -> tuple[str, ...]:
     return tuple(f'"{bound}"}} ' for bound in (*map(float, bounds), "+Inf"))
 
 
-def _labels(attributes: Mapping[str, Any]) -> str:
-    values = {_label_name(key): value for key, value in attributes.items()}
+def _format_labels(attributes: Mapping[str, Any]) -> str:
+    values = {_format_label_name(key): value for key, value in attributes.items()}
     if len(values) < len(attributes):
         # Names that are equal as labels share one label, as two would make the whole scrape fail.
         values = {}
         for key, value in sorted(attributes.items()):
-            name = _label_name(key)
+            name = _format_label_name(key)
             values[name] = f"{values[name]};{value}" if name in values else value
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in values.items())
+    return ",".join(f'{name}="{_escape(value)}"' for name, value in values.items())
 
 
 @lru_cache
-def _label_name(key: str) -> str:
+def _format_label_name(key: str) -> str:
     # One name that is none, or that Prometheus uses, would make the whole scrape fail.
     name = "".join(c if c.isascii() and c.isalnum() else "_" for c in key) or "_"
     if name == "le":
@@ -141,6 +141,6 @@ def _label_name(key: str) -> str:
     return f"_{name}" if name[0].isdigit() else name
 
 
-def _escaped(value: object) -> str:
+def _escape(value: object) -> str:
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

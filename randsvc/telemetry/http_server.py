@@ -159,7 +159,7 @@ class HttpServerMetrics:
 
     def find(self, request: web.BaseRequest, method: _Method, status: int, error: str) -> Series:
         """The series of a request that ended so."""
-        route, path = _route(request), _path(request)
+        route, path = _find_route(request), _find_path(request)
         version = _VERSIONS.get(request.version, OTHER)
         key = (method.name, method.scheme, path, status, error, version)
         if series := self._series.get(key):
@@ -201,7 +201,7 @@ def describe(request: web.BaseRequest, status: int = 0) -> dict[str, str | int]:
         "http.request.method": request.method,
         "url.path": request.path,
     }
-    if path := _path(request):
+    if path := _find_path(request):
         attributes["http.route"] = path
     if status:
         attributes["http.response.status_code"] = status
@@ -441,7 +441,7 @@ class _Connection(web.RequestHandler):
                 self._log_failure(request, response.status)
             if self.span and self.metrics.with_exemplars:
                 series.offer_exemplar(ended - started, self.span)
-            route = _route(request)
+            route = _find_route(request)
             if route and not error and not streams_from and request.version == HttpVersion11:
                 method.usual.setdefault(route, {})[status] = series.observe
             self.response, self.span, self.streams_from, self.error = None, None, 0.0, None
@@ -483,7 +483,7 @@ class _Connection(web.RequestHandler):
         return status, ""
 
 
-def _route(request: web.BaseRequest) -> web.AbstractRoute | None:
+def _find_route(request: web.BaseRequest) -> web.AbstractRoute | None:
     """The route that matched; None where none did, or the request was malformed."""
     match_info = getattr(request, "_match_info", None)
     if match_info is None or match_info.http_exception:
@@ -492,9 +492,9 @@ def _route(request: web.BaseRequest) -> web.AbstractRoute | None:
     return route
 
 
-def _path(request: web.BaseRequest) -> str:
+def _find_path(request: web.BaseRequest) -> str:
     """The template of the route that matched, or ""."""
-    route = _route(request)
+    route = _find_route(request)
     resource = route.resource if route else None
     canonical = resource.canonical if resource else ""
     return "" if canonical == UNMATCHED else canonical

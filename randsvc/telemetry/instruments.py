@@ -282,7 +282,7 @@ class _Instrument:
 
     def series(self, attributes: Attributes = None) -> Series:
         """The series of an attribute set, made at its first use."""
-        cleaned: Mapping[str, Any] = dict(_cleaned(attributes))
+        cleaned: Mapping[str, Any] = dict(_clean(attributes))
         # Unlike a set of items it tells True from 1 and 1 from 1.0, as OTLP does.
         key = json.dumps(cleaned, sort_keys=True, default=repr)
         with self.shared.lock:
@@ -491,7 +491,7 @@ def _of_kind(preferences: Mapping[Any, _T], kind: type) -> _T:
     return next(value for of, value in preferences.items() if issubclass(of, kind))
 
 
-def _cleaned(attributes: object) -> Mapping[str, Any]:
+def _clean(attributes: object) -> Mapping[str, Any]:
     """The attributes with values that OTLP can carry, as the SDK cleans them."""
     if attributes is None or isinstance(attributes, Mapping):
         cleaned: Mapping[str, Any] = fit(BoundedAttributes(attributes=attributes or {}))

@@ -26,8 +26,8 @@ from opentelemetry.sdk._shared_internal._processor_metrics import NoOpProcessorM
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.util.types import AnyValue
 
-from .environment import names, otlp_endpoint, otlp_protocol, sdk_environment
-from .log_records import QUEUE_FULL, REFUSED, RateLimit, attributes_of, dropped
+from .environment import get_otlp_endpoint, get_otlp_protocol, list_names, sdk_environment
+from .log_records import QUEUE_FULL, REFUSED, RateLimit, attributes_of, count_dropped
 from .otlp import fit
 from .outage import AnnouncedLogExporter
 
@@ -57,7 +57,7 @@ class LogExport:
         self._exporters: list[AnnouncedLogExporter] = []
         self._last_resort = False
         for reason in (QUEUE_FULL, REFUSED):
-            dropped(reason, 0)
+            count_dropped(reason, 0)
 
     def start(self, resource: Resource) -> None:
         """Begin to export as ``resource``, where nothing does yet; also in a forked process."""
@@ -74,7 +74,7 @@ class LogExport:
                 "otlp": self._make_otlp_exporter,
                 "console": lambda: ConsoleLogRecordExporter(out=sys.stdout),
             }
-            for name in names(self._environ, "OTEL_LOGS_EXPORTER"):
+            for name in list_names(self._environ, "OTEL_LOGS_EXPORTER"):
                 processor = BatchLogRecordProcessor(known[name]())
                 processor._batch_processor._metrics = _Drops()
                 self._provider.add_log_record_processor(processor)
@@ -109,7 +109,7 @@ class LogExport:
 
     def _make_otlp_exporter(self) -> LogRecordExporter:
         exporter: LogRecordExporter
-        if otlp_protocol(self._environ, "LOGS") == "http/protobuf":
+        if get_otlp_protocol(self._environ, "LOGS") == "http/protobuf":
             exporter = OTLPLogExporter()
         else:
             from opentelemetry.exporter.otlp.proto.grpc._log_exporter import (
@@ -117,7 +117,7 @@ class LogExport:
             )
 
             exporter = GrpcExporter()
-        announced = AnnouncedLogExporter(exporter, otlp_endpoint(self._environ, "LOGS"))
+        announced = AnnouncedLogExporter(exporter, get_otlp_endpoint(self._environ, "LOGS"))
         self._exporters.append(announced)
         return announced
 
@@ -143,11 +143,12 @@ class _Handler(logging.Handler):
                 timestamp=int(record.created * 1e9),
                 observed_timestamp=time_ns(),
                 context=get_current(),
-                severity_number=_severity(record.levelno),
+                severity_number=_find_severity(record.levelno),
                 severity_text=record.levelname,
                 body=_cut(record.getMessage()),
                 attributes={
-                    _cut(name): _exportable(value) for name, value in attributes_of(record).items()
+                    _cut(name): _make_exportable(value)
+                    for name, value in attributes_of(record).items()
                 },
             )
         except Exception:
@@ -159,7 +160,7 @@ class _Drops(NoOpProcessorMetrics):
 
     def drop_items(self, count: int, error_type: str = QUEUE_FULL) -> None:
         """Count what was dropped."""
-        dropped(error_type, count)
+        count_dropped(error_type, count)
 
 
 def _is_exported(record: logging.LogRecord) -> bool:
@@ -169,7 +170,7 @@ def _is_exported(record: logging.LogRecord) -> bool:
     return is_instrumentation_enabled() or record.name == _OF_OUTAGES
 
 
-def _severity(level: int) -> SeverityNumber:
+def _find_severity(level: int) -> SeverityNumber:
     """The severity number of a level of Python: 9 for INFO, 13 for WARNING, 17 for ERROR.
 
     https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber
@@ -177,7 +178,7 @@ def _severity(level: int) -> SeverityNumber:
     return SeverityNumber(min(max(level, 0) // 10, 5) * 4 + 1)
 
 
-def _exportable(value: object) -> AnyValue:
+def _make_exportable(value: object) -> AnyValue:
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return [_cut(item) for item in value]
     is_plain = value is None or isinstance(value, bool | int | float)

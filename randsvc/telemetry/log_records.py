@@ -18,9 +18,9 @@ __all__ = (
     "REFUSED",
     "RateLimit",
     "attributes_of",
-    "dropped",
-    "drops",
-    "span_ids",
+    "count_dropped",
+    "get_drops",
+    "get_span_ids",
 )
 
 RATE_LIMITED, QUEUE_FULL, REFUSED = "rate_limited", "queue_full", "refused"
@@ -41,13 +41,13 @@ _lock = Lock()
 _drops: dict[str, int] = {}
 
 
-def drops() -> Mapping[str, int]:
+def get_drops() -> Mapping[str, int]:
     """The records that this process dropped so far, by reason; the reasons that can occur."""
     with _lock:
         return dict(_drops)
 
 
-def dropped(reason: str, count: int) -> None:
+def count_dropped(reason: str, count: int) -> None:
     """Count records that were dropped; 0 says that the reason can occur."""
     with _lock:
         _drops[reason] = _drops.get(reason, 0) + count
@@ -69,7 +69,7 @@ def attributes_of(record: logging.LogRecord) -> dict[str, object]:
     return attributes
 
 
-def span_ids() -> dict[str, str]:
+def get_span_ids() -> dict[str, str]:
     """The ids of the current span as text, ``trace_id`` and ``span_id``; empty outside of one."""
     span = trace.get_current_span().get_span_context()
     if not span.is_valid:
@@ -93,7 +93,7 @@ class RateLimit(logging.Filter):
         self._limit = limit
         # The second, and the records of the kind in it.
         self._seen: dict[tuple[str, int], list[int]] = {}
-        dropped(RATE_LIMITED, 0)
+        count_dropped(RATE_LIMITED, 0)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is kept."""
@@ -118,5 +118,5 @@ class RateLimit(logging.Filter):
         seen[1] += 1
         if seen[1] <= self._limit:
             return True
-        dropped(RATE_LIMITED, 1)
+        count_dropped(RATE_LIMITED, 1)
         return False

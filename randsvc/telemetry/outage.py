@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from .log_records import REFUSED, dropped
+from .log_records import REFUSED, count_dropped
 from .otlp import fit_span
 
 __all__ = ("AnnouncedLogExporter", "AnnouncedMetricExporter", "AnnouncedSpanExporter")
@@ -192,7 +192,7 @@ class AnnouncedLogExporter(LogRecordExporter):
             if result is LogRecordExportResult.SUCCESS:
                 return result
             if not _export.is_retryable or self._stopping.wait(RETRY_SECONDS):
-                dropped(REFUSED, len(batch))
+                count_dropped(REFUSED, len(batch))
                 return result
 
     def stop_retrying(self) -> None:

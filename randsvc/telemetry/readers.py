@@ -24,11 +24,11 @@ from opentelemetry.sdk.metrics.view import (
 )
 
 from . import exposition
-from .environment import names, otlp_endpoint, otlp_protocol, value
+from .environment import get_otlp_endpoint, get_otlp_protocol, get_value, list_names
 from .instruments import Reading
 from .outage import AnnouncedMetricExporter
 
-__all__ = ("PullReader", "PushReader", "readings_from_environment")
+__all__ = ("PullReader", "PushReader", "make_readings")
 
 # https://opentelemetry.io/docs/specs/otel/metrics/sdk_exporters/otlp/#additional-environment-variable-configuration
 _DELTA: Mapping[str, tuple[type, ...]] = {
@@ -71,22 +71,22 @@ class PullReader(InMemoryMetricReader):
         return exposition.render(data, content_type)
 
 
-def readings_from_environment(environ: Mapping[str, str]) -> list[Reading]:
+def make_readings(environ: Mapping[str, str]) -> list[Reading]:
     """The readers that ``OTEL_METRICS_EXPORTER`` names, by what ``configuration`` gave."""
     known: dict[str, Callable[[], Reading]] = {
-        "otlp": lambda: _otlp(environ),
+        "otlp": lambda: _make_otlp_reading(environ),
         "prometheus": lambda: Reading(PullReader(), PullReader),
         "console": lambda: Reading(
             InMemoryMetricReader(), lambda: PushReader(ConsoleMetricExporter())
         ),
     }
-    return [known[name]() for name in names(environ, "OTEL_METRICS_EXPORTER")]
+    return [known[name]() for name in list_names(environ, "OTEL_METRICS_EXPORTER")]
 
 
-def _otlp(environ: Mapping[str, str]) -> Reading:
-    preference = value(environ, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")
+def _make_otlp_reading(environ: Mapping[str, str]) -> Reading:
+    preference = get_value(environ, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")
     # Unset is no preference: then each histogram has the buckets that it asks for itself.
-    aggregation = value(environ, "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION")
+    aggregation = get_value(environ, "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION")
     of_sdk: dict[str, Any] = {
         "preferred_temporality": {
             kind: AggregationTemporality.DELTA
@@ -96,15 +96,18 @@ def _otlp(environ: Mapping[str, str]) -> Reading:
         },
         "preferred_aggregation": {sdk.Histogram: _AGGREGATION[aggregation]()},
     }
-    protocol, endpoint = otlp_protocol(environ, "METRICS"), otlp_endpoint(environ, "METRICS")
+    protocol, endpoint = (
+        get_otlp_protocol(environ, "METRICS"),
+        get_otlp_endpoint(environ, "METRICS"),
+    )
 
     def make() -> PushReader:
-        return PushReader(AnnouncedMetricExporter(_exporter(protocol, of_sdk), endpoint))
+        return PushReader(AnnouncedMetricExporter(_make_exporter(protocol, of_sdk), endpoint))
 
     return Reading(InMemoryMetricReader(**of_sdk), make)
 
 
-def _exporter(protocol: str, of_sdk: Mapping[str, Any]) -> MetricExporter:
+def _make_exporter(protocol: str, of_sdk: Mapping[str, Any]) -> MetricExporter:
     if protocol == "http/protobuf":
         return OTLPMetricExporter(**of_sdk)
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (

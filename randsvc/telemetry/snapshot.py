@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics.export import ExponentialHistogramDataPoint, Metr
 
 from .catalogue import Metric
 
-__all__ = ("Attributes", "Exponential", "Point", "Snapshot", "snapshot")
+__all__ = ("Attributes", "Exponential", "Point", "Snapshot", "take_snapshot")
 
 Attributes = frozenset[tuple[str, Any]]
 
@@ -56,10 +56,10 @@ class Snapshot:
     def histogram(self, metric: Metric) -> Exponential | None:
         """All series of a histogram as one; None before the first observation."""
         points = [point for _, point in self.histograms(metric)]
-        return _joined(points) if points else None
+        return _join(points) if points else None
 
 
-def snapshot(data: MetricsData) -> Snapshot:
+def take_snapshot(data: MetricsData) -> Snapshot:
     """What a reader of the SDK collected, as plain values."""
     (resource,) = data.resource_metrics
     return Snapshot(
@@ -67,7 +67,7 @@ def snapshot(data: MetricsData) -> Snapshot:
         resource=dict(resource.resource.attributes),
         points={
             metric.name: {
-                frozenset((point.attributes or {}).items()): _plain(point)
+                frozenset((point.attributes or {}).items()): _reduce_to_point(point)
                 for point in metric.data.data_points
             }
             for scope in resource.scope_metrics
@@ -76,7 +76,7 @@ def snapshot(data: MetricsData) -> Snapshot:
     )
 
 
-def _joined(points: Sequence[Exponential]) -> Exponential:
+def _join(points: Sequence[Exponential]) -> Exponential:
     """The sum, at the coarsest scale of all; by halving the resolution nothing is split.
 
     https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponential-scale
@@ -98,7 +98,7 @@ def _joined(points: Sequence[Exponential]) -> Exponential:
     )
 
 
-def _plain(point: Any) -> Point:
+def _reduce_to_point(point: Any) -> Point:
     if isinstance(point, ExponentialHistogramDataPoint):
         return Exponential(
             scale=point.scale,

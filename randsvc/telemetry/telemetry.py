@@ -30,25 +30,25 @@ from .catalogue import (
     REQUEST_DURATION,
 )
 from .environment import (
-    configuration,
-    disabled,
-    job,
-    names,
-    notices,
+    get_value,
+    is_disabled,
+    list_names,
+    list_notices,
+    make_job_name,
+    read_configuration,
     sdk_environment,
-    value,
 )
 from .exposition import TEXT, negotiate
 from .http_server import HttpServerMetrics
 from .instruments import Reading
 from .log_export import LogExport
-from .log_records import drops
+from .log_records import get_drops
 from .otlp import fit
 from .provider import Meter, MeterProvider
-from .readers import PullReader, readings_from_environment
+from .readers import PullReader, make_readings
 from .runtime import observe_process, watch_event_loop
-from .snapshot import Snapshot, snapshot
-from .tracing import ServerTracing, export_spans, tracer_provider_from_environment
+from .snapshot import Snapshot, take_snapshot
+from .tracing import ServerTracing, export_spans, make_tracer_provider
 
 __all__ = ("Telemetry",)
 
@@ -90,17 +90,17 @@ class Telemetry:
         ``viewed`` there is a reader more, for ``view``. ``readers`` replaces those that the
         variables name; they read at once, and until ``shutdown``.
         """
-        for line in notices(environ):
+        for line in list_notices(environ):
             _warn_once(line)
-        self._environ = configuration(environ)
-        enabled = not disabled(environ)
+        self._environ = read_configuration(environ)
+        enabled = not is_disabled(environ)
         self._service, self._version, self._worker = service, version, worker
         self._pid = os.getpid()
         self._given = readers is not None
         if readers is not None:
             readings = [Reading.of(reader) for reader in readers]
         else:
-            readings = readings_from_environment(self._environ) if enabled else []
+            readings = make_readings(self._environ) if enabled else []
         self._readings = readings
         self._view = Reading(_make_view_reader(), _make_view_reader) if viewed and enabled else None
         if self._view:
@@ -108,14 +108,14 @@ class Telemetry:
         self._running = 0
         self._exports_spans = False
         with sdk_environment(self._environ):
-            self._resource = resource(service, version, worker=worker)
-            self._tracers = (
-                tracer_provider_from_environment(self._environ, self._resource) if enabled else None
-            )
+            self._resource = make_resource(service, version, worker=worker)
+            self._tracers = make_tracer_provider(self._environ, self._resource) if enabled else None
             tracing = ServerTracing(self._tracers) if self._tracers else None
-            exports_logs = enabled and bool(names(self._environ, "OTEL_LOGS_EXPORTER"))
+            exports_logs = enabled and bool(list_names(self._environ, "OTEL_LOGS_EXPORTER"))
             self._logs = LogExport(self._environ) if exports_logs else None
-            with_exemplars = value(self._environ, "OTEL_METRICS_EXEMPLAR_FILTER") != "always_off"
+            with_exemplars = (
+                get_value(self._environ, "OTEL_METRICS_EXEMPLAR_FILTER") != "always_off"
+            )
             self._provider = MeterProvider(readings, traced=bool(self._tracers) and with_exemplars)
 
         meter = self._provider.get_meter(SCOPE)
@@ -140,8 +140,12 @@ class Telemetry:
     @property
     def job(self) -> str:
         """The label ``job`` that the Collector gives to what is pushed; "" if nothing is."""
-        pushed = "otlp" in names(self._environ, "OTEL_METRICS_EXPORTER")
-        return job(self._resource.attributes) if pushed and not disabled(self._environ) else ""
+        pushed = "otlp" in list_names(self._environ, "OTEL_METRICS_EXPORTER")
+        return (
+            make_job_name(self._resource.attributes)
+            if pushed and not is_disabled(self._environ)
+            else ""
+        )
 
     @property
     def access_log_class(self) -> type[AbstractAccessLogger]:
@@ -199,7 +203,9 @@ class Telemetry:
             pid = os.getpid()
             if self._pid != pid:
                 self._pid, self._running = pid, 0
-                self._resource = resource(self._service, self._version, self._worker, forked=True)
+                self._resource = make_resource(
+                    self._service, self._version, self._worker, forked=True
+                )
                 if self._tracers:
                     # The SDK has made an identity after the fork, which metrics do not have.
                     self._tracers._update_resource(self._resource)
@@ -231,7 +237,7 @@ class Telemetry:
         if not isinstance(reader, InMemoryMetricReader):
             return None
         data = reader.get_metrics_data()
-        return snapshot(data) if data else None
+        return take_snapshot(data) if data else None
 
     def shutdown(self, seconds: float = 5.0) -> None:
         """Export what is left, metrics first and logs last, and stop; it blocks that long at most.
@@ -246,7 +252,7 @@ class Telemetry:
             parts["logs"] = self._logs.shutdown
         for name, export in parts.items():
             # A daemon, as the SDK joins its threads for up to 30 s, and some exporters never end.
-            thread = Thread(target=_quietly, args=(export,), name=f"last-{name}", daemon=True)
+            thread = Thread(target=_run_quietly, args=(export,), name=f"last-{name}", daemon=True)
             thread.start()
             thread.join(max(0.0, deadline - monotonic()))
             if thread.is_alive():
@@ -292,7 +298,7 @@ class Telemetry:
                 yield Observation(count, {"otel.metric.name": name, "error.type": refusal})
 
         def dropped_logs(_: CallbackOptions) -> Iterable[Observation]:
-            for reason, count in drops().items():
+            for reason, count in get_drops().items():
                 yield Observation(count, {"error.type": reason})
 
         meter.create_observable_up_down_counter(callbacks=[active], **ACTIVE_REQUESTS.arguments)
@@ -313,7 +319,7 @@ def _warn_once(line: str) -> None:
     _logger.warning(line)
 
 
-def _quietly(export: Callable[[], None]) -> None:
+def _run_quietly(export: Callable[[], None]) -> None:
     """Export; the SDK raises where a reader is late, which ``shutdown`` says by itself."""
     try:
         export()
@@ -321,7 +327,7 @@ def _quietly(export: Callable[[], None]) -> None:
         _logger.debug("the last export failed: %s", error)
 
 
-def resource(
+def make_resource(
     service: str, version: str, worker: int | None = None, *, forked: bool = False
 ) -> Resource:
     """Our attributes where ``OTEL_RESOURCE_ATTRIBUTES`` and ``OTEL_SERVICE_NAME`` have no other.

@@ -32,15 +32,15 @@ from opentelemetry.sdk.trace.sampling import (
 )
 from opentelemetry.trace import INVALID_SPAN, SpanContext, SpanKind, set_span_in_context
 
-from .environment import names, otlp_endpoint, otlp_protocol, value
+from .environment import get_otlp_endpoint, get_otlp_protocol, get_value, list_names
 from .otlp import fit
 from .outage import AnnouncedSpanExporter
 
 __all__ = (
     "ServerTracing",
     "export_spans",
-    "sampler_from_environment",
-    "tracer_provider_from_environment",
+    "make_sampler",
+    "make_tracer_provider",
 )
 
 _STATIC_SAMPLERS: Mapping[str, Sampler] = {
@@ -53,14 +53,12 @@ _STATIC_SAMPLERS: Mapping[str, Sampler] = {
 KeepSpan = Callable[[web.Request, SpanContext], None]
 
 
-def tracer_provider_from_environment(
-    environ: Mapping[str, str], resource: Resource
-) -> TracerProvider | None:
+def make_tracer_provider(environ: Mapping[str, str], resource: Resource) -> TracerProvider | None:
     """The provider of spans, which nobody exports yet; None where no exporter is asked for."""
-    if not names(environ, "OTEL_TRACES_EXPORTER"):
+    if not list_names(environ, "OTEL_TRACES_EXPORTER"):
         return None
     return TracerProvider(
-        sampler_from_environment(environ), resource, shutdown_on_exit=False, id_generator=_ids
+        make_sampler(environ), resource, shutdown_on_exit=False, id_generator=_ids
     )
 
 
@@ -68,15 +66,15 @@ def export_spans(provider: TracerProvider, environ: Mapping[str, str]) -> None:
     """Begin to export the spans of ``provider``, in a thread for each exporter asked for."""
     known: dict[str, Callable[[], SpanExporter]] = {
         "otlp": lambda: AnnouncedSpanExporter(
-            _otlp_exporter(environ), otlp_endpoint(environ, "TRACES")
+            _make_otlp_exporter(environ), get_otlp_endpoint(environ, "TRACES")
         ),
         "console": lambda: ConsoleSpanExporter(out=sys.stdout),
     }
-    for name in names(environ, "OTEL_TRACES_EXPORTER"):
+    for name in list_names(environ, "OTEL_TRACES_EXPORTER"):
         provider.add_span_processor(BatchSpanProcessor(known[name]()))
 
 
-def sampler_from_environment(environ: Mapping[str, str]) -> Sampler:
+def make_sampler(environ: Mapping[str, str]) -> Sampler:
     """The sampler that ``OTEL_TRACES_SAMPLER`` and ``OTEL_TRACES_SAMPLER_ARG`` name.
 
     Where the first is unset, the ratio of the second (1 where that is unset too) decides for each
@@ -85,10 +83,10 @@ def sampler_from_environment(environ: Mapping[str, str]) -> Sampler:
     the specification says, and ``parentbased_traceidratio`` does follow the client.
     https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
     """
-    name = value(environ, "OTEL_TRACES_SAMPLER")
+    name = get_value(environ, "OTEL_TRACES_SAMPLER")
     if name in _STATIC_SAMPLERS:
         return _STATIC_SAMPLERS[name]
-    by_ratio = TraceIdRatioBased(float(value(environ, "OTEL_TRACES_SAMPLER_ARG")))
+    by_ratio = TraceIdRatioBased(float(get_value(environ, "OTEL_TRACES_SAMPLER_ARG")))
     if name == "traceidratio":
         return by_ratio
     if name == "parentbased_traceidratio":
@@ -105,8 +103,8 @@ class ServerTracing:
 
     def __init__(self, provider: TracerProvider) -> None:
         self._sampler = provider.sampler
-        self._root_bound = _root_bound(provider.sampler)
-        self._middleware = _contrib_middleware(provider)
+        self._root_bound = _find_root_bound(provider.sampler)
+        self._middleware = _make_contrib_middleware(provider)
 
     def connect(self, make_connection: Callable[[], None]) -> None:
         """Let the requests of a new connection begin in a span that is not sampled.
@@ -155,7 +153,9 @@ class ServerTracing:
             attach(set_span_in_context(INVALID_SPAN))  # so that the span is the server's
             # The span is named after the route, which the application itself resolves too late.
             request._match_info = await app.router.resolve(request)
-            return await self._middleware(_presentable(request), lambda _: handle_in_span(request))
+            return await self._middleware(
+                _make_presentable(request), lambda _: handle_in_span(request)
+            )
 
         return handle_request
 
@@ -197,7 +197,7 @@ def _make_not_sampled(trace_id: int) -> SpanContext:
     return SpanContext(trace_id, _ids.generate_span_id(), is_remote=False)
 
 
-def _root_bound(sampler: Sampler) -> int:
+def _find_root_bound(sampler: Sampler) -> int:
     """Traces without a parent are sampled whose id is below it, in the bits that samplers use."""
     if isinstance(sampler, ParentBased):
         sampler = sampler._root
@@ -206,7 +206,7 @@ def _root_bound(sampler: Sampler) -> int:
     return TraceIdRatioBased.TRACE_ID_LIMIT + 1 if sampler is ALWAYS_ON else 0
 
 
-def _presentable(request: web.Request) -> web.Request:
+def _make_presentable(request: web.Request) -> web.Request:
     """The request, or a copy of it that can be made into attributes of a span.
 
     Contrib reads the URL, which a malformed ``Host`` has none of; and text that is not UTF-8 would
@@ -228,7 +228,7 @@ def _presentable(request: web.Request) -> web.Request:
     return request.clone(headers=cleaned, rel_url=fit(request.path_qs), host="invalid")
 
 
-def _contrib_middleware(provider: TracerProvider) -> Middleware:
+def _make_contrib_middleware(provider: TracerProvider) -> Middleware:
     # Without it the instrumentation uses the names of 2023.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
     # Instrumenting fills in the module's globals, and it replaces web.Application: that is undone.
@@ -241,8 +241,8 @@ def _contrib_middleware(provider: TracerProvider) -> Middleware:
     return middleware
 
 
-def _otlp_exporter(environ: Mapping[str, str]) -> SpanExporter:
-    if otlp_protocol(environ, "TRACES") == "http/protobuf":
+def _make_otlp_exporter(environ: Mapping[str, str]) -> SpanExporter:
+    if get_otlp_protocol(environ, "TRACES") == "http/protobuf":
         return OTLPSpanExporter()
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
         OTLPSpanExporter as GrpcExporter,

@@ -14,7 +14,7 @@ from benchmarks.drift import (
     detect,
     draw_month,
     of_values,
-    windowed,
+    sum_windows,
 )
 from randsvc.rules.cusum import LIMIT, make_changes
 
@@ -51,7 +51,7 @@ def test_a_month_has_every_metric_and_every_evaluation() -> None:
 
 def test_a_window_holds_what_its_steps_have_counted() -> None:
     counts = np.array([[1.0], [2.0], [4.0], [8.0], [16.0]])
-    assert windowed(counts, 3).ravel().tolist() == [7.0, 14.0, 28.0]
+    assert sum_windows(counts, 3).ravel().tolist() == [7.0, 14.0, 28.0]
 
 
 def test_an_alert_is_a_condition_that_holds_for_as_long_as_it_must() -> None:

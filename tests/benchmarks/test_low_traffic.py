@@ -8,7 +8,7 @@ from rich.console import Console
 
 from benchmarks.month import low_traffic
 from benchmarks.month.low_traffic import CONDITIONS, Traffic, count_alerts, find_alerts, main
-from benchmarks.month.replay import parts, rules, text
+from benchmarks.month.replay import rules, split_rules, text
 from benchmarks.month.simulated_month import SCRAPE, Series
 from randsvc.rules.time_scale import Level
 from randsvc.stack.promtool import RULE_FILE, run_rule_tests
@@ -51,7 +51,9 @@ def test_prometheus_raises_the_simulated_alerts(level: Level, share: float) -> N
     asked = {at: True for each in fires for at in (each.start, each[-1])}
     asked |= {at: False for each in fires for at in (each.start - 30, each.stop)}
     number = sum(len([at for at in each if at <= 86_400]) for each in fires)
-    (part,) = (part for part in parts(rules()) if part.name == f"RandsvcRandomFailing {level}")
+    (part,) = (
+        part for part in split_rules(rules()) if part.name == f"RandsvcRandomFailing {level}"
+    )
     test = {
         "interval": f"{SCRAPE}s",
         "input_series": [

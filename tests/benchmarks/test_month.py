@@ -14,14 +14,14 @@ from rich.console import Console
 from benchmarks.month import __main__ as month
 from benchmarks.month.__main__ import (
     Outcome,
-    differences,
+    find_differences,
+    find_spans,
     list_deviations,
     list_false_alarms,
     run,
-    spans,
 )
 from benchmarks.month.incidents import INCIDENTS, Incident, Kind
-from benchmarks.month.replay import Part, Raised, ReplayError, parts, replay, rules, text
+from benchmarks.month.replay import Part, Raised, ReplayError, replay, rules, split_rules, text
 from benchmarks.month.simulated_month import DAY, SCRAPE, Series, SimulatedMonth
 from randsvc.rules.service_alerts import WATCHDOG, make_service_alerts
 from randsvc.rules.slo import make_burn_alerts
@@ -51,7 +51,7 @@ def part_of(name: str, **changes: str) -> Part:
         return {**rule, "expr": expr}
 
     all_rules = rules()
-    part = next(p for p in parts(all_rules) if any(r.get("alert") == name for r in p.rules))
+    part = next(p for p in split_rules(all_rules) if any(r.get("alert") == name for r in p.rules))
     alone = tuple(rule for rule in part.rules if rule.get("alert", name) in (name, WATCHDOG))
     return replace(part, rules=tuple(changed(rule) for rule in alone))
 
@@ -83,21 +83,21 @@ def test_an_incident_changes_what_is_a_condition() -> None:
 
 def test_every_alert_is_in_one_part_with_all_that_it_reads() -> None:
     all_rules = rules()
-    found = [rule for part in parts(all_rules) for rule in part.rules]
+    found = [rule for part in split_rules(all_rules) for rule in part.rules]
     for rule in all_rules:
         if rule.get("alert", WATCHDOG) != WATCHDOG:
             assert found.count(rule) == 1, rule["alert"]
-    (near,) = (p for p in parts(all_rules) if any("NearItsLimit" in str(r) for r in p.rules))
+    (near,) = (p for p in split_rules(all_rules) if any("NearItsLimit" in str(r) for r in p.rules))
     assert near.rules[0]["record"] == "job:http_server_active_requests_per_limit:ratio"
 
 
 def test_no_rule_is_changed() -> None:
     all_rules = rules()
-    assert all(rule in all_rules for part in parts(all_rules) for rule in part.rules)
+    assert all(rule in all_rules for part in split_rules(all_rules) for rule in part.rules)
 
 
 def test_a_query_reads_no_more_samples_of_a_series_than_promtool_can() -> None:
-    for part in parts(rules()):
+    for part in split_rules(rules()):
         assert max(part.windows) / (part.thinned * SCRAPE) < 10_000
         assert min(part.windows) / (part.thinned * SCRAPE) >= 4
 
@@ -122,8 +122,8 @@ def test_what_an_incident_does_not_touch_is_not_replayed_again() -> None:
     series = list(SimulatedMonth(DAYS, [DOWN]).series())
     predictions = [one for one in series if "predictions" in one.name]
     requests = [one for one in series if "request" in one.name]
-    assert differences(requests, healthy, len(SimulatedMonth(DAYS).healthy["failing"])) == []
-    times = differences(predictions, healthy, len(SimulatedMonth(DAYS).healthy["failing"]))
+    assert find_differences(requests, healthy, len(SimulatedMonth(DAYS).healthy["failing"])) == []
+    times = find_differences(predictions, healthy, len(SimulatedMonth(DAYS).healthy["failing"]))
     assert times[0][0] == DOWN.begins
     assert DOWN.ends <= times[-1][1] <= DOWN.ends + 600  # or the first afterwards
 
@@ -168,8 +168,8 @@ def test_promtool_is_given_runs_gaps_and_ends() -> None:
 
 def test_a_part_is_replayed_until_what_was_has_no_influence() -> None:
     short, long = part_of("RandsvcModelReplaced"), part_of("RandsvcRandomFailing")
-    assert spans(short, [(0, HOUR)], DAY) == [(0, HOUR + short.before)]
-    whole = spans(short, [(0, 30 * DAY)], 30 * DAY)
+    assert find_spans(short, [(0, HOUR)], DAY) == [(0, HOUR + short.before)]
+    whole = find_spans(short, [(0, 30 * DAY)], 30 * DAY)
     assert whole[0][0] == 0
     assert whole[-1][1] == 30 * DAY
     assert all(a[1] == b[0] for a, b in pairwise(whole))

@@ -12,9 +12,9 @@ from benchmarks import instructions
 from benchmarks.overhead import CANDIDATES, OURS, Candidate
 from benchmarks.processes import started
 from benchmarks.readers import otlp_sink, scraping
-from benchmarks.report import Row, Section, markdown
-from benchmarks.summary import Spread, ratios, rotated
-from benchmarks.wrk import BenchmarkError, Run, executable, parse
+from benchmarks.report import Row, Section, write_markdown
+from benchmarks.summary import Spread, compute_ratios, rotate
+from benchmarks.wrk import BenchmarkError, Run, find_executable, parse
 
 OUTPUT = """\
 Running 3s test @ http://127.0.0.1:8080/random
@@ -174,11 +174,11 @@ def test_an_unknown_output_is_shown() -> None:
 def test_without_wrk_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(BenchmarkError, match="apt install wrk"):
-        executable()
+        find_executable()
 
 
 def test_a_ratio_is_taken_within_a_round() -> None:
-    assert ratios([2.0, 40.0], [1.0, 10.0]) == [2.0, 4.0]
+    assert compute_ratios([2.0, 40.0], [1.0, 10.0]) == [2.0, 4.0]
 
 
 def test_a_spread_has_the_quartiles() -> None:
@@ -190,7 +190,7 @@ def test_one_round_has_no_spread() -> None:
 
 
 def test_each_goes_first_in_its_turn() -> None:
-    assert [rotated("abc", turn) for turn in range(4)] == [
+    assert [rotate("abc", turn) for turn in range(4)] == [
         ["a", "b", "c"],
         ["b", "c", "a"],
         ["c", "a", "b"],
@@ -208,7 +208,7 @@ def test_a_target_is_held_against_the_median_ratio(ratio: float, verdict: str) -
 
 def test_the_page_has_the_rows_and_the_command() -> None:
     row = Row("ours", Spread(50.0, 51.0, 52.0), Spread(1.0, 1.05, 1.1))
-    page = markdown([Section("Title", "Method.", "CPU (us)", [row])])
+    page = write_markdown([Section("Title", "Method.", "CPU (us)", [row])])
     assert "| ours | 51.0 | 1.05 | 1.00 to 1.10 |  |" in page
     assert "\nMethod.\n" in page
     assert "`make bench`" in page

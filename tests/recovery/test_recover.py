@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.recovery import CASES, CUT_CASES, Case, accumulated
+from benchmarks.recovery import CASES, CUT_CASES, Case, accumulate
 from randsvc.distributions import parse
 from randsvc.errors import RecoveryError
 from randsvc.histograms import baseline_file
@@ -31,7 +31,7 @@ from randsvc.recovery.summary import summarise
 def sample(text: str, number: int, seed: int = 7) -> Binned:
     """Draws through the accumulator."""
     draw = parse(text).sampler(random.Random(seed))
-    return accumulated(sorted(draw() for _ in range(number)))
+    return accumulate(sorted(draw() for _ in range(number)))
 
 
 @cache

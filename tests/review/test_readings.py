@@ -32,14 +32,14 @@ class Classic(Prometheus):
 
 
 def test_native_histograms_are_read_by_window() -> None:
-    first, second = readings._values(WindowReader(Native("")), 'job="randsvc"', WINDOWS)
+    first, second = readings._read_values(WindowReader(Native("")), 'job="randsvc"', WINDOWS)
     assert (first.bins, first.sum) == (((10, 20, 5),), 60)
     assert second.bins == ()
 
 
 def test_without_them_explicit_buckets_are() -> None:
     seen: list[float] = []
-    first, second = readings._values(
+    first, second = readings._read_values(
         WindowReader(Classic(""), seen.append), 'job="randsvc"', WINDOWS
     )
     assert first.bins == ()

@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from benchmarks.month.replay import needed
+from benchmarks.month.replay import find_needed
 from randsvc.objectives import SLOS
 from randsvc.rules.alert_times import compute_alert_time, list_budgets
 from randsvc.rules.time_scale import PRODUCTION, SEVERITY, Level
@@ -97,6 +97,6 @@ def test_prometheus_fires_at_the_computed_evaluation(name: str, level: Level, pe
             "evaluation_interval": f"{interval}s",
             "tests": [case.test()],
         },
-        {"groups": [{"name": "checked", "rules": [*needed(own, records), *own]}]},
+        {"groups": [{"name": "checked", "rules": [*find_needed(own, records), *own]}]},
     )
     assert done.returncode == 0, done.stdout

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from benchmarks.month.incidents import Incident
-from benchmarks.month.replay import parts, replay, rules
+from benchmarks.month.replay import replay, rules, split_rules
 from benchmarks.month.simulated_month import DAY, REPLICAS, SimulatedMonth
 from tests.support import native_programs
 
@@ -52,7 +52,7 @@ def fired(changes: Sequence[Incident]) -> set[tuple[str, str]]:
     series = list(SimulatedMonth(DAYS, changes).series())
     return {
         (raised.kind.alert, raised.kind.service)
-        for part in parts(rules())
+        for part in split_rules(rules())
         for raised in replay(part, series, (BEGIN - 0.25) * 3600, DAYS * DAY).raised
     }
 

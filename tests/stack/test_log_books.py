@@ -16,7 +16,7 @@ import pytest
 from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import Stack, wait_until
 from randsvc.telemetry import Telemetry
-from randsvc.telemetry.log_records import drops
+from randsvc.telemetry.log_records import get_drops
 
 pytestmark = pytest.mark.native
 
@@ -80,7 +80,7 @@ def test_no_record_is_lost_while_the_store_is_down_and_the_collector_is_killed(
     stack.start("victorialogs")
     entries = log_for(OUTAGE, entries)
     telemetry.shutdown(30)
-    dropped = sum(drops().values())
+    dropped = sum(get_drops().values())
     wait_until(lambda: len(stored(stack)) >= entries - dropped, within=30)
     books = stored(stack)
     assert books.keys() <= set(range(entries))
@@ -105,9 +105,9 @@ def test_what_does_not_fit_is_counted_to_the_record(
     )
     entries = log_for(2 * OUTAGE, 0)
     # Besides the entries, the outage itself is a record.
-    assert drops()["queue_full"] > 0
+    assert get_drops()["queue_full"] > 0
     stack.start("otel-collector")
     wait_until(lambda: stored(stack), within=30)
     telemetry.shutdown(30)
     wait_until(lambda: entries - 1 in stored(stack), within=30)
-    assert 0 <= len(stored(stack)) + sum(drops().values()) - entries <= 2
+    assert 0 <= len(stored(stack)) + sum(get_drops().values()) - entries <= 2

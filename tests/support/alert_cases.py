@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.month.replay import needed
+from benchmarks.month.replay import find_needed
 from randsvc.generate import make_alert_files
 from randsvc.objectives import SLOS, Slo
 from randsvc.rules.golden_signals import SHARE_OF_LIMIT, SILENT
@@ -614,7 +614,7 @@ def run_cases(
     for step, level in sorted({(case.step, case.level) for case in cases}):
         some = [case.test() for case in cases if (case.step, case.level) == (step, level)]
         own = [rule for rule in rules if rule["labels"].get("level") == level]
-        groups = [{"name": "checked", "rules": [*needed(own, records), *own]}]
+        groups = [{"name": "checked", "rules": [*find_needed(own, records), *own]}]
         tests = {"rule_files": [RULE_FILE], "evaluation_interval": f"{step}s", "tests": some}
         done = run_rule_tests(tests, {"groups": groups})
         if done.returncode:

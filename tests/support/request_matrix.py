@@ -271,7 +271,10 @@ def command(way: str, port: int) -> list[str]:
     """What to run, for a server that is run in this way."""
     if way != "gunicorn":
         return [sys.executable, "-m", "tests.support.request_matrix", way]
-    options = [f"--bind=127.0.0.1:{port}", "--worker-class=aiohttp.GunicornWebWorker"]
+    # gunicorn kills a worker, and with it what it has counted, that gives no sign of life for 30 s.
+    # A machine that is paused or very busy is enough.
+    options = [f"--bind=127.0.0.1:{port}", "--timeout=0"]
+    options += ["--worker-class=aiohttp.GunicornWebWorker"]
     options += ["--no-control-socket", "tests.support.request_matrix:make_runner"]
     return [sys.executable, "-m", "gunicorn", *options]
 

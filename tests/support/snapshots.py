@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from randsvc.telemetry.aggregate import bucket_index
+from randsvc.telemetry.aggregate import find_bucket_index
 from randsvc.telemetry.snapshot import Exponential, Point, Snapshot
 
 SCALE = 5
@@ -12,7 +12,7 @@ SCALE = 5
 
 def histogram(*values: float) -> Exponential:
     """A histogram of positive values, in buckets that are 2% wide."""
-    counts = Counter(bucket_index(value, SCALE) for value in values)
+    counts = Counter(find_bucket_index(value, SCALE) for value in values)
     return Exponential(SCALE, positive=counts, count=len(values), sum=sum(values))
 
 

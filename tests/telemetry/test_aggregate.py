@@ -9,8 +9,8 @@ from randsvc.telemetry.aggregate import (
     MAX_BUCKETS,
     ExplicitAggregate,
     ExponentialAggregate,
-    bucket_index,
-    upper_bound,
+    compute_upper_bound,
+    find_bucket_index,
 )
 
 values = st.lists(st.floats(-1e9, 1e9, allow_subnormal=False), min_size=1)
@@ -47,7 +47,7 @@ def test_every_value_lies_in_its_exponential_bucket(batches: list[list[float]]) 
         expected: dict[int, int] = {}
         for value in everything:
             if sign * value > 0:
-                index = bucket_index(sign * value, aggregate.scale)
+                index = find_bucket_index(sign * value, aggregate.scale)
                 expected[index] = expected.get(index, 0) + 1
         assert buckets == expected
         if buckets:
@@ -64,15 +64,15 @@ def test_every_value_lies_in_its_exponential_bucket(batches: list[list[float]]) 
 
 @given(magnitudes, st.integers(-8, 12))
 def test_a_bucket_bounds_the_values_it_holds(value: float, scale: int) -> None:
-    index = bucket_index(value, scale)
+    index = find_bucket_index(value, scale)
     # The bounds are floats themselves: a value within rounding of one may lie on either side.
-    assert upper_bound(index - 1, scale) <= value * (1 + 1e-9)
-    assert value <= upper_bound(index, scale) * (1 + 1e-9)
+    assert compute_upper_bound(index - 1, scale) <= value * (1 + 1e-9)
+    assert value <= compute_upper_bound(index, scale) * (1 + 1e-9)
 
 
 @given(st.integers(-1000, 1000), st.integers(-8, 20))
 def test_a_power_of_two_is_the_upper_bound_of_its_bucket_exactly(power: int, scale: int) -> None:
-    index = bucket_index(2.0**power, scale)
+    index = find_bucket_index(2.0**power, scale)
     assert index == math.ceil(math.ldexp(power, scale)) - 1
 
 

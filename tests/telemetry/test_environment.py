@@ -15,13 +15,13 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from randsvc.telemetry import ConfigurationError, Telemetry
 from randsvc.telemetry.environment import (
-    configuration,
-    disabled,
-    job,
-    names,
-    notices,
-    otlp_endpoint,
-    otlp_protocol,
+    get_otlp_endpoint,
+    get_otlp_protocol,
+    is_disabled,
+    list_names,
+    list_notices,
+    make_job_name,
+    read_configuration,
     redact,
     sdk_environment,
 )
@@ -130,8 +130,8 @@ def test_the_table_has_each_variable_that_the_installed_sdk_knows() -> None:
 @pytest.mark.parametrize("name", VARIABLES)
 def test_an_empty_variable_is_an_unset_one(name: str) -> None:
     for empty in ("", "  "):
-        assert configuration({name: empty}) == {}
-        assert notices({name: empty}) == []
+        assert read_configuration({name: empty}) == {}
+        assert list_notices({name: empty}) == []
 
 
 @pytest.mark.parametrize("variable", FOLLOWED, ids=lambda variable: variable.name)
@@ -141,8 +141,8 @@ def test_a_right_value_is_read_whatever_its_form(variable: Variable) -> None:
     if variable.name.endswith("_CLIENT_KEY"):
         environ[variable.name.replace("_KEY", "_CERTIFICATE")] = PEM
     signal = variable.name.replace("OTLP_COMPRESSION", "OTLP_METRICS_COMPRESSION")
-    assert configuration(environ)[signal] == read
-    assert notices(environ) == []
+    assert read_configuration(environ)[signal] == read
+    assert list_notices(environ) == []
 
 
 @pytest.mark.parametrize(("name", "text"), list(wrong_values()))
@@ -152,8 +152,8 @@ def test_a_wrong_value_is_one_line_with_the_variable_the_value_and_what_is_expec
     kind = VARIABLES[name].kind
     assert kind
     if kind.fallback:
-        (line,) = notices({name: text})
-        assert configuration({name: text}) == {name: kind.fallback}
+        (line,) = list_notices({name: text})
+        assert read_configuration({name: text}) == {name: kind.fallback}
     else:
         with pytest.raises(ConfigurationError) as error:
             Telemetry("shop", environ={name: text})
@@ -183,11 +183,11 @@ def test_a_variable_that_is_not_supported_is_said_without_its_value_and_ignored(
         Telemetry("shop", environ={name: "hidden"})
     (message,) = caplog.messages
     assert message == f"{name}: not supported, ignored. {VARIABLES[name].note}"
-    assert configuration({name: "hidden"}) == {}
+    assert read_configuration({name: "hidden"}) == {}
 
 
 def test_a_misspelt_variable_is_said_without_its_value() -> None:
-    assert notices({"OTEL_EXPORTER_OTLP_HEADER": "api-key=secret"}) == [
+    assert list_notices({"OTEL_EXPORTER_OTLP_HEADER": "api-key=secret"}) == [
         "OTEL_EXPORTER_OTLP_HEADER: no variable of OpenTelemetry, ignored; "
         "did you mean OTEL_EXPORTER_OTLP_HEADERS?"
     ]
@@ -195,8 +195,8 @@ def test_a_misspelt_variable_is_said_without_its_value() -> None:
 
 def test_variables_of_instrumentation_libraries_are_left_to_them() -> None:
     name = "OTEL_INSTRUMENTATION_GENAI_CAPTURE"
-    assert notices({name: "all"}) == []
-    assert configuration({name: "all"}) == {name: "all"}
+    assert list_notices({name: "all"}) == []
+    assert read_configuration({name: "all"}) == {name: "all"}
 
 
 def test_a_disabled_sdk_needs_no_right_variable() -> None:
@@ -206,7 +206,7 @@ def test_a_disabled_sdk_needs_no_right_variable() -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [("true", True), ("TRUE", True), ("1", False)])
 def test_only_true_disables_the_sdk(text: str, expected: bool) -> None:
-    assert disabled({"OTEL_SDK_DISABLED": text}) is expected
+    assert is_disabled({"OTEL_SDK_DISABLED": text}) is expected
 
 
 @pytest.mark.parametrize(
@@ -214,13 +214,13 @@ def test_only_true_disables_the_sdk(text: str, expected: bool) -> None:
     [("", ["otlp"]), ("none", []), (" otlp , prometheus,otlp", ["otlp", "prometheus"])],
 )
 def test_exporters_are_a_list_each_once(text: str, expected: list[str]) -> None:
-    read = configuration({"OTEL_METRICS_EXPORTER": text})
-    assert names(read, "OTEL_METRICS_EXPORTER") == expected
+    read = read_configuration({"OTEL_METRICS_EXPORTER": text})
+    assert list_names(read, "OTEL_METRICS_EXPORTER") == expected
 
 
 def test_an_unknown_name_in_a_list_is_named_with_what_is_known() -> None:
     with pytest.raises(ConfigurationError) as error:
-        configuration({"OTEL_METRICS_EXPORTER": "otlp,jager"})
+        read_configuration({"OTEL_METRICS_EXPORTER": "otlp,jager"})
     assert str(error.value) == (
         'OTEL_METRICS_EXPORTER="otlp,jager": expected a comma-separated list of otlp, '
         'prometheus, console, or none (unknown "jager")'
@@ -236,21 +236,21 @@ def test_an_unknown_name_in_a_list_is_named_with_what_is_known() -> None:
 )
 def test_variables_that_do_not_fit_together_are_refused(name: str, text: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
-        configuration({f"OTEL_EXPORTER_OTLP_{name}": text})
+        read_configuration({f"OTEL_EXPORTER_OTLP_{name}": text})
 
 
 def test_a_client_certificate_without_its_key_is_refused(tmp_path: Path) -> None:
     alone = tmp_path / "alone.pem"
     alone.write_text(Path(PEM).read_text(encoding="utf-8").partition("-----BEGIN PRIVATE")[0])
     with pytest.raises(ConfigurationError, match="expected a client certificate with its key"):
-        configuration({"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(alone)})
+        read_configuration({"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(alone)})
 
 
 def test_a_batch_is_at_most_the_queue() -> None:
     batch, queue = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_MAX_QUEUE_SIZE"
-    assert configuration({queue: "100"})[batch] == "100"
+    assert read_configuration({queue: "100"})[batch] == "100"
     with pytest.raises(ConfigurationError, match=f'{batch}="101": expected at most {queue}'):
-        configuration({queue: "100", batch: "101"})
+        read_configuration({queue: "100", batch: "101"})
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -261,7 +261,7 @@ def test_one_signal_is_compressed_and_the_other_not(protocol: str) -> None:
         "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": "none",
         "OTEL_TRACES_EXPORTER": "otlp",
     }
-    read = configuration(environ)
+    read = read_configuration(environ)
     assert read["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION"] == "gzip"
     assert not {"OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"} & set(
         read
@@ -286,12 +286,12 @@ def test_one_signal_is_compressed_and_the_other_not(protocol: str) -> None:
 def test_the_protocol_of_the_signal_wins_over_the_common_one(
     environ: dict[str, str], protocol: str
 ) -> None:
-    assert otlp_protocol(configuration(environ), "METRICS") == protocol
+    assert get_otlp_protocol(read_configuration(environ), "METRICS") == protocol
 
 
 def test_the_destination_is_shown_without_credentials() -> None:
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://me:hidden@collector:4318/x?key=hidden"}
-    assert otlp_endpoint(environ, "TRACES") == "http://***@collector:4318/x"
+    assert get_otlp_endpoint(environ, "TRACES") == "http://***@collector:4318/x"
 
 
 def test_the_sdk_reads_what_was_checked_and_the_process_keeps_its_variables(
@@ -300,7 +300,7 @@ def test_the_sdk_reads_what_was_checked_and_the_process_keeps_its_variables(
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "")
     monkeypatch.setenv("OTEL_ATTRIBUTE_COUNT_LIMIT", "9")
     before = dict(os.environ)
-    read = configuration(
+    read = read_configuration(
         {
             "OTEL_TRACES_SAMPLER": "Always_Off",
             "OTEL_SPAN_EVENT_COUNT_LIMIT": "3",
@@ -318,7 +318,7 @@ def test_a_time_limit_reaches_the_exporters_in_their_unit() -> None:
     environ = {"OTEL_EXPORTER_OTLP_TIMEOUT": "2500", "OTEL_TRACES_EXPORTER": "otlp"}
     telemetry = Telemetry("shop", environ=environ)
     (reading,) = telemetry.meter_provider.shared.readings
-    with sdk_environment(configuration(environ)):
+    with sdk_environment(read_configuration(environ)):
         reader: Any = reading.make()
     assert reader._exporter._exporter._client._client._timeout == 2.5
     reader.shutdown()
@@ -335,8 +335,8 @@ def test_a_preferred_temporality_is_followed_whatever_its_case() -> None:
 
 
 def test_the_collector_makes_job_of_namespace_and_name() -> None:
-    assert job({"service.name": "shop"}) == "shop"
-    assert job({"service.name": "shop", "service.namespace": "eu"}) == "eu/shop"
+    assert make_job_name({"service.name": "shop"}) == "shop"
+    assert make_job_name({"service.name": "shop", "service.namespace": "eu"}) == "eu/shop"
 
 
 @pytest.mark.parametrize("attributes", ["service.name=", "service.name=%20", ""])

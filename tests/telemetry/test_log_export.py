@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from randsvc.telemetry import Telemetry
 from randsvc.telemetry.http_server import IS_LOGGED
-from randsvc.telemetry.log_records import RateLimit, drops
+from randsvc.telemetry.log_records import RateLimit, get_drops
 from tests.support.otlp import Receiver, otlp_receiver
 from tests.support.reading import Measured
 from tests.support.serving import serving
@@ -194,7 +194,7 @@ async def test_a_failure_that_the_application_has_logged_is_not_logged_again(
 def test_logging_never_waits_for_a_collector_and_the_oldest_are_dropped_and_counted(
     behaviour: str, export: Callable[..., Telemetry]
 ) -> None:
-    before = drops().get("queue_full", 0)
+    before = get_drops().get("queue_full", 0)
     with otlp_receiver(behaviour) as receiver:  # type: ignore[arg-type]
         telemetry = export(receiver, OTEL_BLRP_MAX_QUEUE_SIZE="20")
         logging_takes = 0.0
@@ -204,7 +204,7 @@ def test_logging_never_waits_for_a_collector_and_the_oldest_are_dropped_and_coun
             logging_takes = max(logging_takes, time.monotonic() - started)
         assert logging_takes < 5  # a Collector that hangs takes 10
         # One batch of 20 at most is with the exporter, and 20 wait.
-        assert 59 <= drops()["queue_full"] - before <= 79
+        assert 59 <= get_drops()["queue_full"] - before <= 79
         telemetry.shutdown(0.1)
 
 
@@ -230,12 +230,12 @@ def test_records_wait_until_the_collector_is_back(export: Callable[..., Telemetr
 def test_records_that_a_collector_will_never_take_are_dropped_and_counted(
     collector: Receiver, export: Callable[..., Telemetry]
 ) -> None:
-    before = drops().get("refused", 0)
+    before = get_drops().get("refused", 0)
     collector.status = 400
     telemetry = export(collector)
     LOGGER.info("no")
     telemetry.shutdown()
-    assert drops()["refused"] - before == 1
+    assert get_drops()["refused"] - before == 1
     assert len(collector.paths) == 1
 
 
@@ -248,19 +248,19 @@ def test_over_grpc_a_batch_that_nobody_takes_is_dropped_and_counted(
         )
         LOGGER.info("no")
         telemetry.shutdown(20)
-    assert drops()["refused"] == 1
+    assert get_drops()["refused"] == 1
 
 
 def test_a_statement_that_logs_very_often_is_limited_and_what_is_dropped_is_counted(
     collector: Receiver, export: Callable[..., Telemetry]
 ) -> None:
-    before = drops().get("rate_limited", 0)
+    before = get_drops().get("rate_limited", 0)
     telemetry = export(collector)
     for _ in range(5000):
         LOGGER.info("in a loop")
     LOGGER.info("after it")
     telemetry.shutdown()
-    lost = drops()["rate_limited"] - before
+    lost = get_drops()["rate_limited"] - before
     assert lost > 2500  # it takes less than 20 s
     assert len(collector.logs) == 5001 - lost
     assert collector.logs[-1][2].body.string_value == "after it"

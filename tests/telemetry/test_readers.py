@@ -10,16 +10,16 @@ from opentelemetry.sdk.metrics.view import (
 )
 
 from randsvc.telemetry import ConfigurationError
-from randsvc.telemetry.environment import configuration
+from randsvc.telemetry.environment import read_configuration
 from randsvc.telemetry.instruments import Counter, Gauge, Histogram, Reading, UpDownCounter
-from randsvc.telemetry.readers import PullReader, PushReader, readings_from_environment
+from randsvc.telemetry.readers import PullReader, PushReader, make_readings
 
 TEMPORALITY = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 AGGREGATION = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
 
 
 def reading(**environ: str) -> Reading:
-    (found,) = readings_from_environment(configuration(environ))
+    (found,) = make_readings(read_configuration(environ))
     return found
 
 

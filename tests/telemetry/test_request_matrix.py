@@ -27,6 +27,9 @@ LEFT = "ClientConnectionResetError"
 WITHIN = 10.0
 """Seconds in which what a test waits for happens; a busy machine is no defect."""
 
+START_WITHIN = 60.0
+"""Seconds in which a server starts."""
+
 Outcome = tuple[str, str | None, int | None, str | None]
 """Method, route, status and error type."""
 
@@ -50,10 +53,17 @@ class Server:
             command(way, self.port),
             cwd=ROOT,
             env={**os.environ, **environment},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
         )
-        wait_until(lambda: listens(self.port) and listens(self._control_port), within=2 * WITHIN)
+        try:
+            wait_until(self._listens, within=START_WITHIN)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _listens(self) -> bool:
+        if self._process.poll() is not None:
+            raise ChildProcessError(f"{self.way} has ended by itself: {self._process.returncode}")
+        return listens(self.port) and listens(self._control_port)
 
     def connect(self) -> socket.socket:
         connection = socket.socket()

@@ -17,7 +17,7 @@ from randsvc.telemetry import ConfigurationError, Telemetry, catalogue, log_reco
 from randsvc.telemetry.catalogue import CONCURRENCY_LIMIT, EVENT_LOOP_LAG, Metric
 from randsvc.telemetry.readers import PullReader
 from randsvc.telemetry.runtime import TICK, watch_event_loop
-from randsvc.telemetry.telemetry import resource
+from randsvc.telemetry.telemetry import make_resource
 from tests.support.metering import OF_SDK, delta_reader
 from tests.support.reading import Measured, measured
 from tests.support.serving import serving
@@ -35,7 +35,7 @@ def measure_everything(telemetry: Telemetry) -> None:
     telemetry.server.methods("http")["GET"].active = 0
     telemetry._lag.record(0.5)
     telemetry.meter.create_counter("shop.orders").add(-1)
-    log_records.dropped(log_records.RATE_LIMITED, 0)
+    log_records.count_dropped(log_records.RATE_LIMITED, 0)
 
 
 @pytest.mark.parametrize("metric", catalogue.METRICS, ids=lambda metric: metric.name)
@@ -278,18 +278,18 @@ def test_an_exporter_that_does_not_exist_is_a_configuration_error() -> None:
 def test_the_resource_takes_what_the_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=a,team=b")
-    attributes = resource("auth", "1").attributes
+    attributes = make_resource("auth", "1").attributes
     assert attributes["service.name"] == "mine"
     assert attributes["service.instance.id"] == "a"
     assert attributes["team"] == "b"
 
 
 def test_a_service_has_its_own_name_where_no_variable_names_it() -> None:
-    assert resource("auth", "1").attributes["service.name"] == "auth"
+    assert make_resource("auth", "1").attributes["service.name"] == "auth"
 
 
 def test_a_service_without_a_name_has_the_one_of_the_specification() -> None:
-    attributes = resource("", "").attributes
+    attributes = make_resource("", "").attributes
     assert str(attributes["service.name"]).startswith("unknown_service")
     assert "service.version" not in attributes
 
@@ -297,19 +297,22 @@ def test_a_service_without_a_name_has_the_one_of_the_specification() -> None:
 def test_workers_never_share_an_instance_id(monkeypatch: pytest.MonkeyPatch) -> None:
     def ids() -> set[object]:
         return {
-            resource("randsvc", "1", worker).attributes["service.instance.id"] for worker in (0, 1)
+            make_resource("randsvc", "1", worker).attributes["service.instance.id"]
+            for worker in (0, 1)
         }
 
     assert len(ids()) == 2
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=a")
     assert ids() == {"a-0", "a-1"}
-    forked = resource("shop", "1", forked=True).attributes["service.instance.id"]
+    forked = make_resource("shop", "1", forked=True).attributes["service.instance.id"]
     assert forked == f"a-{os.getpid()}"
 
 
 def test_an_instance_id_is_one_that_a_person_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "web")
-    ids = [str(resource("shop", "1", w).attributes["service.instance.id"]) for w in (None, 3, 3)]
+    ids = [
+        str(make_resource("shop", "1", w).attributes["service.instance.id"]) for w in (None, 3, 3)
+    ]
     assert re.fullmatch(r"web-[0-9a-f]{8}", ids[0])
     assert re.fullmatch(r"web-3-[0-9a-f]{8}", ids[1])
     assert ids[1] != ids[2]

@@ -19,14 +19,14 @@ from randsvc.telemetry.http_server import HttpServerMetrics
 from randsvc.telemetry.provider import MeterProvider
 from randsvc.telemetry.tracing import (
     ServerTracing,
-    tracer_provider_from_environment,
+    make_tracer_provider,
 )
 from tests.support.reading import Measured
 from tests.support.serving import serving
 
 
 def test_traces_are_off_until_they_are_asked_for() -> None:
-    assert tracer_provider_from_environment({}, Resource({})) is None
+    assert make_tracer_provider({}, Resource({})) is None
 
 
 async def test_a_request_makes_one_span_and_leaves_its_trace_as_exemplar(
@@ -150,7 +150,7 @@ async def test_what_a_request_does_is_traced_if_the_request_is() -> None:
 
     for argument, expected in (("1", ["GET /answer", "inside"]), ("0", [])):
         environ = {"OTEL_TRACES_EXPORTER": "console", "OTEL_TRACES_SAMPLER_ARG": argument}
-        provider = tracer_provider_from_environment(environ, Resource({}))
+        provider = make_tracer_provider(environ, Resource({}))
         assert provider
         spans = InMemorySpanExporter()
         provider.add_span_processor(SimpleSpanProcessor(spans))

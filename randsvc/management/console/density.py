@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from randsvc.distributions import Distribution
-from randsvc.telemetry.aggregate import bucket_index
+from randsvc.telemetry.aggregate import find_bucket_index
 from randsvc.telemetry.snapshot import Exponential
 
 __all__ = (
@@ -181,7 +181,7 @@ def _find_nearest_bound(x: float, scale: int) -> float:
     """Return the upper bound of the bucket that holds x."""
     if x == 0:
         return 0.0
-    return math.copysign(_compute_bound(bucket_index(abs(x), scale) + 1, scale), x)
+    return math.copysign(_compute_bound(find_bucket_index(abs(x), scale) + 1, scale), x)
 
 
 def _compute_bound(index: int, scale: int) -> float:

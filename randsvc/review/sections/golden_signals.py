@@ -70,7 +70,7 @@ def report_traffic(now: View, before: View) -> Section:
                 ratios = now.of(bad) / now.of(all_)
             failed[name] = np.where(sight, ratios, np.nan)
     if not rows:
-        reason = _sentence(explain_no_requests(now))
+        reason = _make_sentence(explain_no_requests(now))
         return Section("traffic", "Traffic and errors", [reason], unread=reason)
     total = sum(each["requests"] for each in figures.values())
     bad_total = sum(each["errors"] for each in figures.values())
@@ -132,7 +132,7 @@ def report_latency(now: View, before: View) -> Section:
     rows: list[list[str]] = []
     figures, drawn = {}, []
     found: dict[str, list[Quantile]] = {}
-    for service, route in _routes(now):
+    for service, route in _list_routes(now):
         served = now.readings.requests.only(
             lambda label, job=service, path=route: (
                 label.get("job") == job  # type: ignore[misc]
@@ -181,7 +181,7 @@ def report_latency(now: View, before: View) -> Section:
             )
         )
     if not rows:
-        reason = _sentence(explain_no_requests(now))
+        reason = _make_sentence(explain_no_requests(now))
         return Section("latency", "Latency", [reason], unread=reason)
     first, (half, _, most) = next(iter(found.items()))
     short = f"The median latency of {first} was {half.at_most}, and its p99 was {most.at_most}."
@@ -198,7 +198,7 @@ def report_latency(now: View, before: View) -> Section:
     return Section("latency", "Latency", says, [table], drawn, figures, short)
 
 
-def _routes(view: View) -> list[tuple[str, str]]:
+def _list_routes(view: View) -> list[tuple[str, str]]:
     """Services and routes whose latency is shown: those of objectives, then those most requested.
 
     Where every objective names its route, those are all.
@@ -219,7 +219,7 @@ def _routes(view: View) -> list[tuple[str, str]]:
     return list(dict.fromkeys([*named, *busiest]))
 
 
-def _sentence(text: str) -> str:
+def _make_sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 

@@ -27,16 +27,22 @@ def report_incidents(now: View, before: View) -> Section:
         figures[level] = {
             "number": len(these),
             "number_before": sum(each.level == level for each in earlier),
-            "seconds_to_detect": {"median": _median(detect), "longest": max(detect, default=None)},
-            "seconds_to_clear": {"median": _median(clear), "longest": max(clear, default=None)},
+            "seconds_to_detect": {
+                "median": _compute_median(detect),
+                "longest": max(detect, default=None),
+            },
+            "seconds_to_clear": {
+                "median": _compute_median(clear),
+                "longest": max(clear, default=None),
+            },
         }
         rows.append(
             [
                 level,
                 str(len(these)),
                 str(figures[level]["number_before"]),
-                *_median_and_longest(detect),
-                *_median_and_longest(clear),
+                *_describe_durations(detect),
+                *_describe_durations(clear),
             ]
         )
     by_level = Table(
@@ -58,11 +64,11 @@ def report_incidents(now: View, before: View) -> Section:
             Table(
                 "Each incident",
                 ("alert", "level", "service", "detected", "time to detect", "time to clear"),
-                [_incident_row(each) for each in found],
+                [_make_row(each) for each in found],
                 words=True,
             )
         )
-    if reason := "" if found else _unknown(now):
+    if reason := "" if found else _list_unknown(now):
         return Section("incidents", "Incidents", [reason], figures={}, short=reason, unread=reason)
     counted = ", ".join(f"{figures[level]['number']} {level}" for level in LEVELS)
     short = f"Incidents: {counted}." if found else "No alert with a level fired."
@@ -98,11 +104,11 @@ def report_incidents(now: View, before: View) -> Section:
             now.unrecorded,
         )
     ]
-    figures["each"] = [_incident_figures(each) for each in found]  # type: ignore[assignment]
+    figures["each"] = [_make_figures(each) for each in found]  # type: ignore[assignment]
     return Section("incidents", "Incidents", says, tables, drawn if found else [], figures, short)
 
 
-def _unknown(now: View) -> str:
+def _list_unknown(now: View) -> str:
     """Why the incidents are not known; empty if they are."""
     if measure_overlap(now.span, now.unrecorded) > 0.999 * now.span.seconds:
         return "Incidents are not known: Prometheus has no data of this period."
@@ -114,14 +120,14 @@ def _unknown(now: View) -> str:
     return ""
 
 
-def _incident_row(each: Incident) -> list[str]:
+def _make_row(each: Incident) -> list[str]:
     since = f" after fault {each.fault}" if each.fault else ""
     detect = "not known" if each.to_detect is None else f"{format_duration(each.to_detect)}{since}"
     clear = format_duration(each.to_clear) if each.to_clear is not None else "end not seen"
     return [each.alert, each.level, each.service, format_time(each.span.start), detect, clear]
 
 
-def _incident_figures(each: Incident) -> dict[str, Any]:
+def _make_figures(each: Incident) -> dict[str, Any]:
     return {
         "alert": each.alert,
         "level": each.level,
@@ -134,11 +140,11 @@ def _incident_figures(each: Incident) -> dict[str, Any]:
     }
 
 
-def _median(numbers: Sequence[float]) -> float | None:
+def _compute_median(numbers: Sequence[float]) -> float | None:
     return median(numbers) if numbers else None
 
 
-def _median_and_longest(durations: Sequence[float]) -> tuple[str, str]:
+def _describe_durations(durations: Sequence[float]) -> tuple[str, str]:
     if not durations:
         return NOT_AVAILABLE, NOT_AVAILABLE
     return format_duration(median(durations)), format_duration(max(durations))

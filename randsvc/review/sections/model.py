@@ -64,14 +64,14 @@ def report_fallback(now: View, before: View) -> Section:
 
 def report_drift(now: View, before: View) -> Section:
     """The distance of the values from those of the period before."""
-    this, last = _together(now), _together(before)
+    this, last = _add_up(now), _add_up(before)
     name = VALUE.prometheus_name
     if not this.bins:
         reason = f"Prometheus has no histogram {name} of job {now.subject.main_job} with values."
         return Section("drift", "Drift", [reason], unread=reason)
-    mean, mean_before = _mean_of(this), _mean_of(last)
+    mean, mean_before = _compute_mean(this), _compute_mean(last)
     figures: dict[str, Any] = {"mean": mean, "mean_before": mean_before, "distance": None}
-    recorded = _recorded(now)
+    recorded = _list_recorded(now)
     figures["recorded"] = {f"{name} {against}": each for name, against, *each in recorded}
     tables = [
         Table(
@@ -85,7 +85,7 @@ def report_drift(now: View, before: View) -> Section:
         shown = tables if recorded else []
         return Section("drift", "Drift", [says], shown, figures=figures, short=says)
     inner = [float(edge) for edge in VALUE.buckets]
-    a, b = (_shares(each, inner) for each in (this, last))
+    a, b = (_compute_shares(each, inner) for each in (this, last))
     distance = float(np.abs(a - b).sum())
     figures["distance"] = distance
     short = (
@@ -94,7 +94,7 @@ def report_drift(now: View, before: View) -> Section:
     )
     by_window = np.array(
         [
-            float(np.abs(_shares(each, inner) - b).sum()) if each.bins else np.nan
+            float(np.abs(_compute_shares(each, inner) - b).sum()) if each.bins else np.nan
             for each in now.readings.values[now.part]
         ]
     )
@@ -137,7 +137,10 @@ def report_quality(now: View, before: View) -> Section:
     """The error of the predictions for which feedback reported the outcome."""
     errors, feedback = now.readings.errors, now.readings.feedback
     means = {
-        dict(key).get("randsvc_source", ""): (_ratio(now, errors, key), _ratio(before, errors, key))
+        dict(key).get("randsvc_source", ""): (
+            _compute_ratio(now, errors, key),
+            _compute_ratio(before, errors, key),
+        )
         for key in errors.total
     }
     means = {source: each for source, each in means.items() if each[0] is not None}
@@ -193,12 +196,12 @@ def report_quality(now: View, before: View) -> Section:
     )
 
 
-def _ratio(view: View, mean: Mean, key: frozenset[tuple[str, str]]) -> float | None:
+def _compute_ratio(view: View, mean: Mean, key: frozenset[tuple[str, str]]) -> float | None:
     number_ = np.nansum(view.of(mean.number[key])) if key in mean.number else 0.0
     return float(np.nansum(view.of(mean.total[key])) / number_) if number_ else None
 
 
-def _recorded(view: View) -> list[tuple[str, str, float, float]]:
+def _list_recorded(view: View) -> list[tuple[str, str, float, float]]:
     """Mean and maximum distance of each distribution, by what it is compared with."""
     drift = view.readings.drift
     found = []
@@ -211,7 +214,7 @@ def _recorded(view: View) -> list[tuple[str, str, float, float]]:
     return sorted(found)
 
 
-def _together(view: View) -> Binned:
+def _add_up(view: View) -> Binned:
     parts = view.readings.values[view.part]
     bins = merge(bin_ for part in parts for bin_ in part.bins)
     sums = [part.sum for part in parts]
@@ -219,7 +222,7 @@ def _together(view: View) -> Binned:
     return Binned(bins, total) if bins else EMPTY
 
 
-def _mean_of(binned: Binned) -> float:
+def _compute_mean(binned: Binned) -> float:
     count = sum(bin_.count for bin_ in binned.bins)
     if not count:
         return float("nan")
@@ -229,14 +232,14 @@ def _mean_of(binned: Binned) -> float:
     return total / count
 
 
-def _shares(binned: Binned, edges: Sequence[float]) -> Values:
+def _compute_shares(binned: Binned, edges: Sequence[float]) -> Values:
     """The share below the first edge, between each two, and above the last."""
     count = sum(bin_.count for bin_ in binned.bins)
-    below = [_below(binned, edge) / count if count else 0.0 for edge in edges]
+    below = [_count_below(binned, edge) / count if count else 0.0 for edge in edges]
     return np.diff([0.0, *below, 1.0])
 
 
-def _below(binned: Binned, x: float) -> float:
+def _count_below(binned: Binned, x: float) -> float:
     total = 0.0
     for bin_ in binned.bins:
         if bin_.upper <= x:

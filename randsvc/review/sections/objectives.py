@@ -46,7 +46,7 @@ def report_objectives(now: View, before: View) -> Section:
         return Section("objectives", "Objectives", [reason], unread=reason)
     rows, figures, left, missed, unjudged = [], {}, {}, [], {}
     for each in stated:
-        problem = _problem(now, each)
+        problem = _find_problem(now, each)
         total, bad = (
             count_events(now.readings.requests, now.subject, each)
             if not problem
@@ -139,7 +139,7 @@ def report_objectives(now: View, before: View) -> Section:
     return Section("objectives", "Objectives", says, [table], [picture], figures, short)
 
 
-def _problem(view: View, objective: Objective) -> str:
+def _find_problem(view: View, objective: Objective) -> str:
     """Why an objective cannot be judged; empty if it can."""
     subject = view.subject
     labels = [dict(key) for key in view.readings.requests.series]

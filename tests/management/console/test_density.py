@@ -15,7 +15,7 @@ from randsvc.management.console.density import (
     subtract,
 )
 from randsvc.metrics import VALUE
-from randsvc.telemetry.snapshot import Exponential, _plain
+from randsvc.telemetry.snapshot import Exponential, _reduce_to_point
 from tests.support.metering import meter_of
 from tests.support.reading import measured as read
 
@@ -31,7 +31,7 @@ def measured(*batches: list[float]) -> list[Exponential]:
         for value in batch:
             record(value)
         (point,) = read(reader.get_metrics_data())[VALUE.name].values()
-        state = _plain(point)
+        state = _reduce_to_point(point)
         assert isinstance(state, Exponential)
         states.append(state)
     return states
