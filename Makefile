@@ -59,8 +59,8 @@ test: packages $(VENV)/dev.stamp  ## run every test, real programs included
 	$(BIN)/pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: quick
-quick: $(VENV)/dev.stamp  ## run every test that starts no native program and no browser (3 min)
-	$(BIN)/pytest -m 'not native' $(or $(ARGS),$(SIDE_BY_SIDE))
+quick: $(VENV)/dev.stamp  ## run every test that starts no native program, no browser and no service as a process
+	$(BIN)/pytest -m 'not native and not process' $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: coverage
 coverage: $(VENV)/dev.stamp  ## run the tests, and list the lines of ours that none reaches (in twice the time)

@@ -74,6 +74,7 @@ def test_a_request_of_a_good_client_that_fails_breaks_a_promise() -> None:
     assert broken.details == ["random got 503"]
 
 
+@pytest.mark.process
 def test_hostile_clients_are_there_when_told_and_gone_when_told() -> None:
     with running_service() as service:
         command = [sys.executable, "-m", "benchmarks.soak.hostile_clients"]

@@ -30,6 +30,7 @@ def fault_at(service: Service, *arguments: str) -> tuple[str, str]:
     return fault(*arguments, "--management", service.management)
 
 
+@pytest.mark.process
 def test_every_fault_is_listed_with_its_parameters(service: Service) -> None:
     listed, _ = fault_at(service, "list")
     lines = dict(line.split(maxsplit=1) for line in listed.splitlines())
@@ -40,6 +41,7 @@ def test_every_fault_is_listed_with_its_parameters(service: Service) -> None:
             assert f"--{parameter}" in lines[each.name]
 
 
+@pytest.mark.process
 def test_a_fault_is_set_listed_and_cleared(service: Service) -> None:
     setting = ("latency", "--share", "0.5", "--seconds", "2", "--duration", "100")
     out, complaint = fault_at(service, "set", *setting)
@@ -62,6 +64,7 @@ def test_a_fault_is_set_listed_and_cleared(service: Service) -> None:
     assert " on," not in fault_at(service, "list")[0]
 
 
+@pytest.mark.process
 def test_a_fault_is_a_metric_while_it_is_on_and_after(service: Service) -> None:
     def active() -> dict[str, float]:
         with urlopen(f"{service.management}/metrics") as response:
@@ -76,6 +79,7 @@ def test_a_fault_is_a_metric_while_it_is_on_and_after(service: Service) -> None:
     assert "block" not in active()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -96,6 +100,7 @@ def test_a_refusal_of_the_service_is_one_line(
     assert complaint.count("\n") == 1
 
 
+@pytest.mark.process
 def test_a_fault_of_the_other_service_is_refused_with_the_option_to_add(service: Service) -> None:
     for command in ("set", "clear"):
         _, complaint = fault_at(service, command, "auth-down")
@@ -115,6 +120,7 @@ def test_a_service_that_is_not_there_is_one_line(management: str, said: str) -> 
     assert complaint.count("\n") == 1
 
 
+@pytest.mark.process
 def test_the_token_is_taken_from_its_variable() -> None:
     with running_service("--management-host", "0.0.0.0", "--management-token", "secret") as service:
         setting = ("set", "model-down", "--management", service.management)
@@ -128,12 +134,14 @@ def test_the_help_names_every_fault() -> None:
         assert f"\n{each.name}" in told
 
 
+@pytest.mark.process
 def test_a_crash_is_answered_and_ends_the_process() -> None:
     with running_service() as service:
         assert fault_at(service, "set", "crash") == (f"crash: done at {service.management}\n", "")
         assert service.process.wait(60) == 1
 
 
+@pytest.mark.process
 def test_beyond_the_machine_a_token_is_needed() -> None:
     with running_service("--management-host", "0.0.0.0") as service:
         _, complaint = fault_at(service, "set", "model-down")
@@ -168,6 +176,7 @@ def recorder(status: int = 200, **headers: str) -> Iterator[tuple[str, list[str]
 SET = ("set", "model-down", "--token", "hunter2", "--management")
 
 
+@pytest.mark.process
 def test_the_token_is_sent_to_no_proxy(service: Service) -> None:
     with recorder() as (proxy, seen):
         variables = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy", "https_proxy"), proxy)

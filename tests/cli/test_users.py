@@ -5,8 +5,12 @@ import subprocess
 import sys
 from urllib.request import urlopen
 
+import pytest
+
 from randsvc.stack.supervisor import wait_until
 from tests.support.service import running_service
+
+pytestmark = pytest.mark.process
 
 
 def test_users_send_requests_until_sigterm() -> None:

@@ -9,6 +9,8 @@ from tests.course.corpus import FAMILIES, judging, take_sample
 from tests.course.corpus.answer import Answer, write_answer
 from tests.support.exercises import expect_passed
 
+pytestmark = pytest.mark.process
+
 EXERCISE = EXERCISES[1]
 
 

@@ -16,6 +16,8 @@ from randsvc.course.exercise import MARKING, WorkError
 from randsvc.course.sandbox import run_program
 from randsvc.project import ROOT
 
+pytestmark = pytest.mark.process
+
 SERVE = """
 import http.server, os
 class Handler(http.server.BaseHTTPRequestHandler):

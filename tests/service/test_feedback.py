@@ -299,6 +299,7 @@ def service_of_the_mix(**environ: str) -> AbstractContextManager[Service]:
     )
 
 
+@pytest.mark.process
 def test_of_ten_thousand_each_is_accounted_for_once_by_a_running_service() -> None:
     with service_of_the_mix() as service:
         answered = asyncio.run(feedback_mix.send(f"{service.public}/feedback"))
@@ -319,6 +320,7 @@ def test_of_ten_thousand_each_is_accounted_for_once_by_a_running_service() -> No
     assert f"randsvc_feedback_delay_seconds_count{{}} {accepted}\n" in metrics
 
 
+@pytest.mark.process
 def test_of_ten_thousand_two_workers_take_none_twice() -> None:
     with service_of_the_mix(RANDSVC_WORKERS="2", OTEL_METRICS_EXPORTER="none") as service:
         service.wait_until_ready()

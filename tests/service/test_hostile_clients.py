@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.service import Service, running_service
 
+pytestmark = pytest.mark.process
+
 TIMEOUT = 1.0
 CLOSING = 1.0
 """Seconds that a response is waited for to arrive before its connection is closed."""

@@ -282,6 +282,7 @@ bounded = settings(
 )
 
 
+@pytest.mark.process
 @service.parametrize()
 @bounded
 def test_the_service_keeps_to_its_document_whatever_is_asked(
@@ -290,6 +291,7 @@ def test_the_service_keeps_to_its_document_whatever_is_asked(
     case.call_and_validate(base_url=url_of["randsvc"])
 
 
+@pytest.mark.process
 @auth.parametrize()
 @bounded
 def test_the_login_keeps_to_its_document_whatever_is_asked(

@@ -37,6 +37,7 @@ def metrics(management: str) -> str:
         return text
 
 
+@pytest.mark.process
 def test_a_token_of_auth_is_taken_by_the_service_that_shares_its_secret() -> None:
     with (
         running_service(command="auth", RANDSVC_AUTH_SECRET=SECRET) as auth,
@@ -51,6 +52,7 @@ def test_a_token_of_auth_is_taken_by_the_service_that_shares_its_secret() -> Non
         assert auth.stop() == 0
 
 
+@pytest.mark.process
 def test_auth_beside_the_service_logs_its_users_in() -> None:
     with running_service("--with-auth", "--users", "20", **FREE) as service:
         auth = service.event("serving")
@@ -68,12 +70,14 @@ def test_auth_beside_the_service_logs_its_users_in() -> None:
         assert service.stop() == 0
 
 
+@pytest.mark.process
 def test_auth_beside_the_service_uses_the_secret_that_is_set() -> None:
     with running_service("--with-auth", RANDSVC_AUTH_SECRET=SECRET, **FREE) as service:
         auth = service.event("serving")
         assert Tokens(SECRET).verify(log_in(local(auth["public"]))) == "ada"
 
 
+@pytest.mark.process
 def test_auth_beside_workers_shares_one_secret_with_them() -> None:
     with running_service(
         "--with-auth", "--workers", "2", OTEL_METRICS_EXPORTER="none", **FREE
@@ -110,6 +114,7 @@ def test_a_setting_that_cannot_be_read_is_one_line(
         assert part in line
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("command", "environ", "said"),
     [

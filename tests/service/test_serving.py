@@ -23,6 +23,7 @@ def serve_and_fail(*arguments: str, **environ: str) -> str:
     return refuse("serve", "--host", "127.0.0.1", *arguments, environ=environ, apart=True)
 
 
+@pytest.mark.process
 def test_it_answers_and_shows_it_in_its_metrics() -> None:
     with running_service() as service:
         assert get(f"{service.public}/random")[0] == 200
@@ -37,6 +38,7 @@ def test_it_answers_and_shows_it_in_its_metrics() -> None:
         assert service.stop() == 0
 
 
+@pytest.mark.process
 def test_sigterm_finishes_what_is_in_flight_and_takes_nothing_new() -> None:
     with running_service("--delay", "constant(value=1)") as service:
         answers: list[int] = []
@@ -54,6 +56,7 @@ def test_sigterm_finishes_what_is_in_flight_and_takes_nothing_new() -> None:
         assert service.process.wait(60) == 0
 
 
+@pytest.mark.process
 def test_users_of_its_own_make_traffic() -> None:
     with running_service("--users", "20") as service:
         time.sleep(1.5)
@@ -62,6 +65,7 @@ def test_users_of_its_own_make_traffic() -> None:
         assert float(count.split()[1]) > 2
 
 
+@pytest.mark.process
 def test_an_unreachable_collector_is_said_once_and_serving_goes_on() -> None:
     with running_service(
         OTEL_METRICS_EXPORTER="otlp",
@@ -97,6 +101,7 @@ def test_a_setting_that_cannot_be_read_is_one_line(
         assert part in line
 
 
+@pytest.mark.process
 def test_an_exporter_that_does_not_exist_is_one_line() -> None:
     free = {"RANDSVC_PORT": "0", "RANDSVC_MANAGEMENT_PORT": "0"}
     line = serve_and_fail(OTEL_METRICS_EXPORTER="statsd", **free)
@@ -104,6 +109,7 @@ def test_an_exporter_that_does_not_exist_is_one_line() -> None:
         assert part in line
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("setting", ["port", "management-port"])
 def test_a_taken_port_is_named_with_its_setting(setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -114,6 +120,7 @@ def test_a_taken_port_is_named_with_its_setting(setting: str) -> None:
     assert "taken" in line
 
 
+@pytest.mark.process
 def test_a_host_that_does_not_exist_is_one_line() -> None:
     line = serve_and_fail("--management-host", "no.such.host.invalid", "--port", "0")
     assert "no.such.host.invalid" in line

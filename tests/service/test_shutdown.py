@@ -17,6 +17,8 @@ from randsvc.service.shutdown import EXIT
 from tests.support.otlp import Behaviour, otlp_receiver
 from tests.support.service import Service, running_service
 
+pytestmark = pytest.mark.process
+
 GRACE = 2.0
 BUSY = 5.0
 """Seconds that this machine may add, as it runs other tests at the same time."""

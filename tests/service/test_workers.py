@@ -15,6 +15,8 @@ from tests.support.command_line import refuse
 from tests.support.otlp import otlp_receiver
 from tests.support.service import Service, running_service
 
+pytestmark = pytest.mark.process
+
 
 def workers_of(service: Service) -> list[psutil.Process]:
     """The worker processes, without multiprocessing's resource tracker."""

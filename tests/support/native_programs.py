@@ -1,7 +1,8 @@
 """The real Prometheus, promtool, Alertmanager, amtool and Collector, for tests.
 
 A test that starts a program which is not Python's is marked ``native``, so that ``make quick`` can
-leave it out: by a fixture that gives a program, or by hand. Another test cannot start one.
+leave it out: by a fixture that gives a program, or by hand. Another test cannot start one. In the
+same way a test that starts a service as a process of its own is marked ``process``.
 """
 
 import os
@@ -44,6 +45,12 @@ def mark(item: pytest.Item) -> None:
 def hold_to_mark(item: pytest.Item) -> None:
     """Refuse from now on to start programs, unless this test is marked ``native``."""
     _running[:] = [item]
+
+
+def expect_process_mark() -> None:
+    """Raise ``RuntimeError`` if this test is marked neither ``process`` nor ``native``."""
+    if _running and not any(map(_running[0].get_closest_marker, ("process", "native"))):
+        raise RuntimeError("a service is started, but the test is not marked process")
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:

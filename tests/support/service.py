@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from urllib.request import urlopen
 
+from tests.support.native_programs import expect_process_mark
+
 SECONDS = 60
 """The longest time that a start or an event may take; a machine under load needs it."""
 LIMITED = """
@@ -79,6 +81,7 @@ def running_service(
 
     It may have so many file ``descriptors``.
     """
+    expect_process_mark()
     ports = ["--host", "127.0.0.1", "--port", "0", "--management-port", management_port]
     with subprocess.Popen(
         [

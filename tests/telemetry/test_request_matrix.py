@@ -290,7 +290,14 @@ def other_cells() -> Iterator[Cell]:
 CELLS = [*routed_cells(), *other_cells()]
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        # `make quick` tries one of the ways.
+        pytest.param(way, marks=() if way == "AppRunner" else pytest.mark.process)
+        for way in WAYS
+    ],
+)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
