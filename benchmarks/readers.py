@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from yarl import URL
 
 __all__ = ("otlp_sink", "scraping")
@@ -25,14 +26,8 @@ async def otlp_sink(take: Callable[[bytes], object] = len) -> AsyncIterator[URL]
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v1/metrics", accept)
     app.router.add_post("/v1/traces", accept)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0]
-        yield URL.build(scheme="http", host=host, port=port)
-    finally:
-        await runner.cleanup()
+    async with TestServer(app) as server:
+        yield server.make_url("/")
 
 
 @contextlib.asynccontextmanager
