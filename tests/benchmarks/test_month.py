@@ -258,7 +258,7 @@ def test_the_command_says_it_by_its_exit_code(
     incident = replace(DOWN, changes={"fallback": share})
     monkeypatch.setattr(month, "INCIDENTS", [incident])
     monkeypatch.setattr(month, "KEPT", tmp_path)
-    monkeypatch.setattr(month, "parts", lambda _: [part_of(DOWN.alert)])
+    monkeypatch.setattr(month, "split_rules", lambda _: [part_of(DOWN.alert)])
     screen = io.StringIO()
     arguments = ["--days", "0.23", "--alert", "others, every 30 s"]
     assert month.main(arguments, Console(file=screen, width=150, soft_wrap=True)) == code
