@@ -6,6 +6,7 @@ Helm renders it for real; no cluster is needed.
 import json
 import re
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -17,6 +18,7 @@ from randsvc import __version__
 from randsvc.project import ROOT
 from randsvc.settings import AuthSettings, Settings, unknown_variable
 from randsvc.stack.promtool import run_promtool
+from tests.support.alert_cases import list_cases, run_cases
 from tests.support.chart import CHART, RefusedError, check, find, helm, render
 from tests.support.service import running_service
 
@@ -277,6 +279,30 @@ def test_prometheus_accepts_the_rules(anchored: str, tmp_path: Path) -> None:
         done = run_promtool("check", "rules", path)
         assert done.returncode == 0, done.stdout
         assert f"{len(rules)} rules found" in done.stdout
+
+
+def label_as_the_operator_does(series: str) -> str:
+    """Give a scraped series the labels that a ServiceMonitor adds to every target."""
+    job = re.search(r'job="(randsvc|auth|prometheus|alertmanager)(-management)?"', series)
+    if job is None or "service=" in series or ":" in series.partition("{")[0]:
+        return series  # from a probe or a rule, or a decoy
+    added = f'namespace="shop",pod="{job[1]}-0",service="{job[1]}-management",endpoint="management"'
+    return f"{series[:-1]},{added}}}"
+
+
+@pytest.mark.parametrize(
+    "name", ["RandsvcServiceDown", "RandsvcNobodyCanLogIn", "RandsvcSheddingLoad"]
+)
+def test_an_alert_fires_with_the_labels_of_the_operator_and_without_anchored(name: str) -> None:
+    rules = [rule for rule in rule_groups()["alerts"] if rule.get("alert") == name]
+    cases = [
+        replace(case, series={label_as_the_operator_does(s): v for s, v in case.series.items()})
+        for case in list_cases()
+        if case.alert == name
+    ]
+    assert any("endpoint=" in series for case in cases for series in case.series)
+    done = run_cases(rules, cases)
+    assert done.returncode == 0, done.stdout
 
 
 def test_only_the_alerts_that_watch_a_collector_are_missing_without_one() -> None:
