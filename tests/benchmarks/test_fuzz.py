@@ -36,6 +36,7 @@ PORT = {name: bytes((number,)) for number, name in enumerate(PORTS)}
 """The first byte of an input, by port."""
 
 
+@pytest.mark.process
 @pytest.mark.timeout(300)
 def test_no_noise_breaks_a_promise_of_the_ports() -> None:
     promises, statuses, sent = ports.fuzz_ports(REQUESTS, SEED, math.inf, lambda what, done: None)
