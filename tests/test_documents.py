@@ -19,7 +19,7 @@ LAUGHS = "a0: &a0 [x]\n" + "".join(
     ],
     ids=lambda text: text[:20].encode().hex(),
 )
-def test_what_is_no_yaml_is_one_line(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_yaml_is_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "some.yaml"
     file.write_text(text)
     with pytest.raises(DocumentError) as raised:
@@ -30,7 +30,7 @@ def test_what_is_no_yaml_is_one_line(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "9" * 5000])
-def test_what_is_no_json_is_one_line(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_json_is_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "some.json"
     file.write_text(text)
     with pytest.raises(DocumentError, match=r"some\.json is not JSON: [^\n]+$"):
@@ -38,7 +38,7 @@ def test_what_is_no_json_is_one_line(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("load", [load_json, load_yaml])
-def test_what_is_no_text_is_one_line(tmp_path: Path, load: Callable[[Path], object]) -> None:
+def test_a_file_that_is_no_text_is_one_line(tmp_path: Path, load: Callable[[Path], object]) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none")
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")

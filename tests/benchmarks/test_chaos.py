@@ -55,7 +55,7 @@ def test_two_faults_befall_different_parts() -> None:
         assert len(targets) == 1 or MACHINE not in targets
 
 
-def test_what_a_machine_does_not_offer_is_left_out() -> None:
+def test_a_fault_that_the_machine_cannot_have_is_left_out() -> None:
     assert {kind.needs for kind in list_kinds([])} == {""}
     assert {kind.needs for kind in list_kinds(["root"])} == {"", "root"}
 
@@ -113,7 +113,7 @@ def test_a_killed_process_may_lose_one_export_interval() -> None:
 
 
 @pytest.mark.parametrize("kind", ["freeze", "cut", "slow disk", "restart"])
-def test_what_is_not_killed_loses_nothing(kind: str) -> None:
+def test_a_fault_that_kills_no_process_loses_nothing(kind: str) -> None:
     assert find_windows([event(kind, "randsvc", 100, 110)]) == []
 
 
@@ -222,7 +222,7 @@ def footprint(**changes: float) -> Footprint:
     )
 
 
-def test_what_returns_to_where_it_was_keeps_the_promise() -> None:
+def test_a_footprint_that_returns_to_where_it_was_keeps_the_promise() -> None:
     assert list_growth(footprint(), footprint(memory=120, descriptors=25, series=1200)) == []
 
 
@@ -236,7 +236,9 @@ def test_what_returns_to_where_it_was_keeps_the_promise() -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_stays_grown_breaks_the_promise(grown: dict[str, float], said: str) -> None:
+def test_a_footprint_that_stays_grown_breaks_the_promise(
+    grown: dict[str, float], said: str
+) -> None:
     assert list_growth(footprint(), footprint(**grown))[0] == said
 
 

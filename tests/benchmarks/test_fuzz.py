@@ -175,7 +175,7 @@ STILL = Reading(memory=60 * 2**20, descriptors=20, series=300, log_lines=1)
         ({"log_lines": 1}, "Log"),
     ],
 )
-def test_what_grows_is_found(grows: dict[str, int], broken: str | None) -> None:
+def test_growth_is_found(grows: dict[str, int], broken: str | None) -> None:
     given = grows.items()
     readings = [
         (float(i), replace(STILL, **{name: getattr(STILL, name) + i * by for name, by in given}))

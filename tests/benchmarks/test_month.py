@@ -117,7 +117,7 @@ def test_outside_of_incidents_a_month_is_the_healthy_one_draw_by_draw() -> None:
     assert np.nansum(np.diff(broken[name])) < np.nansum(np.diff(healthy[name]))
 
 
-def test_what_an_incident_does_not_touch_is_not_replayed_again() -> None:
+def test_series_that_an_incident_does_not_touch_are_not_replayed_again() -> None:
     healthy = {str(one): one for one in SimulatedMonth(DAYS).series()}
     series = list(SimulatedMonth(DAYS, [DOWN]).series())
     predictions = [one for one in series if "predictions" in one.name]
@@ -229,7 +229,7 @@ def replace_at(raised: list[Raised]) -> list[Raised]:
     return [replace(one, at=DOWN.begins + i) for i, one in enumerate(raised)]
 
 
-def test_what_nobody_expected_fails_and_what_may_fire_does_not() -> None:
+def test_an_unexpected_alert_fails_and_an_allowed_one_does_not() -> None:
     own = Raised(DOWN.expected, DOWN.begins + 300, math.inf)
     other = Raised(Kind("RandsvcStrangeLoop", "minor", "randsvc"), DOWN.begins + 600, math.inf)
     early = replace(other, at=60.0)

@@ -207,7 +207,7 @@ def test_a_password_in_the_url_is_not_shown() -> None:
 @pytest.mark.parametrize(
     "body", ["<html>", "[]", "{}", '{"known": {}, "on": {}}', '{"known": {"x": 1}}', "[" * 100_000]
 )
-def test_what_is_no_management_port_is_one_line(body: str) -> None:
+def test_an_address_that_is_no_management_port_is_one_line(body: str) -> None:
     with answering(lambda _: (200, body)) as url:
         out, complaint = fault("list", "--management", url)
     assert out == ""

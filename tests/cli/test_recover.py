@@ -45,7 +45,7 @@ def test_an_invalid_url_is_named() -> None:
     assert line == "randsvc: localhost:9090 is not a URL such as http://127.0.0.1:9090"
 
 
-def test_what_was_saved_is_a_baseline_that_the_service_takes(tmp_path: Path) -> None:
+def test_a_saved_baseline_is_one_that_the_service_accepts(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
 
     def begun_in_the_window(query: str) -> tuple[int, str]:
@@ -67,7 +67,7 @@ def test_a_server_that_is_not_prometheus_is_named(body: str) -> None:
     assert line == f"randsvc: {url} does not answer as Prometheus does"
 
 
-def test_what_prometheus_refuses_is_passed_on() -> None:
+def test_a_refusal_of_prometheus_is_passed_on() -> None:
     body = json.dumps({"status": "error", "error": "no such function"})
     with answering(lambda _: (400, body)) as url:
         line = refuse("recover", "value", "--prometheus", url)
@@ -287,7 +287,7 @@ def test_any_histogram_can_be_chosen(arguments: list[str], selector: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "region", "=eu", "a b=c", "region>1"])
-def test_what_matches_no_label_is_refused(text: str) -> None:
+def test_a_matcher_that_cannot_be_read_is_refused(text: str) -> None:
     line = refuse("recover", "x", f"--match={text}")
     assert line == (
         f"randsvc: --match is {text!r}: expected LABEL=VALUE, LABEL!=VALUE, LABEL=~REGEX or "

@@ -146,7 +146,7 @@ def test_that_nobody_can_log_in_mutes_the_probe_and_the_burn() -> None:
     assert not mutes(nobody, find("RandsvcNotAnswering", "critical", "randsvc"))
 
 
-def test_what_is_worse_mutes_what_is_less_bad_and_never_the_other_way_round() -> None:
+def test_a_worse_alert_mutes_a_lesser_one_and_never_the_other_way_round() -> None:
     order = ["critical", "major", "minor"]
     burns = [labelled(a) for a in make_alerts(PRODUCTION) if a.name == "RandsvcRandomFailing"]
     for source in burns:

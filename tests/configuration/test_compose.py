@@ -202,11 +202,11 @@ def test_every_probe_of_prometheus_is_one_of_the_exporter() -> None:
     assert {item["labels"]["__param_module"] for item in job["static_configs"]} == set(modules)
 
 
-def test_what_is_known_to_several_services_is_long_enough_to_sign_with() -> None:
+def test_a_shared_secret_is_long_enough_to_sign_with() -> None:
     assert len(ENV["AUTH_SECRET"]) >= SECRET_BYTES
 
 
-def test_what_the_dockerfile_copies_is_there_and_not_kept_out_of_the_build() -> None:
+def test_files_that_the_dockerfile_copies_are_there_and_not_kept_out_of_the_build() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     let_in = [line.removeprefix("!") for line in lines if line.startswith("!")]
     for instruction in (line for lines in stages().values() for line in lines):

@@ -65,7 +65,9 @@ def test_nothing_is_a_pre_release_but_the_beta_that_pyproject_names(lock: str) -
         ("lock", ["uv"]),
     ],
 )
-def test_what_pyproject_asks_for_is_locked_within_its_bounds(name: str, wanted: list[str]) -> None:
+def test_dependencies_are_locked_within_the_bounds_of_pyproject(
+    name: str, wanted: list[str]
+) -> None:
     pins = locked(LOCKS[name])
     for requirement in map(Requirement, wanted):
         versions = {

@@ -544,7 +544,7 @@ def test_detail_about_the_model_is_collapsed() -> None:
     assert [row["collapsed"] for row in rows] == [False, True, True, True, True]
 
 
-def test_what_fires_has_level_alert_service_since_value_runbook_and_panel() -> None:
+def test_a_firing_alert_has_level_alert_service_since_value_runbook_and_panel() -> None:
     table = MODELS["incidents"]["panels"][0]
     organize = table["transformations"][-1]["options"]
     columns = [organize["renameByName"][name] for name in organize["indexByName"]]
@@ -636,7 +636,7 @@ def choices() -> list[dict[str, Any]]:
     return [v for v in MODELS["golden-signals"]["templating"]["list"] if v["type"] == "query"]
 
 
-def test_what_can_be_chosen_comes_from_series_that_exist() -> None:
+def test_choices_of_a_variable_come_from_series_that_exist() -> None:
     assert [v["name"] for v in choices()] == ["job", "route", "instance"]
     for variable in choices():
         series = re.fullmatch(r"label_values\((\w+)(\{.*\})?, \w+\)", variable["query"])

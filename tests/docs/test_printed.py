@@ -20,7 +20,7 @@ SERIES = 'requests_total{job="randsvc",instance="1f",route="/random",status="200
         ),
     ],
 )
-def test_what_differs_between_runs_is_ignored(shown: str, printed: str) -> None:
+def test_differences_between_runs_are_ignored(shown: str, printed: str) -> None:
     assert prints(shown, printed)
 
 

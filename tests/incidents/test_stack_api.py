@@ -30,7 +30,7 @@ def test_a_silence_mutes_what_all_of_its_matchers_match(
 
 
 @pytest.mark.parametrize("answer", [{"error": "x"}, [{"createdBy": "ada"}], None])
-async def test_what_no_alertmanager_answers_is_unknown(answer: object) -> None:
+async def test_an_answer_that_is_not_of_alertmanager_is_unknown(answer: object) -> None:
     assert await get_silences(answer) is None
 
 

@@ -79,7 +79,7 @@ async def test_one_fault_is_turned_off_or_all(url: URL, faults: Faults) -> None:
         ("faults/errors", '{"duration": 1, "share": 2}', 422, "errors: share=2, expected a"),
     ],
 )
-async def test_what_cannot_be_set_is_a_problem_and_changes_nothing(
+async def test_a_fault_that_cannot_be_set_is_a_problem_and_changes_nothing(
     url: URL, faults: Faults, path: str, body: str, status: int, said: str
 ) -> None:
     found, detail = await ask("PUT", url, path, data=body)

@@ -35,7 +35,7 @@ def test_given_features_are_read() -> None:
         ({"segment": ["new", "new"]}, "repeated", "segment is given 2 times, expected once"),
     ],
 )
-def test_what_cannot_be_used_is_named_with_what_was_expected(
+def test_a_feature_that_cannot_be_used_is_named_with_what_was_expected(
     given: dict[str, list[str]], reason: str, message: str
 ) -> None:
     with pytest.raises(FeatureError) as error:

@@ -149,7 +149,7 @@ def test_recovering_does_not_depend_on_the_unit(case: Case) -> None:
     assert abs(one.log_likelihood - other.log_likelihood) < 0.01
 
 
-def test_what_no_family_makes_fits_none() -> None:
+def test_values_that_no_family_makes_fit_none() -> None:
     parts = "0.4*uniform(low=1, high=2), 0.3*uniform(low=5, high=6), 0.3*uniform(low=8, high=9)"
     recovered = recover(sample(f"mixture({parts})", 5000))
     assert recovered.best is None
@@ -259,7 +259,7 @@ def test_bins_of_two_resolutions_become_the_coarser_one() -> None:
     assert (fine + coarse).since(coarse) == Binned((Bin(1, 2, 7), Bin(4, 6, 1)), 20.0)
 
 
-def test_what_has_less_than_before_began_anew() -> None:
+def test_a_count_below_the_one_before_began_anew() -> None:
     assert Binned((Bin(1, 2, 3),), 5).since(Binned((Bin(1, 2, 4),), 6)) is None
     assert Binned((Bin(1, 2, 9),), 5).since(Binned((Bin(2, 3, 1),), 6)) is None
 

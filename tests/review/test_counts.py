@@ -38,7 +38,7 @@ def test_a_restart_within_a_window_is_seen_though_the_ends_do_not_show_it() -> N
     assert counted(samples, cut(Span(0, 100), 100)) == [2 + 12]
 
 
-def test_what_was_counted_in_a_gap_is_in_the_window_that_holds_it() -> None:
+def test_a_count_in_a_gap_is_in_the_window_that_holds_it() -> None:
     samples = [(100.0, 10.0), (700.0, 60.0), (800.0, 61.0)]
     assert counted(samples, cut(Span(0, 900), 900, [100, 700])) == [10, 50, 1]
 

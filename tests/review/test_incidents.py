@@ -100,7 +100,7 @@ def test_a_pause_in_which_nothing_is_known_is_none() -> None:
     assert found.cleared
 
 
-def test_what_ends_with_the_data_was_not_seen_to_clear() -> None:
+def test_an_alert_that_ends_with_the_data_was_not_seen_to_clear() -> None:
     alerts = Alerts()
     alerts.add(1200, 1800)
     alerts.add(35_000, 36_000, level="minor")

@@ -121,7 +121,7 @@ def test_a_picture_takes_every_colour_from_the_page() -> None:
         assert used <= set(re.findall(r"--([\w-]+):", scheme))
 
 
-def test_what_comes_from_prometheus_is_text_and_no_markup() -> None:
+def test_text_from_prometheus_is_no_markup() -> None:
     text = page()
     assert "<b>" not in text
     assert "&lt;b&gt;Odd|" in text
@@ -161,7 +161,7 @@ def test_nothing_is_drawn_in_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.isfinite(np.delete(values, [6, 7])).all(), name
 
 
-def test_what_prometheus_has_not_is_said_in_one_sentence_each() -> None:
+def test_missing_series_are_said_in_one_sentence_each() -> None:
     for section in sections("nothing"):
         assert section.says
         assert not section.pictures

@@ -31,7 +31,7 @@ def test_samples_below_the_least_do_not_count() -> None:
     assert found(samples, least=1.0) == [Span(615, 900)]
 
 
-def test_what_comes_after_the_span_is_not_seen() -> None:
+def test_samples_after_the_span_are_not_seen() -> None:
     assert found(every(15, 3000, 9000)) == [Span(3000, 3600)]
 
 

@@ -74,7 +74,7 @@ def test_no_two_answers_have_one_id_even_in_the_same_instant_on_two_replicas() -
         *("another secret", "another use of the secret", "not ASCII", "not even text"),
     ],
 )
-def test_what_was_not_given_here_is_forged(text: str) -> None:
+def test_an_id_that_was_not_issued_here_is_forged(text: str) -> None:
     with pytest.raises(ForgedError, match="not issued by this service"):
         AnswerIds(SECRET, lifetime=60).read(text)
 

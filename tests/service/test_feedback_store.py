@@ -58,7 +58,7 @@ async def test_it_knows_how_many_answers_it_keeps_after_a_restart_too(
     assert make(tmp_path / "store").number == 2
 
 
-async def test_what_one_process_has_seen_the_others_have_now_and_after_a_restart(
+async def test_an_id_that_one_process_has_seen_is_known_to_all_now_and_after_a_restart(
     make: Make, tmp_path: Path
 ) -> None:
     one, other = make(tmp_path / "store"), make(tmp_path / "store")
@@ -85,7 +85,7 @@ async def test_memory_is_of_one_process(make: Make) -> None:
     assert await make().add(answer(1000)) == "first"
 
 
-async def test_what_has_expired_is_forgotten_and_never_taken_again(
+async def test_an_expired_id_is_forgotten_and_never_accepted_again(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feedback_store, "SWEEP", 1)

@@ -171,7 +171,7 @@ def test_extrapolation_is_noticed(recorded: Recorded) -> None:
     assert np.mean(np.concatenate(right)) < 0.1
 
 
-def test_what_recovery_and_review_read_is_in_the_books_also_after_a_gap(
+def test_counts_of_recovery_and_review_are_in_the_books_also_after_a_gap(
     recorded: Recorded,
 ) -> None:
     rng = np.random.default_rng(1)

@@ -121,7 +121,7 @@ async def test_the_page_says_the_level_by_a_word_and_a_colour(inbox: Inbox) -> N
     assert '<span class="level">critical</span>' in text
 
 
-async def test_what_pages_is_a_message_and_the_digest_a_mail(inbox: Inbox) -> None:
+async def test_a_page_is_a_message_and_the_digest_a_mail(inbox: Inbox) -> None:
     await post(inbox, "pager", sent(level="critical", description="It is down."))
     message = await page(inbox)
     assert "<h2>randsvc: RandsvcFallback</h2>" in message
@@ -200,7 +200,7 @@ async def test_the_page_needs_no_script_and_renews_itself(inbox: Inbox) -> None:
     assert '<meta http-equiv="refresh"' in text
 
 
-async def test_what_is_sent_cannot_become_part_of_the_page(inbox: Inbox) -> None:
+async def test_a_notification_cannot_become_part_of_the_page(inbox: Inbox) -> None:
     evil = '<script>alert("x")</script>'
     body = sent(evil, level=evil, status=evil, summary=evil, runbook_url="javascript:alert(1)")
     body["alerts"].extend(sent(dashboard_url=f"http://x/{evil}")["alerts"])

@@ -89,7 +89,7 @@ def test_no_record_is_lost_while_the_store_is_down_and_the_collector_is_killed(
     assert books.total() - entries <= 2 * BATCH
 
 
-def test_what_does_not_fit_is_counted_to_the_record(
+def test_records_that_do_not_fit_are_counted_to_the_record(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger(), "level", logging.INFO)

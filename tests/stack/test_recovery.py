@@ -125,7 +125,7 @@ def expect_the_truth(truth: Distribution, family: str, found: dict[str, Any]) ->
     assert found["verdict"].startswith("consistent with ")
 
 
-def test_what_was_drawn_at_random_is_recovered(programs: Path) -> None:
+def test_a_distribution_chosen_at_random_is_recovered(programs: Path) -> None:
     seed = random.randrange(10**6)
     rng = random.Random(seed)
     value_family, delay_family = rng.choice(list(VALUES)), rng.choice(list(DELAYS))

@@ -220,7 +220,7 @@ def test_drift_is_how_far_the_distribution_has_moved(found: dict[str, Any]) -> N
     assert found["drift"]["mean_before"] == pytest.approx(MEAN[False], abs=0.1)
 
 
-def test_what_prometheus_has_nothing_of_is_no_figure(found: dict[str, Any]) -> None:
+def test_a_metric_without_data_is_no_figure(found: dict[str, Any]) -> None:
     assert found["quality"] == {}
     assert "randsvc" not in found["outside"]
 

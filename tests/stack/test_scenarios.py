@@ -215,7 +215,7 @@ def test_the_right_alert_reaches_the_right_person_in_time_and_clears(
     assert not verdict.problems, "; ".join(verdict.problems)
 
 
-def test_what_nobody_expected_fails_a_scenario(verdict_of: Callable[[Run], Verdict]) -> None:
+def test_an_unexpected_alert_fails_a_scenario(verdict_of: Callable[[Run], Verdict]) -> None:
     assert verdict_of(UNEXPECTED).problems == (
         "RandsvcModelReplaced (major) fired too",
         "ticket was notified of RandsvcModelReplaced (major)",

@@ -22,7 +22,7 @@ def test_a_start_on_a_busy_machine_raises_nothing() -> None:
         assert start.alarms == ()
 
 
-def test_what_is_missing_after_the_start_is_called_down_only_then(
+def test_a_target_that_is_missing_after_the_start_is_called_down_only_then(
     programs: Path, tmp_path: Path
 ) -> None:
     """Without services: no alert is even pending while Prometheus is young, and later one fires."""

@@ -150,7 +150,7 @@ def test_workers_that_were_given_one_identity_together_get_one_each(tmp_path: Pa
     assert all(instance.startswith("shop-") for instance in orders)
 
 
-def test_what_the_parent_measured_is_exported_by_the_parent_only(tmp_path: Path) -> None:
+def test_measurements_of_the_parent_are_exported_by_the_parent_only(tmp_path: Path) -> None:
     orders = run(MADE_AT_IMPORT + WHILE_IT_RUNS, tmp_path)
     assert sorted(orders.values()) == [9, 11]
 

@@ -127,7 +127,7 @@ async def test_an_error_without_exception_has_its_status_as_type(
     assert outcomes(read) == {("GET", "/broken", 502, "502"): 1}
 
 
-async def test_what_is_no_http_is_a_counted_400(served: Served, read: Read) -> None:
+async def test_bytes_that_are_no_http_are_a_counted_400(served: Served, read: Read) -> None:
     reader, writer = await served.connect()
     writer.write(b"no such thing\r\n\r\n")
     assert b"400 Bad Request" in await reader.read()

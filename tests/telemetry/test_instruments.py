@@ -206,7 +206,7 @@ def test_attribute_sets_beyond_the_limit_share_the_overflow_series(read: Read) -
     assert values[tuple(OVERFLOW.items())] == CARDINALITY_LIMIT + 1
 
 
-def test_what_is_kept_of_attributes_stays_small_whatever_clients_invent(read: Read) -> None:
+def test_the_cache_of_attributes_stays_small_whatever_clients_invent(read: Read) -> None:
     counter = read.meter.create_counter("m")
     for number in range(20 * CARDINALITY_LIMIT):
         counter.add(1, {"http.route": f"/{number}"})
@@ -298,7 +298,7 @@ def test_no_value_fails_its_caller_where_the_trace_is_kept(read: Read, value: An
 
 
 @pytest.mark.parametrize("value", ["1", None, object(), [1], 1j])
-def test_what_is_no_number_is_counted_apart_and_stops_nothing(
+def test_a_value_that_is_no_number_is_counted_apart_and_stops_nothing(
     read: Read, caplog: pytest.LogCaptureFixture, value: Any
 ) -> None:
     gauge = read.meter.create_gauge("m")
@@ -421,7 +421,7 @@ def test_the_exemplar_of_a_bucket_is_its_latest_trace_and_a_delta_has_it_once(re
     assert read.point(REQUEST_DURATION.name, delta=True).exemplars == []
 
 
-def test_what_is_recorded_in_a_sampled_span_has_its_trace_as_exemplar(read: Read) -> None:
+def test_a_value_in_a_sampled_span_has_its_trace_as_exemplar(read: Read) -> None:
     read.provider.shared.traced = True
     counter = read.meter.create_counter("m")
     sampled = NonRecordingSpan(SpanContext(1, 9, is_remote=False, trace_flags=SAMPLED))

@@ -102,7 +102,7 @@ def test_a_record_has_the_span_in_which_it_was_logged(
     ],
     ids=("surrogate", "integer", "object", "name", "long"),
 )
-def test_what_otlp_has_not_is_exported_as_text_and_fails_no_other_record(
+def test_a_value_that_otlp_has_not_is_exported_as_text_and_fails_no_other_record(
     extra: Mapping[str, object],
     exported: Mapping[str, object],
     collector: Receiver,
@@ -279,7 +279,7 @@ def test_the_next_record_of_a_kind_says_how_many_were_suppressed() -> None:
     assert limit.filter(record)  # as another handler asks, and the record is counted once
 
 
-async def test_what_is_dropped_is_a_metric(
+async def test_dropped_records_are_a_metric(
     reader: InMemoryMetricReader, read: Callable[[], Measured]
 ) -> None:
     telemetry = Telemetry("shop", environ={}, readers=[reader])

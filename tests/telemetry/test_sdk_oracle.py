@@ -601,6 +601,6 @@ def test_the_documentation_lists_every_difference() -> None:
 
 
 @pytest.mark.parametrize("stated", [{"views": []}, {"metric_readers": []}])
-def test_what_only_the_sdks_provider_takes_is_refused(stated: dict[str, Any]) -> None:
+def test_an_option_of_the_sdks_provider_alone_is_refused(stated: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument"):
         MeterProvider(**stated)

@@ -79,7 +79,7 @@ async def test_the_text_format_has_every_metric_under_its_prometheus_name() -> N
             assert f"\n{metric.prometheus_name}_count" in rendered
 
 
-async def test_what_another_application_never_measures_is_not_exported() -> None:
+async def test_a_metric_that_an_application_never_measures_is_not_exported() -> None:
     telemetry = Telemetry("shop", "1.2", environ={}, readers=[PullReader()])
     async with telemetry.running():
         await asyncio.sleep(0.15)  # until the event loop was looked at
@@ -318,7 +318,7 @@ def test_an_instance_id_is_one_that_a_person_can_read(monkeypatch: pytest.Monkey
     assert ids[1] != ids[2]
 
 
-def test_what_others_instrument_is_exported_once_telemetry_is_global() -> None:
+def test_metrics_of_other_libraries_are_exported_once_telemetry_is_global() -> None:
     """In a process of its own, as the API takes one global provider and no other."""
     program = """
 from opentelemetry import metrics

@@ -138,7 +138,7 @@ async def test_the_ratio_is_the_share_of_requests_that_are_traced() -> None:
     assert 20 < len(spans) < 80
 
 
-async def test_what_a_request_does_is_traced_if_the_request_is() -> None:
+async def test_the_work_of_a_request_is_traced_if_the_request_is() -> None:
     def app_of(tracer: Tracer) -> web.Application:
         async def handle(_: web.Request) -> web.Response:
             with tracer.start_as_current_span("inside"):

@@ -45,7 +45,7 @@ def test_every_scenario_is_there() -> None:
     assert sorted(scenarios()) == list_scenarios()
 
 
-def test_what_an_alert_notices_sooner_comes_first() -> None:
+def test_an_incident_that_an_alert_notices_sooner_comes_first() -> None:
     described = list(scenarios().values())
     times = [scenario["fires_within"] for scenario in described]
     noticed = [seconds for seconds in times if seconds]

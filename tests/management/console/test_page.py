@@ -336,7 +336,7 @@ def prometheus(alerts: list[dict[str, object]]) -> Iterator[str]:
         server.shutdown()
 
 
-def test_what_fires_is_shown_the_worst_first_and_its_end_is_said(browser: Browser) -> None:
+def test_firing_alerts_are_shown_the_worst_first_and_their_end_is_said(browser: Browser) -> None:
     alerts = [alert("Small", "minor"), alert("Big", "critical"), alert("Watchdog", "none")]
     with (
         prometheus(alerts) as url,

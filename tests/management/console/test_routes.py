@@ -174,7 +174,7 @@ async def test_alerts_say_that_no_prometheus_is_configured(url: URL) -> None:
     assert answer == {"configured": False, "alerts": None, "error": None}
 
 
-async def test_what_fires_is_asked_once_for_all_who_look() -> None:
+async def test_firing_alerts_are_read_once_for_all_open_consoles() -> None:
     asked = 0
     app = prometheus({"status": "success", "data": {"alerts": [FIRING]}})
 
