@@ -1,9 +1,9 @@
-"""`docker compose up`, for real: all gets healthy, stays locked down, and measures a request.
+"""`LOGS=1 docker compose up`, for real: all gets healthy, stays locked down, measures a request.
 
 Runs where the images can be had: with Docker and a registry, or, as root, with local stand-ins
 that the script named by STANDINS builds (`SCRIPT COMPOSE_FILE FOLDER_OF_NATIVE_PROGRAMS`;
-its last line tells where Compose is). Stand-ins for Grafana and Jaeger do nothing, so these two
-stay out then.
+its last line tells where Compose is). Its stand-in for Grafana does nothing, so Grafana stays out
+then. Those for Jaeger and VictoriaLogs are built here.
 """
 
 import json
@@ -12,7 +12,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -27,7 +29,10 @@ from randsvc.prometheus_api import Prometheus
 from randsvc.stack.addresses import find_unused_ports
 
 STANDINS = os.environ.get("STANDINS")
-WITHOUT_STANDIN = ("grafana", "jaeger")
+WITHOUT_STANDIN = ("grafana",)
+OF_ONE_PROGRAM = {"jaeger": "jaeger", "victorialogs": "victoria-logs"}
+"""The native program of each service whose stand-in is built here."""
+ENDS = "logs-volumes"
 BUILT_HERE = ("randsvc", "auth", "users", "inbox")
 BY_HAND = ("scenario",)
 
@@ -62,7 +67,11 @@ def compose_program() -> list[str]:
         build = (STANDINS, ROOT / "docker-compose.yml", programs)
         run(*build)
         forget_older_stand_ins(Path(programs))
-        return [run(*build).split()[-1]]
+        program = run(*build).split()[-1]
+        services = json.loads(run(program, "--profile=*", "config", "--format=json"))["services"]
+        for service, name in OF_ONE_PROGRAM.items():
+            build_stand_in(services[service]["image"], Path(programs) / name)
+        return [program]
     if not works("docker", "info"):
         pytest.skip("no Docker daemon answers, and STANDINS is not set")
     if not works("docker", "compose", "version"):
@@ -75,17 +84,33 @@ def compose_program() -> list[str]:
 def forget_older_stand_ins(programs: Path) -> None:
     """Remove the images with other builds of our programs: their names are no different."""
     built = max(program.stat().st_mtime for program in programs.iterdir())
-    for image in (
-        "*/prometheus",
-        "*/alertmanager",
-        "*/opentelemetry-collector*",
-        "*/victoria-logs",
-    ):
+    for image in ("*/prometheus", "*/alertmanager", "*/opentelemetry-collector*"):
         listed = run("docker", "image", "ls", "--quiet", f"--filter=reference={image}")
         for number in set(listed.split()):
             created = run("docker", "image", "inspect", "--format={{.Created}}", number)
             if datetime.fromisoformat(created[:19] + "+00:00").timestamp() < built:
                 run("docker", "image", "rm", "--force", number)
+
+
+def build_stand_in(image: str, program: Path) -> None:
+    """Build an image of one native program, with what the official one has around it."""
+    linked = re.findall(r"(/\S+) \(", run("ldd", program)) if works("ldd", str(program)) else []
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "root"
+        for source, target in {
+            str(program): "/program",
+            # For the health check.
+            "/bin/busybox": "/bin/wget",
+            **{library: library for library in linked},
+        }.items():
+            copy = root / target[1:]
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, copy)
+        (Path(folder) / "Dockerfile").write_text(
+            "FROM scratch\nCOPY root/ /\nUSER 10001\n"
+            'ENV JAEGER_LISTEN_HOST=0.0.0.0\nENTRYPOINT ["/program"]\n'
+        )
+        run("docker", "build", "--quiet", f"--tag={image}", folder)
 
 
 def as_pip_is_set_up_here(folder: Path) -> Path:
@@ -126,8 +151,8 @@ def compose(ports: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     ]
     # Two requests a second, which a share of them takes: a local bridge network may bear no more.
     # Each is traced.
-    load = {"USERS_MEAN": "2", "USERS_AMPLITUDE": "0", "TRACED_SHARE": "1"}
-    env = os.environ | ports | load
+    chosen = {"USERS_MEAN": "2", "USERS_AMPLITUDE": "0", "TRACED_SHARE": "1", "LOGS": "1"}
+    env = os.environ | ports | chosen
 
     def compose(*arguments: str) -> str:
         chosen = [option for file in files for option in ("--file", file)]
@@ -138,9 +163,10 @@ def compose(ports: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     left_out = WITHOUT_STANDIN if STANDINS else ()
     scale = [f"--scale={service}=0" for service in left_out]
     try:
-        compose("--profile=scenario", "build")
+        compose("--profile=scenario", "--profile=logs", "build")
+        services = set(compose("config", "--services").split()) - {ENDS}
         try:
-            compose("up", "--wait", "--wait-timeout=240", *scale)
+            compose("up", "--wait", "--wait-timeout=240", *scale, *sorted(services))
         except AssertionError as error:
             raise AssertionError(f"{error}\n{compose('logs', '--tail=20')}") from None
         yield compose
@@ -155,7 +181,7 @@ def containers(compose: Compose) -> dict[str, dict[str, Any]]:
     return {item["Config"]["Labels"]["com.docker.compose.service"]: item for item in inspected}
 
 
-def get(url: str) -> bytes:
+def get(url: str | urllib.request.Request) -> bytes:
     """Fetch a page."""
     with urllib.request.urlopen(url, timeout=10) as response:  # http://127.0.0.1
         body: bytes = response.read()
@@ -178,6 +204,8 @@ def wait_until(holds: Callable[[], bool], within: float) -> None:
 
 def test_everything_that_can_be_asked_is_healthy(compose: Compose) -> None:
     states = {name: item["State"] for name, item in containers(compose).items()}
+    ended = states.pop(ENDS)
+    assert (ended["Status"], ended["ExitCode"]) == ("exited", 0)
     assert {name for name, state in states.items() if state["Status"] != "running"} == set()
     health = {name: state.get("Health", {}).get("Status") for name, state in states.items()}
     # otel-collector-health asks in its place.
@@ -227,6 +255,44 @@ def test_a_scenario_run_inside_notifies_at_its_level(
         # Grafana may be a stand-in that serves nothing; tests/dashboards checks the rest.
         assert alert["dashboard"].startswith(f"http://localhost:{ports['GRAFANA_PORT']}/d/randsvc-")
     assert ">major</span>" in get(f"http://127.0.0.1:{ports['INBOX_PORT']}/").decode()
+
+
+@pytest.mark.usefixtures("compose")
+def test_a_failed_request_is_found_from_its_exemplar_to_its_trace_to_its_log(
+    ports: dict[str, str],
+) -> None:
+    management = f"http://127.0.0.1:{ports['RANDSVC_MANAGEMENT_PORT']}/faults/errors"
+    (token,) = re.findall(r"^MANAGEMENT_TOKEN=(.+)$", (ROOT / ".env").read_text(), re.MULTILINE)
+    head = {"Authorization": f"Bearer {token}"}
+    body = b'{"share": 1, "duration": 20}'
+    get(urllib.request.Request(management, body, head, method="PUT"))
+    with pytest.raises(urllib.error.HTTPError, match="500"):
+        get(f"http://127.0.0.1:{ports['RANDSVC_PORT']}/random")
+    get(urllib.request.Request(management, headers=head, method="DELETE"))
+    found: list[Any] = []
+
+    def has(address: str, **parameters: str) -> bool:
+        """Ask until there is an answer, which is then in `found`."""
+        try:
+            answer = get(f"http://127.0.0.1:{address}?{urllib.parse.urlencode(parameters)}")
+        except urllib.error.HTTPError:
+            return False
+        found[:] = [json.loads(line) for line in answer.splitlines()]
+        return bool(found and found[0].get("data", True))
+
+    series = 'http_server_request_duration_seconds_bucket{error_type="500"}'
+    now = time.time()
+    times = {"start": str(now - 60), "end": str(now + 60)}
+    exemplars = f"{ports['PROMETHEUS_PORT']}/api/v1/query_exemplars"
+    wait_until(lambda: has(exemplars, query=series, **times), within=60)
+    trace_id = found[0]["data"][0]["exemplars"][-1]["labels"]["trace_id"]
+    wait_until(lambda: has(f"{ports['JAEGER_PORT']}/api/traces/{trace_id}"), within=60)
+    (span,) = found[0]["data"][0]["spans"]
+    logs = f"{ports['VICTORIALOGS_PORT']}/select/logsql/query"
+    wait_until(lambda: has(logs, query=f'trace_id:="{trace_id}"'), within=60)
+    (record,) = found
+    assert record["_msg"] == "GET /random was answered 500"
+    assert record["span_id"] == span["spanID"]
 
 
 def test_a_request_shows_up_in_prometheus(compose: Compose, ports: dict[str, str]) -> None:
