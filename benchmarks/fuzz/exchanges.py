@@ -66,8 +66,10 @@ class Sender:
         turn = asyncio.Lock()
 
         async def take_turns() -> None:
-            while self.sent < runs and time.monotonic() < until:
+            while True:
                 async with turn:
+                    if self.sent >= runs or time.monotonic() >= until:
+                        return
                     given = await _read(source.stdout)
                 if given is None:
                     return
