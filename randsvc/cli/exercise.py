@@ -137,7 +137,13 @@ def roster(
     if not folder.is_dir():
         raise ConfigurationError(f"{folder} is no folder: expected a folder for each person in it")
     from randsvc.course import grade_report
-    from randsvc.course.roster import FILES, Submission, find_submissions, grade_submissions
+    from randsvc.course.roster import (
+        FILES,
+        Submission,
+        find_submissions,
+        grade_submissions,
+        list_people,
+    )
 
     numbers = exercise or tuple(exercises)
     submissions = find_submissions(folder, numbers)
@@ -172,7 +178,8 @@ def roster(
         return
     shown = sorted({each.exercise for each in submissions})
     table = Table("person", *(f"{n} {exercises[n].name.partition('-')[2]}" for n in shown))
-    for person in dict.fromkeys(each.person for each in submissions):
+    people = [person.name for person in list_people(folder)]
+    for person in people:
         cells = {each.exercise: grades[each] for each in submissions if each.person == person}
         table.add_row(escape(person), *(_cell(cells.get(number)) for number in shown))
     console.print(table)
@@ -183,6 +190,8 @@ def roster(
                 f"  {grades[each].hint}",
                 markup=False,
             )
+    if missing := [each for each in people if each not in {s.person for s in submissions}]:
+        console.print(f"no work was found of {', '.join(missing)}", markup=False)
 
 
 def _cell(grade: "Grade | None") -> str:

@@ -7,10 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from randsvc.course.handed_in import WorkError, find_file, inspect_work
 from randsvc.documents import DocumentError, load_yaml, show
 from randsvc.project import ROOT
 
-__all__ = ("COURSE", "MARKING", "RUNS", "Exercise", "Grade", "Say", "WorkError", "read_answer")
+__all__ = (
+    "ANSWER_BYTES",
+    "COURSE",
+    "MARKING",
+    "RUNS",
+    "Exercise",
+    "Grade",
+    "Say",
+    "WorkError",
+    "read_answer",
+)
 
 COURSE = ROOT / "course"
 RUNS = "Your work runs"
@@ -24,10 +35,6 @@ Say = Callable[[str], None]
 Work = TypeVar("Work")
 System = TypeVar("System")
 Seen = TypeVar("Seen")
-
-
-class WorkError(Exception):
-    """The work cannot be run: one line about the reason, and the last lines of its output."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ class Exercise(Generic[Work, System, Seen]):
     def grade(self, folder: Path) -> Grade:
         """Run the work in a folder, and grade it."""
         try:
+            inspect_work(folder)
             work = self.read(folder)
             with self.run_system(work) as system:
                 return self._judge(self.observe(work, system))
@@ -95,6 +103,7 @@ class Exercise(Generic[Work, System, Seen]):
     def grade_on(self, system: System, folder: Path) -> Grade:
         """Grade the work in a folder on a running system."""
         try:
+            inspect_work(folder)
             return self._judge(self.observe(self.read(folder), system))
         except WorkError as error:
             return self._refuse(error)
@@ -112,11 +121,7 @@ class Exercise(Generic[Work, System, Seen]):
 
 def read_answer(folder: Path, fields: Sequence[str]) -> dict[str, Any]:
     """Return the fields of answer.yaml; raises ``WorkError`` if one is missing or empty."""
-    path = folder / "answer.yaml"
-    if not path.is_file():
-        raise WorkError(f"there is no {path}")
-    if path.stat().st_size > ANSWER_BYTES:
-        raise WorkError(f"{path.name} is longer than {ANSWER_BYTES // 1024} kB")
+    path = find_file(folder, "answer.yaml", ANSWER_BYTES)
     try:
         answer = load_yaml(path)
     except DocumentError as error:

@@ -14,6 +14,7 @@ from randsvc.course.exercise import MARKING, Exercise, Say, WorkError, read_answ
 from randsvc.course.promql import (
     Node,
     find_misuse,
+    find_raw_counter,
     has_threshold,
     list_metrics,
     list_unknown_metrics,
@@ -233,7 +234,14 @@ def _check_functions(observed: _Observations) -> str | None:
     """The query uses functions on the right types of metrics."""
     if "randsvc_fault_active" in list_metrics(observed.tree):
         return "randsvc_fault_active names the fault, which no metric does in a real incident"
-    return find_misuse(observed.work.query, observed.tree, observed.types)
+    if hint := find_misuse(observed.work.query, observed.tree, observed.types):
+        return hint
+    if counter := find_raw_counter(observed.tree, observed.types):
+        return (
+            f"{counter} is a counter, whose value never falls: as an alert your query would fire "
+            "long after the incident. Use rate(...[1m])"
+        )
+    return None
 
 
 def _check_threshold(observed: _Observations) -> str | None:

@@ -1,6 +1,7 @@
 """Exercise 1: instrument a service. The shop runs, gets requests, and its metrics are scraped."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -8,7 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from randsvc.course.exercise import Exercise, WorkError
+from randsvc.course.exercise import Exercise
+from randsvc.course.handed_in import find_file
 from randsvc.course.sandbox import run_program
 from randsvc.course.scrape import Scrape
 from randsvc.course.shop_traffic import (
@@ -23,6 +25,8 @@ __all__ = ("INSTRUMENT",)
 
 REQUESTS = "shop_requests_total"
 DURATION = "shop_request_duration_seconds"
+TIME = re.compile(r"\b20\d\d-\d\d|\b\d\d:\d\d\b")
+"""A date or a time of the day."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,7 @@ class _Observations:
 
 
 def _read(folder: Path) -> _Work:
-    path = folder / "app.py"
-    if not path.is_file():
-        raise WorkError(f"there is no {path}")
+    path = find_file(folder, "app.py")
     return _Work(path, path.read_text(errors="replace"))
 
 
@@ -67,7 +69,7 @@ def _check_responses(observed: _Observations) -> str | None:
 
 def _check_exceptions(observed: _Observations) -> str | None:
     """An exception still appears in the log."""
-    if "KeyError" in observed.traffic.output:
+    if "KeyError" in observed.traffic.output and "Traceback" in observed.traffic.output:
         return None
     return (
         "orders for an unknown item end in a KeyError, but its traceback is not in the output: an "
@@ -141,6 +143,11 @@ def _check_label_values(observed: _Observations) -> str | None:
                 for sent, origin in observed.traffic.origins.items():
                     if sent in value:
                         return _explain_origin(f'{name}{{{label}="{value}"}}', origin)
+                if TIME.search(value):
+                    return (
+                        f'{name}{{{label}="{value}"}}: a time as a label adds a series again and '
+                        "again, without end: Prometheus stores the time of each sample"
+                    )
     for name in observed.last.samples:
         early, late = (
             {item for labels, _ in scrape.of(name) for item in labels.items()}
@@ -264,6 +271,8 @@ def _check_unit(observed: _Observations) -> str | None:
             f"{DURATION} has a sum of {total:g}, but all requests together took "
             f"{observed.traffic.seconds:.1f} s: record seconds, as the name says, not milliseconds"
         )
+    if hint := _find_longer_durations(observed):
+        return hint
     # Only while truffles are in progress: other requests take longer on a busy machine.
     total -= observed.traffic.before_busy.total(f"{DURATION}_sum")
     number = TRUFFLES
@@ -276,6 +285,23 @@ def _check_unit(observed: _Observations) -> str | None:
                 "the coroutine, not to run it; use `with ...time():` around the await"
             )
         return f"{said}: start the clock before you await the handler, and stop it afterwards"
+    return None
+
+
+def _find_longer_durations(observed: _Observations) -> str | None:
+    """Compare with the client, who waits longer than the handler runs, however busy all are."""
+    if observed.last.total(f"{DURATION}_count") != observed.traffic.sent:
+        return None  # what is missing, or is measured too, is checked apart
+    recorded = Counter[float]()
+    for labels, value in observed.last.of(f"{DURATION}_bucket"):
+        recorded[float(labels["le"])] += round(value)
+    for bound, number in sorted(recorded.items()):
+        waited = sum(duration <= bound for duration in observed.traffic.durations)
+        if number < waited:
+            return (
+                f"{waited} requests ended within {bound:g} s, but {DURATION} has only {number} "
+                "durations of at most that: do not add to them, or round them up"
+            )
     return None
 
 

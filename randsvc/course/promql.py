@@ -10,6 +10,7 @@ from randsvc.stack.supervisor import Stack
 __all__ = (
     "Node",
     "find_misuse",
+    "find_raw_counter",
     "has_data",
     "has_threshold",
     "is_average",
@@ -116,6 +117,16 @@ def find_misuse(expr: str, tree: Node, known: Mapping[str, str]) -> str | None:
                 f"and {function}() treats that as a reset of all instances. Use {function}() "
                 "first, then sum()"
             )
+    for node in _nodes(tree):
+        # rate() of an earlier window is a matrixSelector.
+        if node.get("type") == "vectorSelector" and node.get("offset"):
+            name = node["name"]
+            if _type(name, known) in ("counter", "histogram"):
+                return (
+                    f"{name} is compared with its value at another time: a counter is 0 again when "
+                    "its process restarts, so that the difference is negative. Use rate() or "
+                    "increase(), which know that"
+                )
     return None
 
 
@@ -137,6 +148,26 @@ def has_threshold(tree: Node) -> bool:
         for node in _nodes(tree)
     )
     return compares or any(function.startswith("absent") for function, _ in _calls(tree))
+
+
+def find_raw_counter(tree: Any, known: Mapping[str, str]) -> str:
+    """Return a counter whose value since the start of its process a query uses; empty if none."""
+    if isinstance(tree, list):
+        return next(filter(None, (find_raw_counter(each, known) for each in tree)), "")
+    if not isinstance(tree, Mapping):
+        return ""
+    kind = tree.get("type")
+    if kind == "vectorSelector":
+        name = str(tree["name"])
+        return name if _type(name, known) in ("counter", "histogram") else ""
+    if kind in ("matrixSelector", "subquery"):
+        return ""
+    # Only whether there are series counts.
+    if kind == "aggregation" and tree["op"] in ("count", "group"):
+        return ""
+    if kind == "call" and tree["func"]["name"].startswith("absent"):
+        return ""
+    return find_raw_counter(list(tree.values()), known)
 
 
 def list_windows(tree: Node) -> list[float]:

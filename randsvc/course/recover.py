@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +33,13 @@ DISTANCE_LIMIT = 0.04
 """The largest allowed difference of two cumulative distribution functions. For 8000 values the
 distance of a sample stays below 0.022 in 999 of 1000 cases (Kolmogorov-Smirnov); the rest allows
 for the error of the answer, which comes from a sample too."""
+MEAN_ADVICE = {
+    "value": "the mean of a mixture is the weighted mean of its parts",
+    "delay": "latency is more than the delay",
+}
+WIDTHS = (0.5, 2.0)
+"""Standard deviations, as a multiple of the right one, at which an answer is called too narrow or
+too wide; within, it is another shape that is wrong."""
 METRICS = {"value": VALUE, "delay": DELAY}
 
 
@@ -172,16 +179,20 @@ def _check_mean(what: str) -> Callable[[_Observations], str | None]:
         error = 4 * math.sqrt(answered.variance / binned.count) + 0.03 * abs(mean)
         if abs(answered.mean - mean) <= error:
             return None
-        said = f"the mean of your {what} is {answered.mean:.4g}, and {binned.count} new ones have"
-        if 500 < answered.mean / mean < 2000:
-            return f"{said} {mean:.4g}: the unit of the metric is seconds"
-        if what == "delay":
-            return (
-                f"{said} {mean:.4g}, which is sum divided by count. Check three things: the median "
-                "of a skewed distribution is not its mean; the rate of an exponential distribution "
-                "is 1 / mean; latency is more than the delay"
-            )
-        return f"{said} {mean:.4g}, which is sum divided by count"
+        said = (
+            f"the mean of your {what} is {answered.mean:.4g}, and {binned.count} new ones have "
+            f"{mean:.4g}"
+        )
+        factor = answered.mean / mean
+        is_inverse = 0.8 < answered.mean * mean < 1.25
+        units = (1e3, 1e6, 1e9)
+        if what == "delay" and not is_inverse and any(u / 2 < factor < u * 2 for u in units):
+            return f"{said}: the unit of the metric is seconds"
+        return (
+            f"{said}, which is sum divided by count. Check three things: the median of a skewed "
+            "distribution is not its mean; the rate of an exponential distribution is 1 / mean; "
+            + MEAN_ADVICE[what]
+        )
 
     check.__doc__ = f"The {what} has the right mean."
     return check
@@ -199,10 +210,10 @@ def _check_shape(what: str) -> Callable[[_Observations], str | None]:
             f"in your answer {answered.cdf(worst):.0%} of the {what}s are at most {worst:g}, but "
             f"of {binned.count} new ones {binned.below(worst):.0%} are"
         )
-        ends = _share_at_the_ends(answered, binned, edges)
-        if ends < 1 / 4:
+        width = math.sqrt(answered.variance / _estimate_variance(binned))
+        if width < WIDTHS[0]:
             return f"{said}: yours is too narrow; sd is the square root of the variance"
-        if ends > 3:
+        if width > WIDTHS[1]:
             return f"{said}: yours is too wide; sd is the square root of the variance"
         return f"{said}: the mean is right, but the shape is not. Look for skew, or for two peaks"
 
@@ -210,13 +221,10 @@ def _check_shape(what: str) -> Callable[[_Observations], str | None]:
     return check
 
 
-def _share_at_the_ends(answered: Distribution, binned: Binned, edges: Sequence[float]) -> float:
-    """Return the answered share outside the middle 80% (in whole buckets), over the counted one."""
-    low = max((edge for edge in edges if binned.below(edge) <= 0.1), default=edges[0])
-    high = min((edge for edge in edges if binned.below(edge) >= 0.9), default=edges[-1])
-    inside = answered.cdf(high) - answered.cdf(low)
-    outside = 1 - (binned.below(high) - binned.below(low))
-    return (1 - inside) / max(outside, 0.1)  # nothing is outside if both ends are edges
+def _estimate_variance(binned: Binned) -> float:
+    """Return the variance if the values of a bin lie in its middle."""
+    mean = sum(bin_.count * bin_.middle for bin_ in binned.bins) / binned.count
+    return sum(bin_.count * (bin_.middle - mean) ** 2 for bin_ in binned.bins) / binned.count
 
 
 RECOVER = Exercise(

@@ -2,21 +2,22 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from randsvc.course.exercise import MARKING, RUNS, Exercise, Grade
+from randsvc.course.exercise import ANSWER_BYTES, MARKING, RUNS, Exercise, Grade
+from randsvc.course.handed_in import SKIPPED, WorkError, find_file, inspect_work, walk
 from randsvc.documents import DocumentError, load_yaml
 from randsvc.stack.build import BuildError
 
-__all__ = ("Submission", "find_submissions", "grade_submissions")
+__all__ = ("Submission", "find_submissions", "grade_submissions", "list_people")
 
 DEPTH = 3
 """Folders below that of a person in which a file of an exercise is looked for."""
 FILES = {1: "app.py", 2: "prometheus.yml", 3: "dashboard.json", 4: "answer.yaml", 5: "answer.yaml"}
 """The file by which the work for an exercise is recognized."""
-SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", "__MACOSX"}
 
 
 @dataclass(frozen=True)
@@ -28,24 +29,23 @@ class Submission:
     folder: Path
 
 
+def list_people(folder: Path) -> list[Path]:
+    """Return the folders of the people, by name."""
+    return sorted(each for each in folder.iterdir() if each.is_dir() and each.name not in SKIPPED)
+
+
 def find_submissions(folder: Path, numbers: Collection[int]) -> list[Submission]:
     """Return the work for some exercises in the folders of ``folder``, one for each person."""
-    people = sorted(each for each in folder.iterdir() if each.is_dir() and each.name not in SKIPPED)
     return [
         Submission(person.name, number, found)
-        for person in people
+        for person in list_people(folder)
         for number in sorted(numbers)
         if (found := _find_work(person, number))
     ]
 
 
 def _find_work(folder: Path, number: int) -> Path | None:
-    files = sorted(
-        path
-        for depth in range(DEPTH + 1)
-        for path in folder.glob("*/" * depth + FILES[number])
-        if path.is_file() and SKIPPED.isdisjoint(path.relative_to(folder).parts)
-    )
+    files = [path for path in walk(folder, DEPTH) if path.name == FILES[number]]
     fitting = [path for path in files if number not in (4, 5) or _guess_answer(path) == number]
     found = min(fitting, key=lambda path: len(path.parts), default=None)
     return found.parent if found else None
@@ -53,10 +53,15 @@ def _find_work(folder: Path, number: int) -> Path | None:
 
 def _guess_answer(path: Path) -> int:
     """Return the exercise of an answer.yaml: only that of an incident has a fault."""
-    try:
-        answer = load_yaml(path)
-    except DocumentError:
-        answer = path.read_text(errors="replace")
+    answer: object = path.parent.name.replace("incident", "fault")
+    # What cannot be read gets a grade that says why.
+    with suppress(WorkError, OSError):
+        inspect_work(path.parent)
+        file = find_file(path.parent, path.name, ANSWER_BYTES)
+        try:
+            answer = load_yaml(file)
+        except DocumentError:
+            answer = file.read_text(errors="replace")
     return 5 if isinstance(answer, Collection) and "fault" in answer else 4
 
 
@@ -76,6 +81,10 @@ def grade_submissions(
     def grade(submission: Submission) -> Grade:
         MARKING.set(root)
         exercise = exercises[submission.exercise]
+        person = root / submission.person
+        if person.is_symlink():
+            reason = f"{person.name} is a link to {person.readlink()}: hand in a folder"
+            return Grade((), RUNS, reason, exercise.titles)
         try:
             return exercise.grade(submission.folder.resolve())
         except BuildError:

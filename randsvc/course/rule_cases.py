@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from randsvc.course.exercise import WorkError
+from randsvc.course.handed_in import WorkError
 from randsvc.stack.promtool import RULE_FILE, run_rule_tests
 from randsvc.telemetry.catalogue import ACTIVE_REQUESTS, CONCURRENCY_LIMIT, REQUEST_DURATION
 
@@ -27,7 +27,10 @@ Results = Mapping[str, Mapping[str, Sequence[float]]]
 STEP = 15
 """Seconds between scrapes."""
 MINUTES = 15
+TEST_SECONDS = 30
+"""Seconds of the processor for all cases: thirty times what the rules of the exercise take."""
 LIMIT = 80
+INSTANCES = ("a:9464", "b:9464")
 
 Phases = Sequence[tuple[float, float]]
 """Minutes, and the requests/s during them; the last rate holds until the end."""
@@ -52,21 +55,25 @@ def _service(
     slower: Phases = (),
     failing: Phases = (),
     unavailable: Phases = (),
+    unreachable: Phases = (),
+    failing_on: Collection[str] = INSTANCES,
     other_failing: float = 0,
     active: int = 3,
 ) -> dict[str, str]:
     """Return the series of two instances of randsvc, and of another job; rates for each instance.
 
     ``fast`` requests take 0.05 s, ``slow`` ones 0.6 s, ``slower`` ones 2 s (all on the second
-    instance); ``failing`` ones have status 500 and ``unavailable`` ones 503, after 6 s. A few more
-    match no route and have status 404.
+    instance); ``failing`` ones have status 500, ``unavailable`` ones 503, and ``unreachable`` ones
+    502 or 504, after 6 s. A few more match no route and have status 404.
     """
-    a, b = "a:9464", "b:9464"
+    a, b = INSTANCES
     streams = [
         *(_Stream(at, 200, 0.05, fast) for at in (a, b)),
         *(_Stream(b, 200, seconds, _scale(p, 2)) for seconds, p in ((0.6, slow), (2, slower))),
-        *(_Stream(at, 500, 6, failing) for at in (a, b)),
-        *(_Stream(at, 503, 6, unavailable) for at in (a, b)),
+        *(_Stream(at, 500, 6, failing) for at in failing_on),
+        *(_Stream(at, 503, 6, unavailable) for at in failing_on),
+        _Stream(a, 502, 6, unreachable),
+        _Stream(b, 504, 6, unreachable),
         *(_Stream(at, 404, 0.05, [(0, 0.5)], route="") for at in (a, b)),
         # Another job with the same metrics, as a real Prometheus has.
         _Stream("c:9464", 200, 0.2, [(0, 40 - other_failing)], job="other"),
@@ -173,7 +180,10 @@ CASES: Mapping[str, Mapping[str, str]] = {
     "full": _service(fast=_FAST, active=72),
     # 2% fail, but more requests/s than in the case broken.
     "busy": _service(fast=[(0, 200)], failing=[(0, 2)], unavailable=[(0, 2)]),
-    "below 5%": _service(fast=[(0, 9)], failing=[(0, 0.2395)], unavailable=[(0, 0.2395)]),
+    # All failures at one instance, of whose requests 9% fail.
+    "below 5%": _service(
+        fast=[(0, 9)], failing=[(0, 0.479)], unavailable=[(0, 0.479)], failing_on=INSTANCES[:1]
+    ),
     "above 5%": _service(fast=[(0, 9)], failing=[(0, 0.2605)], unavailable=[(0, 0.2605)]),
     # 21% fail from minute 5 to 10.
     "broken": _service(
@@ -182,7 +192,11 @@ CASES: Mapping[str, Mapping[str, str]] = {
     "outage": _service(
         fast=_FAST, failing=[(0, 0), (5, 4), (10, 0)], unavailable=[(0, 0), (5, 4), (10, 0)]
     ),
-    "unavailable": _service(fast=_FAST, unavailable=[(0, 0), (5, 1.5), (10, 0)]),
+    "unavailable": _service(
+        fast=_FAST,
+        unavailable=[(0, 0), (5, 0.75), (10, 0)],
+        unreachable=[(0, 0), (5, 0.75), (10, 0)],
+    ),
     "another job fails": _service(fast=_FAST, other_failing=30),
 }
 
@@ -217,7 +231,14 @@ def evaluate(
         "tests": tests,
     }
     own = [{"record": name, "expr": expr} for name, expr in (rules or {}).items()]
-    output = run_rule_tests(content, {"groups": [{"name": "own", "rules": own}]}).stdout
+    groups = {"groups": [{"name": "own", "rules": own}]}
+    try:
+        output = run_rule_tests(content, groups, cpu_seconds=TEST_SECONDS).stdout
+    except TimeoutError as expired:
+        raise WorkError(
+            f"promtool needs more than {TEST_SECONDS} s for the queries: use short windows, and no "
+            "subqueries in subqueries"
+        ) from expired
     if error := re.search(
         r'expression: "(.*)", time: .*, err: (.*)|rule: (.*), .*err: (.*)', output
     ):

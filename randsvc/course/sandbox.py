@@ -29,12 +29,16 @@ import psutil
 from randsvc.course.exercise import COURSE, MARKING, WorkError
 from randsvc.project import ROOT
 from randsvc.stack.addresses import find_unused_ports
-from randsvc.stack.supervisor import wait_until
 
 __all__ = ("Program", "run_program")
 
 START_WITHIN = 30.0
-"""Seconds until the program must accept connections."""
+"""Seconds until the program must accept connections, unless it is at work: on a busy machine it
+starts slowly."""
+IDLE = (10.0, 0.05)
+"""Seconds, and seconds of the processor in them below which a program is not at work."""
+START_AT_MOST = 300.0
+"""Seconds until it must accept connections, whatever it does."""
 LOG_LINES = 8
 """Lines of its output in an error: enough for a short traceback."""
 OUTPUT_BYTES = 10 * 2**20
@@ -116,6 +120,33 @@ class Program:
             return True
         return False
 
+    def wait_until_it_listens(self) -> None:
+        """Wait until it accepts connections; raises ``TimeoutError``, ``WorkError``."""
+        began = time.monotonic()
+        seen, used = began, 0.0
+        while not self.accepts_connections():
+            now, total = time.monotonic(), self._measure_cpu()
+            if total - used > IDLE[1]:
+                seen, used = now, total
+            is_idle = now - seen > IDLE[0]
+            if (
+                (now - began > START_WITHIN and is_idle)
+                or used > START_WITHIN
+                or now - began > START_AT_MOST
+            ):
+                raise TimeoutError
+            time.sleep(0.1)
+
+    def _measure_cpu(self) -> float:
+        """Return the seconds of the processor that the processes of the program have used."""
+        total = 0.0
+        # The first process of the sandbox is no program of the learner.
+        for each in _list_descendants(self._process)[0 if find_gap() else 1 :]:
+            with suppress(psutil.Error):
+                times = each.cpu_times()
+                total += times.user + times.system
+        return total
+
     def make_socket(self, *_: object) -> socket.socket:
         """Make a TCP socket of its network, as a ``socket_factory`` of aiohttp."""
         self._control.sendall(b"socket")
@@ -151,13 +182,16 @@ class Program:
     def _watch(self) -> None:
         while not self._ended.wait(WATCH_EVERY) and not self._excess:
             memory, number = _measure(self._process)
-            if memory > MEMORY_BYTES:
-                self._stop(f"took more than {MEMORY_BYTES // 2**20} MB of memory")
-            elif number > PROCESSES:
+            if number > PROCESSES:
                 self._stop(f"started more than {PROCESSES} processes")
+            elif memory > MEMORY_BYTES:
+                self._stop(f"took more than {MEMORY_BYTES // 2**20} MB of memory")
 
     def _stop(self, reason: str) -> None:
         self._excess = reason
+        if not find_gap():
+            # With process 1 of the namespace, the kernel ends them all, faster than they fork.
+            self._process.kill()
         _kill_tree(self._process)
 
 
@@ -218,7 +252,7 @@ def find_gap() -> str:
 
 def _wait_for(program: Program, path: Path, port: int) -> None:
     try:
-        wait_until(program.accepts_connections, within=START_WITHIN)
+        program.wait_until_it_listens()
     except (TimeoutError, ConnectionError):
         program.expect_alive(within=1)
         raise WorkError(
@@ -304,9 +338,27 @@ def _read_attempts(file: Path) -> list[str]:
 
 
 def _list_descendants(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
-    with suppress(psutil.NoSuchProcess):
-        return psutil.Process(process.pid).children(recursive=True)
-    return []
+    """Return the descendants of a process, parents first."""
+    found: list[psutil.Process] = []
+    parents = [process.pid]
+    while parents:
+        children = _list_children(parents.pop(0))
+        parents += children
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                found.append(psutil.Process(child))
+    return found
+
+
+def _list_children(process: int) -> list[int]:
+    """Return the children of a process; psutil would read every process of the machine."""
+    found: list[int] = []
+    # Threads and processes may end meanwhile.
+    with suppress(OSError):
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            with suppress(OSError):
+                found += map(int, (thread / "children").read_text().split())
+    return found
 
 
 def _measure(process: "subprocess.Popen[bytes]") -> tuple[int, int]:

@@ -29,15 +29,22 @@ TRUFFLES = 6
 TRUFFLE_SECONDS = 0.5
 LAST_TEA = 0.35
 """Seconds after which a tea is ordered while truffles are in progress."""
-RESPONSE_TIMEOUT = 10.0
+RESPONSE_TIMEOUT = 30.0
 """Seconds that a response may take."""
-TRAFFIC_TIMEOUT = 90.0
+TRAFFIC_TIMEOUT = 300.0
 """Seconds that all requests together may take."""
 BODY_BYTES = 4 * 2**20
 """Largest response that is read."""
 ATTEMPTS = 6
+"""Scrapes while every truffle is in progress, of which one must have a gauge that says so."""
+ATTEMPTS_AT_MOST = 30
 """Attempts to scrape while every truffle is in progress, which a busy machine can prevent."""
-HEADERS = ("User-Agent", "X-Request-ID", "Referer", "Cookie", "X-Forwarded-For")
+HEADERS = (
+    *("User-Agent", "X-Request-ID", "Referer", "Cookie", "X-Forwarded-For"),
+    *("Host", "Accept-Language", "Authorization", "X-Tenant"),
+)
+AMOUNTS = ((300_000, 900_000), (30_000, 90_000))
+"""Numbers in the orders of each round, of which the second makes shorter requests and responses."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ class Traffic:
     before_busy: Scrape = field(default_factory=lambda: Scrape({}, {}))
     busy: Scrape | None = None
     """While every truffle is in progress; None if that was never seen."""
+    seen_busy: int = 0
+    """How often it was seen."""
     still_busy: Scrape | None = None
     """While every truffle is in progress, after other requests have ended."""
     last: Scrape = field(default_factory=lambda: Scrape({}, {}))
@@ -78,6 +87,8 @@ class Traffic:
     """Whether truffles were served one after the other."""
     seconds: float = 0.0
     """The durations of all requests together."""
+    durations: list[float] = field(default_factory=list)
+    """The duration of each request."""
     output: str = ""
 
     @property
@@ -122,26 +133,26 @@ async def _send_all(program: Program) -> Traffic:
     ):
         client = _Client(session, program, traffic)
         traffic.first = await client.scrape()
-        for request in _make_round(traffic):
+        for request in _make_round(traffic, *AMOUNTS[0]):
             await client.ask(request)
         traffic.middle = await client.scrape()
-        for request in _make_round(traffic):
+        for request in _make_round(traffic, *AMOUNTS[1]):
             await client.ask(request)
-        for _ in range(ATTEMPTS):
-            if await client.order_truffles():
+        for _ in range(ATTEMPTS_AT_MOST):
+            if await client.order_truffles() or traffic.seen_busy >= ATTEMPTS:
                 break
         traffic.last = await client.scrape()
     return traffic
 
 
-def _make_round(traffic: Traffic) -> Iterator[_Request]:
+def _make_round(traffic: Traffic, least: int, most: int) -> Iterator[_Request]:
     make = traffic.make
     for _ in range(15):
         yield _make_tea(traffic)
     yield _Request("coffee", "GET", "/items/coffee", 200, {"item": "coffee", "price": 6})
     yield _make_truffle(traffic)
     for _ in range(3):
-        number = random.randrange(2, 10**6)
+        number = random.randrange(least, most)
         order = {"item": "tea", "number": number, "customer": make("the body")}
         answer = {"price": 4 * number}
         yield _Request("an order", "POST", "/orders", 200, answer, json.dumps(order))
@@ -200,6 +211,7 @@ class _Client:
             ) from error
         ended = time.monotonic()
         traffic.seconds += ended - began
+        traffic.durations.append(ended - began)
         traffic.answered[answer.status] += 1
         traffic.kinds[request.kind] += 1
         if answer.status != request.status:
@@ -278,6 +290,7 @@ class _Client:
         pages = self._keep(*busy), self._keep(*still_busy)
         if in_time:
             traffic.busy, traffic.still_busy = pages
+            traffic.seen_busy += 1
         # On a busy machine a request may arrive after the scrape: then it is tried again.
         return (in_time and pages[0].total(IN_PROGRESS) >= TRUFFLES) or traffic.is_serial
 

@@ -13,7 +13,7 @@ from randsvc.telemetry.catalogue import ACTIVE_REQUESTS, CONCURRENCY_LIMIT, REQU
 
 __all__ = ("ERRORS", "LATENCY", "SATURATION", "TRAFFIC", "Signal", "Values", "judge", "try_queries")
 
-TOLERANCE = 0.005
+TOLERANCE = 0.001
 """Relative error that a value may have: the series are exact, and so is promtool."""
 
 Values = Mapping[Moment, Sequence[float]]
@@ -182,6 +182,13 @@ ERRORS = Signal(
         _share(f"sum({_rate(_COUNT, _ONLY_503)})", _ALL): (
             'a service also fails with 500, 502 and 504: select http_response_status_code=~"5.."'
         ),
+        **{
+            _share(
+                f"sum({_rate(_COUNT, f'http_response_status_code=~{chr(34)}{some}{chr(34)}')})",
+                _ALL,
+            ): ('some statuses of failures are missing: select http_response_status_code=~"5.."')
+            for some in ("500|503", "500|502", "500|502|503", "500|502|504", "50[0-3]", "502|504")
+        },
         f"sum({_rate(_COUNT, _FAILED)}) or vector(0)": (
             "this is the number of failures per second: divide it by the rate of all requests"
         ),

@@ -21,7 +21,7 @@ from randsvc.stack.programs import Program, StackError
 
 __all__ = ("Stack", "run_programs", "wait_until")
 
-START_WITHIN = 60.0
+START_WITHIN = 120.0
 """Seconds that a program has until it is ready."""
 GET_WITHIN = 10.0
 """Seconds that a program has to answer a request."""
