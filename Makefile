@@ -104,8 +104,8 @@ bench-drift: $(VENV)/dev.stamp  ## measure how soon a drift is found, and how of
 	$(BIN)/python -m benchmarks.drift
 
 .PHONY: corpus
-corpus: $(VENV)/dev.stamp  ## judge every right and wrong answer to the exercises (an hour; FAMILY=metrics for one family)
-	$(BIN)/python -m tests.course.corpus $(FAMILY)
+corpus: $(VENV)/dev.stamp  ## judge every right and wrong answer to the exercises (hours; FAMILY=metrics for one family, ARGS=--help)
+	$(BIN)/python -m tests.course.corpus $(FAMILY) $(ARGS)
 
 .PHONY: month
 month: $(VENV)/dev.stamp  ## replay a healthy month, and one with every incident, with the alerts of production

@@ -1,5 +1,6 @@
 """Exercise 4: the solution passes, the starter does not, and answers are judged rightly."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from tests.support.exercises import expect_passed
 
 EXERCISE = EXERCISES[4]
 SAMPLE = [
-    each for each in take_sample("recovery", 50) if "the distributions of seed" not in each[0]
+    each
+    for each in take_sample("recovery", 50)
+    if not re.search(r"^seed: (?!1\n)\d", each[1].files.get("answer.yaml", ""), re.MULTILINE)
 ]
 """Of one seed, as each seed has a system of its own."""
 

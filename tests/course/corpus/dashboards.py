@@ -252,15 +252,6 @@ FILE_MISTAKES = {
     "elements without panels": text("there is no panel Traffic", '{"elements": {}}'),
 }  # fmt: skip
 
-WRONG = {
-    **EVERY_PANEL,
-    **{f"Traffic: {name}": each for name, each in TRAFFIC_MISTAKES.items()},
-    **{f"Latency: {name}": each for name, each in LATENCY_MISTAKES.items()},
-    **{f"Errors: {name}": each for name, each in ERRORS_MISTAKES.items()},
-    **{f"Saturation: {name}": each for name, each in SATURATION_MISTAKES.items()},
-    **{f"the file: {name}": each for name, each in FILE_MISTAKES.items()},
-}
-
 
 def to_v2(content: dict[str, Any], version: str = "v2beta1") -> dict[str, Any]:
     """Write a dashboard as Grafana 12 and 13 export it, in the second schema."""
@@ -328,6 +319,92 @@ def resource(spec: Mapping[str, Any], version: str) -> dict[str, Any]:
     }
 
 
+def v2(title: str, hint: str, old: str, new: str) -> Answer:
+    """Change the text of a panel in the second schema."""
+
+    def change(content: dict[str, Any]) -> dict[str, Any]:
+        found = to_v2(content)
+        name = f"panel-{content['panels'][INDEX[title]]['id']}"
+        written = json.dumps(found["elements"][name])
+        assert old in written
+        found["elements"][name] = json.loads(written.replace(old, new))
+        return resource(found, "v2beta1")
+
+    return board(hint, change)
+
+
+def source(title: str, hint: str, kind: str) -> Answer:
+    """Let a panel ask another data source."""
+
+    def change(panel: dict[str, Any]) -> None:
+        for target in panel["targets"]:
+            target["datasource"] = {"type": kind, "uid": kind}
+
+    return panel(title, hint, change)
+
+
+MORE_MISTAKES = {
+    "the second schema: a hidden query": v2("Traffic", NO_QUERY, '"hidden": false', '"hidden": true'),
+    "the second schema: no unit": v2("Latency", "the unit of Latency is not set", '"unit": "s"', '"unit": ""'),
+    "the second schema: milliseconds": v2("Latency", "the unit of Latency is ms", '"unit": "s"', '"unit": "ms"'),
+    "the second schema: a fixed window": v2("Errors", FIXED, WINDOW, "5m"),
+    "the second schema: irate": v2("Traffic", IRATE, "rate(", "irate("),
+    "the second schema: another title": v2("Saturation", "there is no panel Saturation", '"Saturation"', '"Fullness"'),
+    "the second schema: another data source": v2("Traffic", NO_QUERY, '"group": "prometheus"', '"group": "loki"'),
+    "an answer of the HTTP API with irate": board(IRATE, lambda c: {"dashboard": json.loads(json.dumps(c).replace("rate(", "irate(")), "meta": {}}),
+    "a row with panels over a fixed window": board(FIXED, lambda c: {**c, "panels": [{"type": "row", "title": "Signals", "collapsed": True, "panels": json.loads(json.dumps(c["panels"]).replace(WINDOW, "10m"))}]}),
+    **{f"{t} of a log store": source(t, NO_QUERY, "loki") for t in INDEX},
+    "test data": source("Latency", NO_QUERY, "grafana-testdata-datasource"),
+    "an expression of Grafana": board("has an expression of Grafana", lambda c: c["panels"][2]["targets"].append({"refId": "C", "expression": "$A / $B", "datasource": {"type": "__expr__", "uid": "__expr__"}})),
+    "a library panel": panel("Errors", NO_QUERY, lambda p: (p.pop("targets"), p.update(libraryPanel={"uid": "x", "name": "Errors"}))),
+    "a title in another language": panel("Latency", "there is no panel Latency", lambda p: p.update(title="Latenz")),
+    "a longer title": panel("Errors", "there is no panel Errors", lambda p: p.update(title="Error rate")),
+    "a window without its dollar": query("Traffic", "parse error", total(window="__rate_interval")),
+    "a window with a typing error": query("Traffic", NO_VALUE, total(window="$__rate_intervall")),
+    "a window in milliseconds": query("Traffic", NO_VALUE, total(window="$__interval_ms")),
+    "a window in seconds of the range": query("Traffic", RANGE, total(window="${__range_s}s")),
+    "a window of a variable that is not defined": query("Latency", NO_VALUE, quantile(window="$window")),
+    "a window of a variable with a fixed value": board(FIXED, lambda c: {**json.loads(json.dumps(c).replace(WINDOW, "$window")), "templating": {"list": [{"type": "custom", "name": "window", "current": {"value": "5m"}}]}}),
+    "a fixed window with spaces": query("Traffic", FIXED, total(window=" 5m ")),
+    "a fixed window in a subquery": query("Traffic", FIXED, f"avg_over_time({total()}[10m:1m])"),
+    "SQL": query("Traffic", "parse error", "SELECT count(*) FROM requests"),
+    "LogQL": query("Errors", "parse error", '{job="randsvc"} |= "error"'),
+    "JSON in a query": query("Traffic", "parse error", '{"query": "up"}'),
+    "a legend for a query": query("Traffic", UNKNOWN, "requests"),
+    "a share of each status": query("Errors", "expected", f"sum by (http_response_status_code) ({rate(f'{JOB},{S5XX}')}) / ignoring (http_response_status_code) group_left {total()} or vector(0)"),
+    "500 and 503 by name": query("Errors", "some statuses of failures are missing", share(f'{JOB},http_response_status_code=~"500|503"')),
+    "an increase divided by a rate": query("Errors", "expected", f"({total(f'{JOB},{S5XX}', function='increase')} or vector(0)) / {total()}"),
+    "an average of the shares of instances": query("Errors", "expected", f"avg ({total(f'{JOB},{S5XX}', by='sum by (instance)')} / {total(by='sum by (instance)')}) or vector(0)"),
+    "a quantile of each instance": query("Latency", "expected", quantile(by="instance, le")),
+    "a quantile of each route": query("Latency", "expected", quantile(by="http_route, le")),
+    "the largest bucket": query("Latency", "expected", f"max by (le) ({rate(name=BUCKET)})"),
+    "the percentage of a quantile": query("Latency", "expected", quantile(99)),
+    "a difference of counters": query("Traffic", "a counter is 0 again", f"(sum ({COUNT}{{{JOB}}}) - sum ({COUNT}{{{JOB}}} offset 1m)) / 60"),
+    "samples of a counter": query("Traffic", "count_over_time() of", f"sum (count_over_time({COUNT}{{{JOB}}}[{WINDOW}]))"),
+    "a share of the product": query("Saturation", "expected", f"sum ({ACTIVE}{{{JOB}}}) * sum ({LIMIT}{{{JOB}}})"),
+    "what is free, as a number": query("Saturation", "expected", f"sum ({LIMIT}{{{JOB}}}) - sum ({ACTIVE}{{{JOB}}})"),
+    "a rate of the limit": query("Saturation", "which is a gauge", ratio(below=f"sum (rate({LIMIT}{{{JOB}}}[{WINDOW}]))")),
+    "Latency in hertz": unit("Latency", "the unit of Latency is hertz", "hertz"),
+    "Latency in nanoseconds": unit("Latency", "the unit of Latency is ns", "ns"),
+    "Traffic in seconds": unit("Traffic", "the unit of Traffic is s,", "s"),
+    "Traffic in writes": unit("Traffic", "the unit of Traffic is wps", "wps"),
+    "Traffic in a word": unit("Traffic", "the unit of Traffic is requests", "requests"),
+    "Errors in seconds by an override": unit("Errors", "the unit of Errors is s", "none", "s"),
+    "Saturation in a currency": unit("Saturation", "the unit of Saturation is currencyUSD", "currencyUSD"),
+    "more queries than a panel has": query("Traffic", "expected at most 50", *(f"{total()} + {i}" for i in range(60))),
+}  # fmt: skip
+
+WRONG = {
+    **EVERY_PANEL,
+    **MORE_MISTAKES,
+    **{f"Traffic: {name}": each for name, each in TRAFFIC_MISTAKES.items()},
+    **{f"Latency: {name}": each for name, each in LATENCY_MISTAKES.items()},
+    **{f"Errors: {name}": each for name, each in ERRORS_MISTAKES.items()},
+    **{f"Saturation: {name}": each for name, each in SATURATION_MISTAKES.items()},
+    **{f"the file: {name}": each for name, each in FILE_MISTAKES.items()},
+}
+
+
 def with_variable(name: str, value: Any, selector: str, **more: Any) -> Answer:
     """Let every query use a variable of the dashboard."""
 
@@ -360,6 +437,9 @@ RIGHT = {
     "titles in small letters": board("", lambda c: [p.update(title=p["title"].lower()) for p in c["panels"]] and None),
     "titles with a space": board("", lambda c: [p.update(title=f"{p['title']} ") for p in c["panels"]] and None),
     "stat panels": board("", lambda c: [p.update(type="stat") for p in c["panels"]] and None),
+    "a data source by a variable": panel("Traffic", "", lambda p: [t.update(datasource={"type": "prometheus", "uid": "${DS}"}) for t in p["targets"]]),
+    "a data source by its name": panel("Traffic", "", lambda p: [t.update(datasource="Prometheus") for t in p["targets"]]),
+    "a managed Prometheus": source("Latency", "", "grafana-amazonprometheus-datasource"),
     "a hidden query too": board("", lambda c: c["panels"][0]["targets"].append({"refId": "Z", "expr": "up", "hide": True})),
     "an empty query too": board("", lambda c: c["panels"][0]["targets"].append({"refId": "Z", "expr": ""})),
     "a variable for the job": with_variable("job", "randsvc", 'job="$job"'),

@@ -647,7 +647,97 @@ SHOP_MISTAKES = {
     "labels that do not fit": app("Incorrect label count", ("REQUESTS.labels(route, status)", "REQUESTS.labels(route)")),
 }  # fmt: skip
 
+PAGE_ONLY = """
+import os, threading
+from prometheus_client import Counter, start_http_server
+Counter("shop_requests", "Requests.", ["route", "status"]).labels("/orders", "200").inc()
+start_http_server(int(os.environ["PORT"]))
+threading.Event().wait()
+"""
+LONG = "a time as a label"
+CHANGED = "GET /metrics gets status 500"
+IMPORTS = ("import os\n", "import os\nimport time\n")
+MORE_LABEL_MISTAKES = {
+    "the host that is asked for": extra_label("host", "request.host", FROM_HEADER),
+    "the host of the URL": extra_label("host", "request.url.host", FROM_HEADER),
+    "a language": extra_label("language", 'request.headers.get("Accept-Language", "")', FROM_HEADER),
+    "a token": extra_label("user", 'request.headers.get("Authorization", "")', FROM_HEADER),
+    "a tenant": extra_label("tenant", 'request.headers.get("X-Tenant", "")', FROM_HEADER),
+    "all headers": extra_label("headers", "str(dict(request.headers))", "is from"),
+    "a part of a request id": extra_label("id", 'request.headers.get("X-Request-ID", "")[:6]', NEW_VALUES),
+    "a hash of a user agent": extra_label("agent", 'hash(request.headers.get("User-Agent", "")) % 100_000', NEW_VALUES),
+    "the length of a body": extra_label("length", "request.content_length", NEW_VALUES),
+    "a rounded duration": extra_label("took", "round(perf_counter() - started, 6)", NEW_VALUES),
+    "the minute of the day": app(LONG, IMPORTS, (LABELS, '["route", "status", "minute"]'),
+                                 ("REQUESTS.labels(route, status)", 'REQUESTS.labels(route, status, time.strftime("%H:%M"))')),
+    "a date": app(LONG, IMPORTS, (LABELS, '["route", "status", "day"]'),
+                  ("REQUESTS.labels(route, status)", 'REQUESTS.labels(route, status, time.strftime("%Y-%m-%d"))')),
+    "a month": app(LONG, IMPORTS, (LABELS, '["route", "status", "month"]'),
+                   ("REQUESTS.labels(route, status)", 'REQUESTS.labels(route, status, time.strftime("%Y-%m"))')),
+    "the first part of the path": app("is from the path", (TEMPLATE, 'request.path.split("/")[1]')),
+    "a path with a hole": app("is from the path", ("import os\n", "import os\nimport re\n"), (TEMPLATE, 're.sub("/items/.*", "/items/{name}", request.path)')),
+    "a path in capitals": app(NEW_VALUES, (TEMPLATE, "request.path.upper()")),
+    "the name of a route that has none": app("expected /items/{name}", (TEMPLATE, "str(request.match_info.route.name)")),
+    "the length of the path": app("shop_requests_total", (TEMPLATE, "str(len(request.path))")),
+    "the depth of the path": app("expected /items/{name}", (TEMPLATE, 'str(request.path.count("/"))')),
+    "the text of an order in the histogram": app(
+        "is from the body", (DURATION_LABEL, '    ["route", "text"],\n    #'),
+        ("DURATION.labels(route)", "DURATION.labels(route, await request.text())")),
+    "an id in an info metric": app(
+        FROM_HEADER, ("IN_PROGRESS = ", 'LAST = Gauge("shop_last", "Last.", ["id"])\nIN_PROGRESS = '),
+        (STARTED, f'{STARTED}    LAST.labels(request.headers.get("X-Request-ID", "")).set(1)\n')),
+}  # fmt: skip
+
+MORE_MISTAKES = {
+    "a namespace too much": app("there is no metric shop_requests_total", (LABELS, f'{LABELS}, namespace="my"')),
+    "a status with a fraction": app("are lost", (COUNT, COUNT.replace("status)", "float(status))"))),
+    "a status in words": app("are lost", (COUNT, COUNT.replace("status)", '"ok" if status < 400 else "error")'))),
+    "a counter of pages": app("has counted none of", (COUNT, f'        if request.path == "/metrics":\n    {COUNT}')),
+    "redirects and successes are counted": app("are lost", (COUNT, f"        if status < 400:\n    {COUNT}")),
+    "errors of the server are left out": app("are lost", (COUNT, f"        if status != 500:\n    {COUNT}")),
+    "a counter that goes down": app(CHANGED, (".inc()\n", ".inc(-1)\n")),
+    "a counter with dec": app(CHANGED, ("REQUESTS.labels(route, status).inc()", "REQUESTS.labels(route, status).dec()")),
+    "a gauge that observes": app(CHANGED, (TRACKED, f"        IN_PROGRESS.observe(1)\n{HANDLED}")),
+    "a misspelt label": app(CHANGED, ("REQUESTS.labels(route, status)", "REQUESTS.labels(path=route, status=status)")),
+    "durations twice": app("requests were sent, but", (OBSERVE, OBSERVE * 2)),
+    "durations doubled": app("do not add to them, or round them up", ("(perf_counter() - started)", "(2 * (perf_counter() - started))")),
+    "durations rounded up": app("do not add to them, or round them up", ("import os\n", "import math\nimport os\n"), ("(perf_counter() - started)", "(math.ceil(perf_counter() - started))")),
+    "durations rounded down": app("start the clock before you await", ("(perf_counter() - started)", "(int(perf_counter() - started))")),
+    "hundredths": app("record seconds", ("(perf_counter() - started)", "(100 * (perf_counter() - started))")),
+    "microseconds": app("record seconds", ("(perf_counter() - started)", "(1e6 * (perf_counter() - started))")),
+    "durations that add up": app("shop_request_duration_seconds has a sum of", ("@web.middleware", "FIRST = perf_counter()\n\n\n@web.middleware"), ("(perf_counter() - started)", "(perf_counter() - FIRST)")),
+    "a limit of durations": app("start the clock before you await", ("(perf_counter() - started)", "(min(perf_counter() - started, 0.1))")),
+    "durations of successes": app("requests failed; observe in `finally`", (OBSERVE, f"        if status < 400:\n    {OBSERVE}")),
+    "a bound that is too near": app("so add a bound between them", (BOUNDS, "buckets=(0.01, 0.6, 0.7),")),
+    "buckets of minutes": app("so add a bound between them", (BOUNDS, "buckets=(60, 300, 3600),")),
+    "no bucket": app("app.py ended with exit code 1", (BOUNDS, 'buckets=(float("inf"),),')),
+    "less than nothing in progress": app("shop_requests_in_progress was", (TRACKED, HANDLED), ("    finally:\n", "    finally:\n        IN_PROGRESS.dec()\n")),
+    "successes are no more in progress": app("an exception skips the decrement", (TRACKED, f"        IN_PROGRESS.inc()\n{HANDLED}"), ("    finally:\n", "    finally:\n        if status == 200:\n            IN_PROGRESS.dec()\n")),
+    "every task is in progress": app("shop_requests_in_progress is", (TRACKED, f"        IN_PROGRESS.set(len(asyncio.all_tasks()) + 20)\n{HANDLED}"), ("    finally:\n", "    finally:\n        IN_PROGRESS.set(len(asyncio.all_tasks()) + 20)\n")),
+    "a gauge in percent": app("shop_requests_in_progress was", (TRACKED, "        IN_PROGRESS.inc(0.01)\n" + HANDLED), ("    finally:\n", "    finally:\n        IN_PROGRESS.dec(0.01)\n")),
+    "a type that is not said": page('return web.Response(text="shop_requests_total 3\\n")', "shop_requests_total is a"),
+    "compressed, but not said": page("return web.Response(body=__import__('gzip').compress(generate_latest()), content_type='text/plain')", "is not in the Prometheus text format"),
+    "no content": page("return web.Response(status=204)", "GET /metrics gets status 204"),
+    "a page that waits": page("await asyncio.sleep(600)\n    return web.Response()", "GET /metrics got no response"),
+    "a page in a loop": page('raise web.HTTPFound("/metrics")', "GET /metrics gets status 302"),
+    "a page of a file": page('return web.FileResponse("metrics.txt")', "GET /metrics gets status 404"),
+    "an exception by its type only": shop(
+        "its traceback is not in the output", "    finally:",
+        '    except KeyError:\n        print("KeyError")\n        return web.Response(status=500, text="500 Internal Server Error")\n    finally:'),
+    "no log": app("its traceback is not in the output", ("PRICES = {", '__import__("logging").disable()\nPRICES = {')),
+    "fast truffles": shop("ended before other requests and /metrics were answered", SLEEP, "await asyncio.sleep(0.01)"),
+    "a loop that never ends": shop("got no response", SLEEP, "while True:\n        pass"),
+    "another port": app("does not listen at 127.0.0.1:$PORT", (SERVE, SERVE.replace("PORT", "HTTP_PORT"))),
+    "a file that is not there": app("FileNotFoundError", ("PRICES = {", 'open("prices.json")\nPRICES = {')),
+    "a question at the start": app("EOFError", ("PRICES = {", 'input("port?")\nPRICES = {')),
+    "an indentation": app("IndentationError", ("PRICES = {", "  PRICES = {")),
+    "a name of prometheus_client that there is not": app("ImportError", ("import CONTENT_TYPE_LATEST,", "import CONTENT_TYPE_LATEST, Timer,")),
+    "a page without the shop": whole("now gets status 404", PAGE_ONLY),
+    "an empty program": whole("app.py ended with exit code 0", ""),
+}  # fmt: skip
+
 WRONG = {
+    **MORE_LABEL_MISTAKES, **MORE_MISTAKES,
     **LABEL_MISTAKES, **COUNTER_MISTAKES, **DURATION_MISTAKES, **GAUGE_MISTAKES, **PAGE_MISTAKES,
     **SHOP_MISTAKES,
 }  # fmt: skip

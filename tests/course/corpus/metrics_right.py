@@ -251,6 +251,27 @@ BY_HAND = right(
     ('IN_PROGRESS = Gauge("shop_requests_in_progress", "Requests in progress.")\n', ""),
 )  # fmt: skip
 
+OPENTELEMETRY = right(
+    ("from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest\n",
+     "from opentelemetry.exporter.prometheus import PrometheusMetricReader\n"
+     "from opentelemetry.sdk.metrics import MeterProvider\n"
+     "from prometheus_client import CONTENT_TYPE_LATEST, generate_latest\n"),
+    ('REQUESTS = Counter(\n    "shop_requests", "Requests by route and status, however they ended.", '
+     '["route", "status"]\n)\n',
+     'METER = MeterProvider(metric_readers=[PrometheusMetricReader()]).get_meter("shop")\n'
+     'REQUESTS = METER.create_counter("shop.requests")\n'),
+    ('DURATION = Histogram(\n    "shop_request_duration_seconds",\n    "Request durations.",\n    ["route"],\n',
+     'DURATION = METER.create_histogram(\n    "shop.request.duration", unit="s",\n'),
+    (BOUNDS, BOUNDS.replace("buckets=", "explicit_bucket_boundaries_advisory=")),
+    ('Gauge("shop_requests_in_progress", "Requests in progress.")',
+     'METER.create_up_down_counter("shop.requests.in_progress")'),
+    (TRACKED, f"        IN_PROGRESS.add(1)\n{HANDLED}"),
+    ("    finally:\n", "    finally:\n        IN_PROGRESS.add(-1)\n"),
+    ("REQUESTS.labels(route, status).inc()", 'REQUESTS.add(1, {"route": route, "status": status})'),
+    ("DURATION.labels(route).observe(perf_counter() - started)",
+     'DURATION.record(perf_counter() - started, {"route": route})'),
+)  # fmt: skip
+
 BUSINESS = (
     "IN_PROGRESS = ",
     'ITEMS = Counter("shop_items_sold", "Items sold.", ["item"])\nIN_PROGRESS = ',
@@ -325,11 +346,19 @@ RIGHT = {
     "an HTTP version": extra("version", 'f"{request.version.major}.{request.version.minor}"'),
     "whether there is a query": extra("query", "str(bool(request.query_string))"),
     "another word for no route": right(('else "none"', 'else "unmatched"')),
+    "the method in the route": right((TEMPLATE, 'f"{request.method} {resource.canonical}" if resource else "none"')),
+    "the name of the handler": right((TEMPLATE, 'getattr(request.match_info.handler, "__name__", "none")')),
+    "a header of its own in each response": right((HANDLED, f"{HANDLED}            response.headers['X-Served-By'] = 'shop'\n")),
+    "a size of responses": right(
+        ("IN_PROGRESS = ", 'SIZES = Histogram("shop_response_bytes", "Sizes.", ["route"], buckets=(100, 1000))\nIN_PROGRESS = '),
+        (COUNT, f"{COUNT}        SIZES.labels(route).observe(request.content_length or 0)\n")),
     "an empty route": right(('else "none"', 'else ""')),
     "names for routes": right((TEMPLATE, '{"/items/{name}": "items", "/orders": "orders", "/metrics": '
                                '"/metrics"}.get(resource.canonical if resource else "", "other")')),
     "a status of text": right((COUNT, COUNT.replace("status)", "str(status))"))),
     "labels by name": right((COUNT, COUNT.replace("(route, status)", "(route=route, status=status)"))),
+    "a name with a dot, which prometheus_client replaces": right(('"shop_requests"', '"shop.requests"')),
+    "the status by another name": right(("exception.status\n", "exception.status_code\n")),
     "a name with _total": right(('"shop_requests"', '"shop_requests_total"')),
     "the standard buckets": right((f"    # The buckets of the OpenTelemetry semantic conventions.\n    {BOUNDS}\n", "")),
     "three buckets": right((BOUNDS, "buckets=(0.1, 0.3, 1),")),
@@ -402,6 +431,7 @@ RIGHT = {
          "IN_PROGRESS = make_gauge()"),
     ),
     "in text, by hand": BY_HAND,
+    "OpenTelemetry": OPENTELEMETRY,
     "FastAPI": whole("", FASTAPI.replace("#PAGE", FASTAPI_PAGE)),
     "FastAPI with a mounted page": whole("", FASTAPI.replace("#PAGE", 'app.mount("/metrics", make_asgi_app())')),
     "FastAPI without an access log": whole("", FASTAPI.replace("#PAGE", FASTAPI_PAGE).replace("port=int", 'access_log=False, port=int')),

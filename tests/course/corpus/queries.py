@@ -217,7 +217,112 @@ SATURATION_MISTAKES = {
     "a maximum so far": saturation("expected", f"max by (job) (max_over_time({ACTIVE}{{{JOB}}}[1h])) / sum by (job) ({LIMIT}{{{JOB}}})"),
 }  # fmt: skip
 
+RESTART = "a counter is 0 again when its process restarts"
+MORE_TRAFFIC_MISTAKES = {
+    "a difference": traffic(RESTART, f"(sum by (job) ({COUNT}{{{JOB}}}) - sum by (job) ({COUNT}{{{JOB}}} offset 1m)) / 60"),
+    "a difference of series": traffic(RESTART, f"sum by (job) ({COUNT}{{{JOB}}} - {COUNT}{{{JOB}}} offset 1m) / 60"),
+    "a minute ago, by offset": traffic("expected", f"sum by (job) (rate({COUNT}{{{JOB}}}[1m] offset 1m))"),
+    "one route": traffic(STATUSES, count(f'{JOB},http_route="/random"')),
+    "routed requests": traffic(STATUSES, count(f'{JOB},http_route!=""')),
+    "requests without a route": traffic("expected", count(f'{JOB},http_route!="/random"')),
+    "one instance by name": traffic("has no data", count(f'{JOB},instance="a:9464"')),
+    "no errors by their type": traffic(STATUSES, count(f'{JOB},error_type=""')),
+    "2xx and 3xx": traffic(STATUSES, count(f'{JOB},http_response_status_code=~"[23].."')),
+    "500 is left out": traffic(STATUSES, count(f'{JOB},http_response_status_code!="500"')),
+    "an increase over 5 minutes": traffic("expected", f"{count(function='increase', window='5m')} / 60"),
+    "an increase by another number": traffic("expected", f"{count(function='increase')} / 30"),
+    "an increase over a window, not divided": traffic("expected", count(function="increase", window="5m")),
+    "a number of samples": traffic("count_over_time() of", f"sum by (job) (count_over_time({COUNT}{{{JOB}}}[1m]))"),
+    "a sum of samples": traffic("sum_over_time() of", f"sum by (job) (sum_over_time({COUNT}{{{JOB}}}[1m]))"),
+    "an average of samples": traffic("avg_over_time() of", f"sum by (job) (avg_over_time({COUNT}{{{JOB}}}[1m]))"),
+    "the largest sample": traffic("max_over_time() of", f"sum by (job) (max_over_time({COUNT}{{{JOB}}}[1m]))"),
+    "a number of changes": traffic("expected", f"sum by (job) (changes({COUNT}{{{JOB}}}[1m]))"),
+    "a number of resets": traffic("expected", f"sum by (job) (resets({COUNT}{{{JOB}}}[1m]))"),
+    "the largest series": traffic(JOB_ONLY, f"topk by (job) (1, rate({COUNT}{{{JOB}}}[1m]))"),
+    "a median of series": traffic("expected", f"quantile by (job) (0.5, rate({COUNT}{{{JOB}}}[1m]))"),
+    "a deviation of series": traffic("expected", count(by="stddev by (job)")),
+    "a group of series": traffic("expected", count(by="group by (job)")),
+    "an average over 5 minutes": traffic("expected", f"avg_over_time(({count()})[5m:15s])"),
+    "a maximum over 5 minutes": traffic("expected", f"max_over_time(({count()})[5m:15s])"),
+    "all metrics": traffic("expected", f"sum by (job) (rate({{{JOB}}}[1m]))"),
+    "rounded": traffic("expected", f"round({count()})"),
+    "rounded to tens": traffic("expected", f"round({count()}, 10)"),
+    "a logarithm": traffic("expected", f"ln({count()})"),
+    "negative": traffic("expected", f"-{count()}"),
+    "a label that there is not": traffic(JOB_ONLY, count(by="sum by (service)")),
+    "the job under another label": traffic(JOB_ONLY, f'label_replace({count()}, "service", "$1", "job", "(.*)")'),
+    "a share": traffic("expected", f"{count(f'{JOB},{S200}')} / {count()}"),
+    "a scalar": traffic(JOB_ONLY, f"scalar({count(by='sum')})"),
+    "a text": traffic("promtool check config", "'requests'"),
+    "two rates": traffic("expected", f"{count()} + {count(f'{JOB},{S5XX}')}"),
+    "a range of a name": traffic("promtool check config", f"sum by (job) (rate({COUNT}{{{JOB}}}, 1m))"),
+    "a range in words": traffic("promtool check config", count(window="1 minute")),
+    "a variable of Grafana": traffic("promtool check config", count(window="$__rate_interval")),
+    "SQL": traffic("promtool check config", f"SELECT rate({COUNT}) WHERE job = 'randsvc' GROUP BY job"),
+    "a group before its sum": traffic("promtool check config", f"by (job) sum (rate({COUNT}{{{JOB}}}[1m]))"),
+}  # fmt: skip
+MORE_LATENCY_MISTAKES = {
+    "arguments in the other order": latency("promtool check config", f"histogram_quantile(sum by (job, le) (rate({BUCKET}{{{JOB}}}[1m])), 0.99)"),
+    "a quantile as text": latency("promtool check config", quantile('"0.99"')),
+    "no quantile": latency("promtool check config", f"histogram_quantile(sum by (job, le) (rate({BUCKET}{{{JOB}}}[1m])))"),
+    "a misspelt quantile": latency("expected", quantile(0.099)),
+    "one minus": latency("expected", quantile("1 - 0.99")),
+    "a negative quantile": latency("expected", quantile(-0.99)),
+    "the 0.985 quantile": latency("expected", quantile(0.985)),
+    "the 0.9999 quantile": latency("expected", quantile(0.9999)),
+    "samples over time": latency("expected", f"sum by (job) (quantile_over_time(0.99, {SUM}{{{JOB}}}[1m]))"),
+    "a maximum over time": latency("expected", f"max_over_time(({quantile()})[10m:15s])"),
+    "a quantile over time": latency("expected", f"quantile_over_time(0.99, ({quantile(0.5)})[1m:15s])"),
+    "the largest buckets of instances": latency("expected", f"histogram_quantile(0.99, max by (job, le) (rate({BUCKET}{{{JOB}}}[1m])))"),
+    "the smallest buckets of instances": latency("expected", f"histogram_quantile(0.99, min by (job, le) (rate({BUCKET}{{{JOB}}}[1m])))"),
+    "numbers of buckets": latency("expected", f"histogram_quantile(0.99, count by (job, le) (rate({BUCKET}{{{JOB}}}[1m])))"),
+    "a minute ago, by a subquery": latency("expected", f"last_over_time(({quantile()})[5m:15s] offset 5m)"),
+    "a share below a bound": latency("expected", f'sum by (job) (rate({BUCKET}{{{JOB}}}[1m])) / {count()}'),
+    "one bucket by name": latency("expected", f'sum by (job) (rate({BUCKET}{{{JOB},le="0.5"}}[1m]))'),
+    "the sum of durations": latency("expected", f"sum by (job) ({SUM}{{{JOB}}})"),
+    "the largest average": latency("is an average", f"max by (job) (rate({SUM}{{{JOB}}}[1m]) / rate({COUNT}{{{JOB}}}[1m]))"),
+    "three averages": latency("is an average", f"3 * sum by (job) (rate({SUM}{{{JOB}}}[1m])) / {count()}"),
+    "an average and a deviation": latency("expected", f"{quantile(0.5)} + 2 * {quantile(0.9)}"),
+    "the median doubled": latency("expected", f"2 * {quantile(0.5)}"),
+    "seconds to minutes": latency("expected", f"{quantile()} / 60"),
+    "rounded to seconds": latency("expected", f"round({quantile()})"),
+    "a quantile of each status": latency(JOB_ONLY, quantile(by="job, http_response_status_code, le")),
+    "only errors": latency("has no data", quantile(selector=f"{JOB},{S5XX}")),
+    "no 404": latency("expected", quantile(selector=f'{JOB},http_response_status_code!~"4.."')),
+    "le of another name": latency(LE, quantile(by="job, bucket")),
+    "le in capitals": latency(LE, quantile(by="job, LE")),
+    "without the instance": latency(JOB_ONLY, f"histogram_quantile(0.99, sum without (instance) (rate({BUCKET}{{{JOB}}}[1m])))"),
+    "a native histogram that is not scraped": latency("has no data", f"histogram_quantile(0.99, sum by (job) (rate({BUCKET.removesuffix('_bucket')}{{{JOB}}}[1m])))"),
+    "an average of a native histogram": latency("has no data", f"histogram_avg(sum by (job) (rate({BUCKET.removesuffix('_bucket')}{{{JOB}}}[1m])))"),
+    "of the client": latency("the service has no metric", quantile().replace("http_server", "http_client")),
+    "of the delay": latency("expected", quantile().replace(BUCKET, "randsvc_delay_seconds_bucket")),
+    "a difference of buckets": latency(RESTART, f"histogram_quantile(0.99, sum by (job, le) ({BUCKET}{{{JOB}}} - {BUCKET}{{{JOB}}} offset 1m))"),
+}  # fmt: skip
+MORE_SATURATION_MISTAKES = {
+    "a share of a sum": saturation("expected", f"sum by (job) ({ACTIVE}{{{JOB}}}) / (sum by (job) ({ACTIVE}{{{JOB}}}) + sum by (job) ({LIMIT}{{{JOB}}}))"),
+    "a product": saturation("expected", f"sum by (job) ({ACTIVE}{{{JOB}}}) * sum by (job) ({LIMIT}{{{JOB}}})"),
+    "a remainder": saturation("expected", f"sum by (job) ({ACTIVE}{{{JOB}}}) % sum by (job) ({LIMIT}{{{JOB}}})"),
+    "a number of gauges": saturation("expected", ratio(f"count by (job) ({ACTIVE}{{{JOB}}})")),
+    "a number of limits": saturation("expected", ratio(below=f"count by (job) ({LIMIT}{{{JOB}}})")),
+    "a derivative": saturation("expected", ratio(f"sum by (job) (deriv({ACTIVE}{{{JOB}}}[1m]))")),
+    "rounded": saturation("expected", f"round({ratio()}, 0.1)"),
+    "at most 10%": saturation("expected", f"clamp_max({ratio()}, 0.1)"),
+    "per mille": saturation("expected", f"1000 * {ratio()}"),
+    "what is free, as a number": saturation(NO_DATA, f"sum by (job) ({LIMIT}{{{JOB}}} - {ACTIVE}{{{JOB}}})"),
+    "whether it is full": saturation("expected", f"sum by (job) ({ACTIVE}{{{JOB}}}) >= bool sum by (job) ({LIMIT}{{{JOB}}})"),
+    "samples of a gauge": saturation("expected", ratio(f"sum by (job) (count_over_time({ACTIVE}{{{JOB}}}[1m]))")),
+    "a sum over time": saturation("expected", ratio(f"sum by (job) (sum_over_time({ACTIVE}{{{JOB}}}[1m]))")),
+    "the lag of the loop": saturation("expected", f"sum by (job) (rate(asyncio_event_loop_lag_seconds_sum{{{JOB}}}[1m]))"),
+    "the latency": saturation("expected", "job:latency_seconds:p99_rate1m"),
+    "traffic by itself": saturation("expected", "job:requests:rate1m / job:requests:rate1m"),
+    "one label on the left only": saturation(NO_DATA, ratio(below=f"sum ({LIMIT}{{{JOB}}})")),
+    "every method": saturation(JOB_ONLY, f"sum by (job, http_request_method) ({ACTIVE}{{{JOB}}}) / on (job) group_left sum by (job) ({LIMIT}{{{JOB}}})"),
+}  # fmt: skip
+
 WRONG = {
+    **{f"traffic: {name}": each for name, each in MORE_TRAFFIC_MISTAKES.items()},
+    **{f"latency: {name}": each for name, each in MORE_LATENCY_MISTAKES.items()},
+    **{f"saturation: {name}": each for name, each in MORE_SATURATION_MISTAKES.items()},
     **{f"traffic: {name}": each for name, each in TRAFFIC_MISTAKES.items()},
     **{f"latency: {name}": each for name, each in LATENCY_MISTAKES.items()},
     **{f"saturation: {name}": each for name, each in SATURATION_MISTAKES.items()},
@@ -226,7 +331,47 @@ WRONG = {
 LABELS = "instance, http_route, http_request_method, url_scheme, network_protocol_version, http_response_status_code, error_type"
 GAUGE_LABELS = "instance, http_request_method, url_scheme"
 
+NATIVE = "http_server_request_duration_seconds"
+CONVERTED = (
+    "  - job_name: randsvc\n",
+    "  - job_name: randsvc\n    convert_classic_histograms_to_nhcb: true\n"
+    "    always_scrape_classic_histograms: true\n",
+)
+
+
+def native(*edits: tuple[str, str]) -> Answer:
+    return Answer("", {"prometheus.yml": (CONVERTED,), "rules.yml": edits})
+
+
+def with_record(record: str, expr: str, *edits: tuple[str, str]) -> Answer:
+    """Add a record before the others."""
+    first = "      # rate first, then sum"
+    return Answer("", {"rules.yml": (
+        (first, f"      - record: {record}\n        expr: {expr}\n\n{first}"), *edits)})  # fmt: skip
+
+
 RIGHT = {
+    "traffic: a native histogram": native((TRAFFIC, f"histogram_count(sum by (job) (rate({NATIVE}{{{JOB}}}[1m])))")),
+    "latency: a native histogram": native((QUANTILE, f"histogram_quantile(0.99, sum by (job) (rate({NATIVE}{{{JOB}}}[1m])))")),
+    "traffic: instances in a record of their own": with_record("instance:requests:rate1m", f"sum by (job, instance) (rate({COUNT}{{{JOB}}}[1m]))", (f"expr: {TRAFFIC}", "expr: sum by (job) (instance:requests:rate1m)")),
+    "saturation: gauges in a record of their own": with_record("job:active:sum", f"sum by (job) ({ACTIVE}{{{JOB}}})", (SATURATION, f"job:active:sum / sum by (job) ({LIMIT}{{{JOB}}})")),
+    "traffic: a label of the rule": Answer("", {"rules.yml": ((f"expr: {TRAFFIC}", f"expr: {TRAFFIC}\n        labels: {{team: shop}}"),)}),
+    "traffic: the job by the rule": Answer("", {"rules.yml": ((f"expr: {TRAFFIC}", f"expr: {count(by='sum')}\n        labels: {{job: randsvc}}"),)}),
+    "traffic: not below 0": traffic("", f"clamp_min({count()}, 0)"),
+    "traffic: a zero without requests": traffic("", f"{count()} or on (job) 0 * sum by (job) (up{{{JOB}}})"),
+    "traffic: a comparison that always holds": traffic("", f"{count()} >= 0"),
+    "traffic: a name in quotes": traffic("", f'sum by (job) (rate({{"{COUNT}",{JOB}}}[1m]))'),
+    "traffic: no other job": traffic("", count('job!~"auth|other|prometheus"')),
+    "traffic: a window in milliseconds": traffic("", count(window="60000ms")),
+    "traffic: without most labels": traffic("", f"sum by (job) (sum without (instance, http_route) (rate({COUNT}{{{JOB}}}[1m])))"),
+    "traffic: the last value": traffic("", f"last_over_time(({count()})[1m:15s])"),
+    "latency: one minus": latency("", quantile("1 - 0.01")),
+    "latency: buckets without empty ones": latency("", quantile(selector=f'{JOB},le!=""')),
+    "latency: not above": latency("", f"clamp_max({quantile()}, 3600)"),
+    "saturation: one on both sides": saturation("", f"sum by (job) ({ACTIVE}{{{JOB}}}) / on (job) group_left sum by (job) ({LIMIT}{{{JOB}}})"),
+    "saturation: no division by 0": saturation("", f"sum by (job) ({ACTIVE}{{{JOB}}}) / (sum by (job) ({LIMIT}{{{JOB}}}) > 0)"),
+    "saturation: smoothed": saturation("", ratio(f"sum by (job) (avg_over_time({ACTIVE}{{{JOB}}}[1m]))")),
+    "saturation: the peak of a minute": saturation("", ratio(f"sum by (job) (max_over_time({ACTIVE}{{{JOB}}}[1m]))")),
     "traffic: the job by its label only": traffic("", count("")),
     "traffic: increase by its seconds": traffic("", f"{count(function='increase')} / 60"),
     "traffic: a window of 60 seconds": traffic("", count(window="60s")),
