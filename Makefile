@@ -95,6 +95,11 @@ bench: PACKAGES := valgrind wrk
 bench: packages $(VENV)/dev.stamp  ## measure the price of measuring, and of being read (8 min; leave the machine alone)
 	$(BIN)/python -m benchmarks
 
+.PHONY: bench-ha
+bench-ha: PACKAGES := haproxy prometheus-blackbox-exporter
+bench-ha: packages $(VENV)/dev.stamp  ## measure what the highly available layout costs, part by part (5 min; leave the machine alone)
+	$(BIN)/python -m benchmarks.ha_cost
+
 .PHONY: bench-recovery
 bench-recovery: $(VENV)/dev.stamp  ## measure how well distributions are recovered, against the truth (10 min)
 	$(BIN)/python -m benchmarks.recovery
@@ -125,6 +130,11 @@ fuzz: $(VENV)/dev.stamp  ## send noise to every port (REQUESTS=1000000, MINUTES=
 chaos: PACKAGES := faketime
 chaos: packages $(VENV)/dev.stamp  ## break the native chain at random, TRIALS=40 times, and compare all books (half a minute each)
 	$(BIN)/python -m benchmarks.chaos --trials $(or $(TRIALS),40) --seed $(or $(SEED),1)
+
+.PHONY: chaos-ha
+chaos-ha: PACKAGES := faketime haproxy prometheus-blackbox-exporter
+chaos-ha: packages $(VENV)/dev.stamp  ## break the highly available layout at random, TRIALS=200 times, and compare all books (a minute each)
+	$(BIN)/python -m benchmarks.chaos_ha --trials $(or $(TRIALS),200) --seed $(or $(SEED),1)
 
 .PHONY: starts
 starts: packages $(VENV)/dev.stamp  ## start and restart the stack on a busy machine, NUMBER=1 times (7 min each), and expect no alert

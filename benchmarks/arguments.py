@@ -2,7 +2,7 @@
 
 import argparse
 
-__all__ = ("parse_positive",)
+__all__ = ("parse_count", "parse_positive")
 
 
 def parse_positive(text: str) -> float:
@@ -11,3 +11,11 @@ def parse_positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text}: expected a positive number")
     return value
+
+
+def parse_count(text: str) -> int:
+    """Read a whole number above 0; raises ``ArgumentTypeError``."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a positive number")
+    return number

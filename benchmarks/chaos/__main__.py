@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.arguments import parse_count
 from benchmarks.chaos.books import send_load
 from benchmarks.chaos.chain import can_fake_clock, run_chain
 from benchmarks.chaos.disk import can_mount
@@ -32,7 +33,7 @@ RESULTS = ROOT / "benchmarks/chaos-results.md"
 def main(arguments: Sequence[str] | None = None, console: Console | None = None) -> int:
     """Run the trials, print the table, and return the exit code."""
     parser = argparse.ArgumentParser(prog="benchmarks.chaos", description=__doc__)
-    parser.add_argument("--trials", type=_positive, default=40, help="how many in all")
+    parser.add_argument("--trials", type=parse_count, default=40, help="how many in all")
     parser.add_argument("--seed", type=int, default=1, help="seed of the faults")
     parser.add_argument("--only", type=int, help="one trial, by its number; nothing is kept")
     parser.add_argument("--fresh", action="store_true", help="forget the trials of earlier runs")
@@ -79,13 +80,6 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
         RESULTS.write_text(write_markdown(outcomes, given.seed, left_out))
         console.print(f"written to {RESULTS.relative_to(ROOT)}")
     return 1 if any(outcome.problems for outcome in outcomes) else 0
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected a positive number")
-    return number
 
 
 def _find_available() -> list[str]:

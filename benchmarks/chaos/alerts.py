@@ -15,6 +15,7 @@ import yaml
 
 from randsvc.levels import LEVELS
 from randsvc.project import ROOT
+from randsvc.prometheus_api import Prometheus
 from randsvc.rules.service_alerts import WATCHDOG
 from randsvc.stack.supervisor import Stack
 from randsvc.times import parse_duration
@@ -140,11 +141,11 @@ class Inbox:
 
 
 def find_episodes(
-    stack: Stack, since: float, blind: Sequence[tuple[float, float]] = ()
+    prometheus: Prometheus, since: float, blind: Sequence[tuple[float, float]] = ()
 ) -> list[Episode]:
     """Ask Prometheus when which alerts fired; it saw nothing in the times that are ``blind``."""
     seconds = int(time.time() - since) + 1
-    fired = stack.query(f'ALERTS{{alertstate="firing",alertname!="{WATCHDOG}"}}[{seconds}s]')
+    fired = prometheus.query(f'ALERTS{{alertstate="firing",alertname!="{WATCHDOG}"}}[{seconds}s]')
     found = []
     for series in fired:
         labels = series.labels

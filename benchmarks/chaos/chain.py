@@ -1,6 +1,7 @@
 """The chain that is broken: the programs of the native stack, with a proxy on each connection."""
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,7 +26,16 @@ from randsvc.stack.programs import (
 )
 from randsvc.stack.supervisor import Stack, run_programs
 
-__all__ = ("LINKS", "PROGRAMS", "Chain", "can_fake_clock", "run_chain")
+__all__ = (
+    "LINKS",
+    "PROGRAMS",
+    "TOXIPROXY",
+    "Chain",
+    "can_fake_clock",
+    "make_toxiproxy",
+    "run_chain",
+    "with_clock",
+)
 
 PROGRAMS = ("inbox", "alertmanager", "otel-collector", "auth", "randsvc", "prometheus")
 """In the order in which they start."""
@@ -68,6 +78,8 @@ class Chain:
     """The address at which a proxy takes the requests of each connection."""
     folder: Path
     """Everything that the programs write is on the disk of this folder."""
+    jump: float = 5 * 3600.0
+    """Seconds by which a clock that jumps is ahead."""
 
     def url(self, link: str) -> str:
         """Return the URL at which the client of a connection reaches its server."""
@@ -138,12 +150,12 @@ def run_chain() -> Iterator[Chain]:
             }
 
         chain = (
-            _make_toxiproxy(proxies, book, links, folder),
-            _with_clock(make_inbox(book), folder),
+            make_toxiproxy(proxies, book, links, LINKS, folder),
+            with_clock(make_inbox(book), folder),
             make_alertmanager(programs, reach("alertmanager"), folder),
             _with_queue(make_collector(programs, book, folder, logs=False)),
-            _with_clock(make_auth(reach("auth")), folder),
-            _with_clock(
+            with_clock(make_auth(reach("auth")), folder),
+            with_clock(
                 make_randsvc(
                     reach("randsvc"),
                     env={
@@ -173,15 +185,20 @@ def can_fake_clock() -> bool:
     return _find_libfaketime() is not None
 
 
-def _make_toxiproxy(
-    programs: Path, book: AddressBook, links: Mapping[str, str], folder: Path
+def make_toxiproxy(
+    programs: Path,
+    book: AddressBook,
+    links: Mapping[str, str],
+    servers: Mapping[str, str],
+    folder: Path,
 ) -> Program:
+    """Make a proxy for each connection: where it listens, and the address of its server."""
     config = folder / "toxiproxy.json"
     config.write_text(
         json.dumps(
             [
                 {"name": _slug(link), "listen": links[link], "upstream": book[address]}
-                for link, address in LINKS.items()
+                for link, address in servers.items()
             ]
         )
     )
@@ -191,6 +208,8 @@ def _make_toxiproxy(
         command=[f"{programs}/toxiproxy", f"-host={host}", f"-port={port}", f"-config={config}"],
         listens=["toxiproxy:8474"],
         ready=("toxiproxy:8474", "/version"),
+        # By default it logs every read and write, which takes more time than they do.
+        env={**os.environ, "LOG_LEVEL": "warn"},
     )
 
 
@@ -213,7 +232,7 @@ def _with_queue(collector: Program) -> Program:
     )
 
 
-def _with_clock(program: Program, folder: Path) -> Program:
+def with_clock(program: Program, folder: Path) -> Program:
     """Let a Python program see the clock that ``Chain.shift_clock`` sets, if that is possible."""
     library = _find_libfaketime()
     if library is None:

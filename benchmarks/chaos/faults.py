@@ -78,31 +78,40 @@ class Fault:
         return self.target in (*targets, MACHINE)
 
 
-def list_kinds(available: Sequence[str]) -> list[Kind]:
+def list_kinds(available: Sequence[str], kinds: Sequence[Kind] = KINDS) -> list[Kind]:
     """Return the kinds that are possible with what is available."""
-    return [kind for kind in KINDS if kind.needs in ("", *available)]
+    return [kind for kind in kinds if kind.needs in ("", *available)]
 
 
-def draw_faults(seed: int, trial: int, available: Sequence[str] = ()) -> tuple[Fault, ...]:
+def draw_faults(
+    seed: int,
+    trial: int,
+    available: Sequence[str] = (),
+    *,
+    of: Sequence[Kind] = KINDS,
+    times: Sequence[tuple[float, float]] = (SHORT, LONG),
+    pair_share: float = PAIR_SHARE,
+) -> tuple[Fault, ...]:
     """Draw one fault, or two that overlap; a seed and a trial always give the same.
 
-    Every kind comes once before one comes again.
+    Every kind of ``of`` comes once before one comes again. ``times`` are the ranges in seconds from
+    which a fault has its time, ``pair_share`` the share of the trials that have two faults.
     """
-    kinds = list_kinds(available)
+    kinds = list_kinds(available, of)
     turn, place = divmod(trial, len(kinds))
     random.Random(f"{seed}/{turn}").shuffle(kinds)
     rng = random.Random(f"{seed}/{turn}/{place}")
-    faults = [_draw(kinds[place], rng)]
-    if rng.random() < PAIR_SHARE and faults[0].target != MACHINE:
+    faults = [_draw(kinds[place], rng, times)]
+    if rng.random() < pair_share and faults[0].target != MACHINE:
         others = [kind for kind in kinds if MACHINE not in kind.targets]
-        while (second := _draw(rng.choice(others), rng)).target == faults[0].target:
+        while (second := _draw(rng.choice(others), rng, times)).target == faults[0].target:
             pass
         faults.append(second)
     return tuple(faults)
 
 
-def _draw(kind: Kind, rng: random.Random) -> Fault:
-    lasts = rng.uniform(*rng.choice((SHORT, LONG)))
+def _draw(kind: Kind, rng: random.Random, times: Sequence[tuple[float, float]]) -> Fault:
+    lasts = rng.uniform(*rng.choice(times))
     return Fault(
         kind.name,
         rng.choice(list(kind.targets)),

@@ -17,8 +17,6 @@ from benchmarks.chaos.faults import MACHINE, Fault
 
 __all__ = ("inject",)
 
-JUMP = 5 * 3600.0
-"""Seconds by which a clock jumps ahead."""
 SLOW = {"latency": 1200, "jitter": 400}
 """ms."""
 TRUNCATED = 100
@@ -109,7 +107,7 @@ def _cut(chain: Chain, link: str) -> Iterator[None]:
 
 @contextmanager
 def _shift_clock(chain: Chain, program: str) -> Iterator[None]:
-    chain.shift_clock(program, JUMP)
+    chain.shift_clock(program, chain.jump)
     try:
         yield
     finally:

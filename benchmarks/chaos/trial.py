@@ -27,7 +27,7 @@ from randsvc.rules import DEMO
 from randsvc.rules.service_alerts import WATCHDOG, select_settling
 from randsvc.stack.programs import StackError
 
-__all__ = ("Outcome", "Trials", "find_required_alerts", "find_windows")
+__all__ = ("Event", "Outcome", "Trials", "break_parts", "find_required_alerts", "find_windows")
 
 QUIET_WITHIN = 150.0
 """Seconds from the repair until no alert fires, everything is up and dead instances are gone."""
@@ -136,7 +136,7 @@ class Trials:
         problems: list[str] = []
         balance, tally = Balance(), Tally()
         try:
-            events = self._break(faults)
+            events = break_parts(self._chain, faults, self._report, self._inbox.read)
             problems += self._wait_for_quiet(is_last)
             self._stack.check()
             self._report("comparing the books")
@@ -178,31 +178,6 @@ class Trials:
                 since = time.monotonic()
             time.sleep(0.5)
         return []
-
-    def _break(self, faults: Sequence[Fault]) -> list[Event]:
-        """Break and repair what the faults say, and return when that was."""
-        start = time.monotonic()
-        steps = sorted(
-            [(fault.after, True, fault) for fault in faults]
-            + [(fault.until, False, fault) for fault in faults],
-            key=lambda step: step[0],
-        )
-        broken: dict[Fault, tuple[float, float]] = {}
-        events = []
-        with ExitStack() as cleanup:
-            running: dict[Fault, ExitStack] = {}
-            for at, begins, fault in steps:
-                time.sleep(max(0.0, start + at - time.monotonic()))
-                if begins:
-                    self._report(f"{fault}, for {fault.lasts:g} s")
-                    running[fault] = cleanup.enter_context(ExitStack())
-                    began = time.time()
-                    running[fault].enter_context(inject(self._chain, fault, self._inbox.read))
-                    broken[fault] = (began, time.time())
-                else:
-                    running[fault].close()
-                    events.append(Event(fault, *broken[fault], time.time()))
-        return events
 
     def _describe_unrest(self, is_last: bool) -> str:
         """Say what is not as it was before the trial; empty if everything is."""
@@ -300,7 +275,7 @@ class Trials:
     def _judge_alerts(self, events: Sequence[Event], since: float, earlier: int) -> Tally:
         blind = [(e.begin, e.end) for e in events if e.fault.befalls("prometheus")]
         return judge_alerts(
-            find_episodes(self._stack, since, blind),
+            find_episodes(self._stack.prometheus, since, blind),
             self._inbox.notifications[earlier:],
             before=self._inbox.notifications[:earlier],
             required=find_required_alerts([event.fault for event in events]),
@@ -309,6 +284,40 @@ class Trials:
             resend=RESEND,
             may_double=_may_double(events),
         )
+
+
+def break_parts(
+    chain: Chain,
+    faults: Sequence[Fault],
+    report: Callable[[str], None],
+    before_end: Callable[[], None],
+) -> list[Event]:
+    """Break and repair what the faults say, and return when that was.
+
+    ``report`` is told what is broken; ``before_end`` is called before the inbox ends.
+    """
+    start = time.monotonic()
+    steps = sorted(
+        [(fault.after, True, fault) for fault in faults]
+        + [(fault.until, False, fault) for fault in faults],
+        key=lambda step: step[0],
+    )
+    broken: dict[Fault, tuple[float, float]] = {}
+    events = []
+    with ExitStack() as cleanup:
+        running: dict[Fault, ExitStack] = {}
+        for at, begins, fault in steps:
+            time.sleep(max(0.0, start + at - time.monotonic()))
+            if begins:
+                report(f"{fault}, for {fault.lasts:g} s")
+                running[fault] = cleanup.enter_context(ExitStack())
+                began = time.time()
+                running[fault].enter_context(inject(chain, fault, before_end))
+                broken[fault] = (began, time.time())
+            else:
+                running[fault].close()
+                events.append(Event(fault, *broken[fault], time.time()))
+    return events
 
 
 DELIVERY = (

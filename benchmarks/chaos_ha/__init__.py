@@ -1,0 +1,1 @@
+"""Breaks the highly available layout at random, and holds it to its promises."""

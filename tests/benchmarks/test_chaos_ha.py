@@ -1,0 +1,173 @@
+"""Chaos on the highly available layout: its faults, its bounds, and that each promise can break."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks.chaos.alerts import AlertId, Episode, Notification, read_times
+from benchmarks.chaos.books import compare
+from benchmarks.chaos.chain import EXPORT_INTERVAL
+from benchmarks.chaos.faults import Fault, draw_faults
+from benchmarks.chaos.trial import Event
+from benchmarks.chaos_ha import trial
+from benchmarks.chaos_ha.chain import KINDS, LINKS, LONG, PROGRAMS, SHORT, SOURCES
+from benchmarks.chaos_ha.report import write_markdown
+from benchmarks.chaos_ha.trial import (
+    DOUBLED,
+    SLACK,
+    Outcome,
+    Trials,
+    find_required_alerts,
+    find_windows,
+    merge_episodes,
+)
+from randsvc.stack.highly_available import list_addresses
+from tests.benchmarks.test_chaos import OK, books
+
+LOST = AlertId("RandsvcTargetsLost", "major", "monitoring")
+
+
+def event(kind: str, target: str, begin: float, end: float) -> Event:
+    return Event(Fault(kind, target, 0, end - begin), begin, begin, end)
+
+
+def test_faults_befall_every_part_that_has_an_address() -> None:
+    parts = {address.split(":")[0] for address in list_addresses()}
+    outside = {"inbox", "dead-mans-switch", "blackbox-exporter-0", "blackbox-exporter-1"}
+    assert set(PROGRAMS) == parts - outside
+    assert set(LINKS.values()) <= set(list_addresses())
+
+
+def test_every_second_trial_has_two_faults() -> None:
+    for number in range(60):
+        faults = draw_faults(1, number, of=KINDS, times=(SHORT, LONG), pair_share=float(number % 2))
+        assert len(faults) == 1 + number % 2
+
+
+def test_a_killed_replica_may_lose_its_last_export() -> None:
+    (window,) = find_windows([event("kill", "randsvc-1", 100, 110)])
+    assert window == ("randsvc", 100 - EXPORT_INTERVAL - SLACK, 100 + SLACK)
+
+
+@pytest.mark.parametrize(
+    "target", [name for name in PROGRAMS if not name.startswith(("randsvc", "auth"))]
+)
+def test_no_other_part_may_lose_anything(target: str) -> None:
+    for kind in ("kill", "freeze", "restart"):
+        assert find_windows([event(kind, target, 100, 110)]) == []
+
+
+def test_a_replica_that_could_not_export_before_its_end_may_lose_that_time_too() -> None:
+    events = [event("kill", "otel-collector-0", 90, 95), event("kill", "auth-0", 100, 110)]
+    (window,) = find_windows(events)
+    assert window.begin == 90 - 2 * EXPORT_INTERVAL - SLACK
+
+
+def test_a_long_outage_of_one_part_must_raise_its_alert() -> None:
+    lasts = LONG[0] + 1
+    assert set(find_required_alerts([Fault("kill", "receive-1", 0, lasts)])) == {LOST}
+    assert find_required_alerts([Fault("kill", "receive-1", 0, 5)]) == {}
+    assert find_required_alerts([Fault("slow", "balancer to auth-0", 0, lasts)]) == {}
+
+
+def test_an_alert_of_both_prometheus_is_one_episode() -> None:
+    found = merge_episodes([Episode(LOST, 1, 9), Episode(LOST, 5, 12), Episode(LOST, 20, 30)])
+    assert found == [Episode(LOST, 1, 12), Episode(LOST, 20, 30)]
+
+
+# ------------------------------------------------------------------------------- promises can break
+
+
+def judge(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    counted: dict[str, int],
+    fired: float = 0.0,
+    sent: int = 0,
+    fault: str = "kill: receive-0",
+) -> Outcome:
+    """Judge a trial of 100 responses, of which each source has counted so many, and in which an
+    alert fired for so many seconds and was sent so often."""
+    made = Trials.__new__(Trials)
+    inbox = SimpleNamespace(notifications=[], find_unresolved=list)
+    kind, target = fault.split(": ")
+    monkeypatch.setattr(
+        trial,
+        "find_episodes",
+        lambda *_: [Episode(LOST, 1000, 1000 + fired)] if fired else [],
+    )
+    monkeypatch.setattr(made, "_wait_for_quiet", lambda _: [])
+    monkeypatch.setattr(
+        made,
+        "balance",
+        lambda windows: {
+            source: compare(books(ok=100), {OK: number}, windows)
+            for source, number in counted.items()
+        },
+    )
+    made.__dict__ |= {
+        "_stack": SimpleNamespace(check=lambda: None),
+        "_inbox": inbox,
+        "_load": SimpleNamespace(resume=lambda: None),
+        "_report": lambda _: None,
+        "_times": read_times(),
+        "_clients": dict.fromkeys(SOURCES),
+    }
+
+    def act() -> list[Event]:
+        inbox.notifications += [
+            Notification(1020 + place, "ticket", ((LOST, "firing"),)) for place in range(sent)
+        ]
+        return [event(kind, target, 0, 5)]
+
+    return made.judge(0, (fault,), act)
+
+
+EXACT = dict.fromkeys(SOURCES, 100)
+
+
+def test_exact_books_and_one_notification_keep_every_promise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert judge(monkeypatch, counted=EXACT, fired=60, sent=1).problems == ()
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("counted", [99, 101])
+def test_a_count_that_differs_in_one_source_breaks_the_promise(
+    monkeypatch: pytest.MonkeyPatch, source: str, counted: int
+) -> None:
+    outcome = judge(monkeypatch, counted={**EXACT, source: counted})
+    assert len(outcome.problems) == 1
+    assert outcome.problems[0].startswith(f"{source}: randsvc: 1 ")
+
+
+def test_a_page_that_is_lost_breaks_the_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = judge(monkeypatch, counted=EXACT, fired=60, sent=0)
+    assert outcome.problems == (f"{LOST} fired, but nobody was notified",)
+
+
+def test_a_doubled_page_breaks_the_promise_where_nothing_befell_its_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    doubled = judge(monkeypatch, counted=EXACT, fired=60, sent=2)
+    assert doubled.problems == ("1 notifications came twice",)
+    excused = judge(monkeypatch, counted=EXACT, fired=60, sent=2, fault="kill: alertmanager-0")
+    assert (excused.doubled, excused.problems) == (1, ())
+
+
+def test_too_many_doubled_pages_break_the_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    number = DOUBLED + 2
+    outcome = judge(monkeypatch, counted=EXACT, fired=60, sent=number, fault="kill: alertmanager-0")
+    assert outcome.problems == (f"{DOUBLED + 1} notifications came again, at most {DOUBLED} may",)
+
+
+def test_the_results_name_the_seed_and_each_broken_promise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outcome = judge(monkeypatch, counted={**EXACT, "Query": 98})
+    text = write_markdown([outcome], [], 7, ["clock ahead (needs libfaketime)"])
+    assert "with seed 7" in text
+    assert "| kill: receive | 1 | 100 |" in text
+    assert "- 0 (kill: receive-0): Query: randsvc: 2 of 100 responses" in text
+    assert Outcome.from_json(outcome.to_json()) == outcome
