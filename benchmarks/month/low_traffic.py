@@ -27,7 +27,7 @@ from randsvc.rules.slo import CHANCE
 from randsvc.rules.time_scale import PRODUCTION, SEVERITY, Level
 from randsvc.times import parse_duration
 
-__all__ = ("CONDITIONS", "Traffic", "count_alerts", "find_alerts", "main")
+__all__ = ("CONDITIONS", "Traffic", "find_alerts", "main")
 
 Counts = NDArray[np.int64]
 Condition = Callable[[Counts, NDArray[np.float64], float], NDArray[np.bool_]]
@@ -67,20 +67,15 @@ class Traffic:
     seed: int = 1
 
     def draw(self, year: int) -> tuple[Counts, Counts]:
-        """Draw a year's requests and bad requests: their running counts at each scrape."""
+        """Draw a year's requests and bad requests: their running counts at each scrape.
+
+        Each year begins without a history.
+        """
         seed = [self.seed, year, round(self.gap), round(self.share * 1e9)]
         rng = np.random.default_rng(seed)
         requests = rng.poisson(SCRAPE / self.gap, size=YEAR // SCRAPE)
         bad = rng.binomial(requests, self.share)
         return tuple(np.concatenate(([0], np.cumsum(each))) for each in (requests, bad))  # type: ignore[return-value]
-
-
-def count_alerts(traffic: Traffic, level: Level, condition: Condition, years: int) -> int:
-    """Count how often the alert of a level is raised. Each year begins without a history."""
-    return sum(
-        len(find_alerts(*traffic.draw(year), traffic.budget, level, condition))
-        for year in range(years)
-    )
 
 
 def find_alerts(
@@ -158,14 +153,16 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
     )
     false_alarms = 0
     for name, traffic in track(list(_list_traffic(shares)), "low traffic", console=console):
-        pages = {
-            rule: count_alerts(traffic, "critical", condition, years)
-            for rule, condition in CONDITIONS.items()
-        }
-        if name == HEALTHY:
-            false_alarms += sum(
-                count_alerts(traffic, level, is_significant, years) for level in SEVERITY
-            )
+        pages = dict.fromkeys(CONDITIONS, 0)
+        for year in range(years):
+            drawn = traffic.draw(year)
+            for rule, condition in CONDITIONS.items():
+                pages[rule] += len(find_alerts(*drawn, traffic.budget, "critical", condition))
+            if name == HEALTHY:
+                false_alarms += sum(
+                    len(find_alerts(*drawn, traffic.budget, level, is_significant))
+                    for level in SEVERITY
+                )
         table.add_row(
             f"{100 * (1 - traffic.budget):g}%",
             f"one in {traffic.gap / 60:g} min",
