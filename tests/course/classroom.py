@@ -21,7 +21,6 @@ __all__ = ("CLASS", "grade_class")
 
 SOLUTION = (EXERCISES[1].solution / "app.py").read_text()
 CONFIG = (EXERCISES[2].solution / "prometheus.yml").read_text()
-RECOVERED = (EXERCISES[4].solution / "answer.yaml").read_text()
 SERVE = SOLUTION.rpartition('if __name__ == "__main__":')[0]
 MAIN = SOLUTION.removeprefix(SERVE)
 GIGABYTE = 10**9
