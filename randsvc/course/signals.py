@@ -164,7 +164,7 @@ ERRORS = Signal(
     right=_RIGHT_SHARE,
     moments=(
         *(("healthy", "8m30s"), ("broken", "5m30s"), ("broken", "9m"), ("busy", "9m")),
-        *(("unavailable", "9m"), ("another job fails", "9m")),
+        *(("unavailable", "9m"), ("another job fails", "9m"), ("below 5%", "9m")),
     ),
     mistakes={
         _share(f"sum({_rate(_COUNT, _4XX_5XX)})", _ALL): (
