@@ -25,7 +25,7 @@ from randsvc.rules.golden_signals import (
     rate,
     reporting,
 )
-from randsvc.rules.log_links import make_logs_path, select_logs
+from randsvc.rules.log_links import link_traces, make_logs_path, select_logs
 from randsvc.telemetry.catalogue import (
     ACTIVE_REQUESTS,
     CONCURRENCY_LIMIT,
@@ -64,6 +64,7 @@ def make_dashboard() -> Dashboard:
             ),
             # The address of docker compose and of `make stack`, with LOGS=1.
             Text("logs", "Logs at", "http://localhost:9428"),
+            Text("traces", "Traces at", "http://localhost:16686"),
         ),
         rows=(
             Row("", _summary()),
@@ -239,6 +240,7 @@ def _errors() -> tuple[Panel, ...]:
 
 def _logs_of_error() -> str:
     query = select_logs(service__name="${job}", error__type="${__field.labels.error_type}")
+    query += f" {link_traces('${traces}')}"
     return "${logs}/" + make_logs_path(query, "${__to:date:iso}", "1h")
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 from zlib import crc32
 
-from randsvc.rules.log_links import make_logs_path, select_logs
+from randsvc.rules.log_links import link_traces, make_logs_path, select_logs
 from randsvc.rules.time_scale import SEVERITY, Level, TimeScale
 
 __all__ = ("VALUE", "Alert", "make_panel_id")
@@ -50,7 +50,8 @@ class Alert:
         """Give what a message says.
 
         Where runbooks and dashboards are published is a setting of Prometheus, its external labels
-        ``runbooks_url``, ``grafana_url`` and ``logs_url``; without one there is no such link.
+        ``runbooks_url``, ``grafana_url``, ``logs_url`` and ``traces_url``; without one there is no
+        such link.
         """
         return {
             "summary": self.summary,
@@ -80,7 +81,9 @@ class Alert:
 
     def _logs_path(self, scale: TimeScale) -> str:
         # An alert on the monitoring is about the logs of all services.
-        query = "*" if self.service == "monitoring" else select_logs(service__name=self.service)
+        selected = "*" if self.service == "monitoring" else select_logs(service__name=self.service)
+        linked = f" {link_traces('{{ . }}')}"
+        query = f"{selected}{{{{ with $externalLabels.traces_url }}}}{linked}{{{{ end }}}}"
         evaluated = '{{ (toTime now).UTC.Format "2006-01-02T15:04:05Z" }}'
         return make_logs_path(query, evaluated, scale.find_lookback(self.level))
 

@@ -283,6 +283,7 @@ def name_links(book: AddressBook, *, logs: bool = False) -> dict[str, str]:
     links = {"RUNBOOKS_URL": f"http://{book['inbox:9095']}/runbooks"}
     if logs:
         links["LOGS_URL"] = f"http://{book['victorialogs:9428']}"
+        links["TRACES_URL"] = f"http://{book['jaeger:16686']}"
     return links | os.environ
 
 

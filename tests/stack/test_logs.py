@@ -98,6 +98,15 @@ def spans(stack: Stack, trace_id: str) -> list[dict[str, Any]]:
     return found
 
 
+def check_links_to_traces(stack: Stack, records: list[dict[str, str]]) -> None:
+    """Each record of a trace, and no other, has a link to it; the first is followed."""
+    address = stack.url("jaeger:16686", "/trace/")
+    links = [record["trace_url"] for record in records if record.get("trace_url")]
+    assert links == [address + r["trace_id"] for r in records if r.get("trace_id")]
+    assert links
+    wait_until(lambda: spans(stack, links[0].removeprefix(address)), within=20)
+
+
 def exemplar(stack: Stack) -> str:
     """The trace of a failed request, as the graph of the durations shows it."""
 
@@ -165,6 +174,7 @@ def test_the_panel_of_errors_leads_to_the_logs_of_that_error_type(
     end = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + 60))
     chosen = {
         "${logs}": stack.url("victorialogs:9428"),
+        "${traces}": stack.url("jaeger:16686"),
         "${job}": "randsvc",
         "${__field.labels.error_type}": "500",
         "${__to:date:iso}": end,
@@ -174,7 +184,8 @@ def test_the_panel_of_errors_leads_to_the_logs_of_that_error_type(
     assert {(record["error.type"], record["service.name"]) for record in found} == {
         ("500", "randsvc")
     }
-    other = url.replace("500", "TimeoutError")
+    check_links_to_traces(stack, found)
+    other = url.replace("%22500%22", "%22TimeoutError%22")
     assert follow(stack, other) == []
 
 
@@ -195,7 +206,9 @@ def test_an_alert_leads_to_the_logs_of_its_service_and_time(stack: Stack) -> Non
     assert url.startswith(stack.url("victorialogs:9428"))
     asked = unquote(url)
     assert f"g0.range_input={DEMO.find_lookback(alert['labels']['level'])}" in asked
-    messages = {record["_msg"] for record in follow(stack, url)}
+    records = follow(stack, url)
+    check_links_to_traces(stack, records)
+    messages = {record["_msg"] for record in records}
     assert "GET /random was answered 500" in messages
     assert any(message.startswith("fault errors set") for message in messages)
 
