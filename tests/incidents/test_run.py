@@ -6,6 +6,7 @@ tests/stack/test_scenarios.py runs every scenario on the real programs.
 
 import asyncio
 import os
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -128,6 +129,14 @@ async def test_a_scenario_that_runs_already_is_named_at_once(
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
+    assert (await stack.run(healthy)).passed
+
+
+async def test_a_scenario_runs_where_nothing_can_be_written(
+    stack: MockStack, healthy: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
     assert (await stack.run(healthy)).passed
 
 
