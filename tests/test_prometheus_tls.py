@@ -52,7 +52,7 @@ def server(request: pytest.FixtureRequest, folder: Path) -> Iterator[tuple[str, 
         context.verify_mode = ssl.CERT_REQUIRED
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         running.socket = context.wrap_socket(running.socket, server_side=True)
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield f"https://127.0.0.1:{running.server_port}", request.param
         running.shutdown()
 

@@ -64,7 +64,7 @@ def health(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     book = find_free_addresses()
     folder = tmp_path_factory.mktemp("prometheus")
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         address = f"127.0.0.1:{server.server_port}"
         config = {
             "global": {"scrape_interval": "1s"},

@@ -54,7 +54,7 @@ class Shop(BaseHTTPRequestHandler):
 def prometheus(programs: Path, tmp_path: Path) -> Iterator[Stack]:
     """Run Prometheus with the shop as its target and the objective as its rules."""
     shop = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
-    threading.Thread(target=shop.serve_forever, daemon=True).start()
+    threading.Thread(target=shop.serve_forever, args=(0.01,), daemon=True).start()
     (tmp_path / "slo.yml").write_text(make_slo_file([SLO], DEMO, head="Of a test."))
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
