@@ -16,6 +16,7 @@ from rich.table import Table
 
 from randsvc.cli.analysis import missing_package
 from randsvc.cli.stack import choose_services, draw_addresses
+from randsvc.cli.stack_options import StackOptions
 from randsvc.errors import ConfigurationError
 from randsvc.incidents.perform import Programs
 from randsvc.incidents.scenario import FOLDER, ScenarioError
@@ -40,10 +41,6 @@ gameday_app = App(
     help_format="plaintext",
     config=(),
 )
-
-
-def _url(what: str, variable: str) -> Parameter:
-    return Parameter(help=f"URL of {what}.", env_var=variable)
 
 
 def _flag(text: str) -> Parameter:
@@ -84,25 +81,7 @@ def gameday(
         str, Parameter(help="Address at which the page of the teams listens.")
     ] = "127.0.0.1",
     port: Annotated[int, Parameter(help="Port of the page of the teams.")] = PORT,
-    prometheus: Annotated[str, _url("Prometheus", "PROMETHEUS_URL")] = "http://127.0.0.1:9090",
-    alertmanager: Annotated[
-        str, _url("Alertmanager", "ALERTMANAGER_URL")
-    ] = "http://127.0.0.1:9093",
-    inbox: Annotated[str, _url("the inbox", "INBOX_URL")] = "http://127.0.0.1:9095",
-    service: Annotated[str, _url("the service", "SERVICE_URL")] = "http://127.0.0.1:8080",
-    management: Annotated[
-        str, _url("the management port of the service", "MANAGEMENT_URL")
-    ] = "http://127.0.0.1:9464",
-    auth_management: Annotated[
-        str, _url("the management port of auth", "AUTH_MANAGEMENT_URL")
-    ] = "http://127.0.0.1:9465",
-    token: Annotated[
-        str | None,
-        Parameter(
-            help="Token of the management ports, if they require one.",
-            env_var="RANDSVC_MANAGEMENT_TOKEN",
-        ),
-    ] = None,
+    stack: StackOptions | None = None,
     scenarios: Annotated[
         Path,
         Parameter(
@@ -148,17 +127,14 @@ def gameday(
     )
     folder = folder or Path(f"gameday-{seed}")
     journal = Journal.open(folder, setup)
-    addresses = Addresses(
-        prometheus=prometheus,
-        alertmanager=alertmanager,
-        inbox=inbox,
-        service=service,
-        management=management,
-        auth_management=auth_management,
-    )
+    stack = stack or StackOptions()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with _stack(console, addresses, folder, with_stack, free_ports) as (used, programs, check):
+        with _stack(console, stack.addresses, folder, with_stack, free_ports) as (
+            used,
+            programs,
+            check,
+        ):
             if not _is_over(journal):
                 _draw_links(console, journal, host, port)
                 with _progress(journal, check) as progress:
@@ -173,7 +149,7 @@ def gameday(
                             port=port,
                             report=lambda line: console.print(line, markup=False),
                             progress=progress,
-                            token=token,
+                            token=stack.token,
                         )
                     )
             titles = {each.name: each.title for each in pool}

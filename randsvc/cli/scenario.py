@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
+from randsvc.cli.stack_options import StackOptions
 from randsvc.errors import ConfigurationError
 from randsvc.incidents.run import run_scenario
 from randsvc.incidents.scenario import (
@@ -24,7 +25,6 @@ from randsvc.incidents.scenario import (
     list_scenarios,
     read_scenario,
 )
-from randsvc.incidents.stack_api import Addresses
 from randsvc.incidents.verdict import Verdict
 
 __all__ = ("scenario_app",)
@@ -37,13 +37,6 @@ Folder = Annotated[
         help="Folder of the scenarios; default: scenarios/ of the project.", show_default=False
     ),
 ]
-Token = Annotated[
-    str | None,
-    Parameter(
-        help="Token of the management ports, if they require one.",
-        env_var="RANDSVC_MANAGEMENT_TOKEN",
-    ),
-]
 
 scenario_app = App(
     name="scenario",
@@ -51,10 +44,6 @@ scenario_app = App(
     help_format="plaintext",
     config=(),
 )
-
-
-def _url(what: str, variable: str) -> Parameter:
-    return Parameter(help=f"URL of {what}.", env_var=variable)
 
 
 @scenario_app.command(name="list")
@@ -92,31 +81,12 @@ def show(name: Name, *, folder: Folder = FOLDER) -> None:
 def run_(
     name: Name,
     *,
-    prometheus: Annotated[str, _url("Prometheus", "PROMETHEUS_URL")] = "http://127.0.0.1:9090",
-    alertmanager: Annotated[
-        str, _url("Alertmanager", "ALERTMANAGER_URL")
-    ] = "http://127.0.0.1:9093",
-    inbox: Annotated[str, _url("the inbox", "INBOX_URL")] = "http://127.0.0.1:9095",
-    service: Annotated[str, _url("the service", "SERVICE_URL")] = "http://127.0.0.1:8080",
-    management: Annotated[
-        str, _url("the management port of the service", "MANAGEMENT_URL")
-    ] = "http://127.0.0.1:9464",
-    auth_management: Annotated[
-        str, _url("the management port of auth", "AUTH_MANAGEMENT_URL")
-    ] = "http://127.0.0.1:9465",
-    token: Token = None,
+    stack: StackOptions | None = None,
     folder: Folder = FOLDER,
 ) -> None:
     """Run a scenario and print a verdict; the exit code is 1 if it failed."""
     scenario = _read(name, folder)
-    addresses = Addresses(
-        prometheus=prometheus,
-        alertmanager=alertmanager,
-        inbox=inbox,
-        service=service,
-        management=management,
-        auth_management=auth_management,
-    )
+    stack = stack or StackOptions()
     console = Console(highlight=False, soft_wrap=True)
     stops = [step.program for step in scenario.steps if isinstance(step, StopProgram)]
     if stops and not sys.stdin.isatty():
@@ -136,7 +106,13 @@ def run_(
         by_hand = _ByHand(console, before=status.stop, after=status.start)
         try:
             verdict = asyncio.run(
-                run_scenario(scenario, addresses, programs=by_hand, report=report, token=token)
+                run_scenario(
+                    scenario,
+                    stack.addresses,
+                    programs=by_hand,
+                    report=report,
+                    token=stack.token,
+                )
             )
         except ScenarioError as error:
             raise ConfigurationError(str(error)) from error
