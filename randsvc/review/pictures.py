@@ -105,16 +105,8 @@ def draw_lines(
     if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.set_ylabel(unit)
-    _shade(axes, holes)
-    for number, span in enumerate(incidents):
-        axes.axvspan(
-            _convert_to_day(span.start),
-            _convert_to_day(span.end),
-            facecolor=_FAINT,
-            alpha=0.35,
-            linewidth=0,
-            label=None if number else "incident",
-        )
+    _shade(axes, holes, "no data", hatch="///")
+    _shade(axes, incidents, "incident")
     _draw_times(axes, windows)
     if len(series) > 1 or holes or incidents:
         _draw_legend(axes)
@@ -163,7 +155,7 @@ def draw_timeline(
         )
     axes.set_yticks([-row for row in range(len(rows))], list(rows))
     axes.set_ylim(-len(rows) + 0.4, 0.6)
-    _shade(axes, holes)
+    _shade(axes, holes, "no data", hatch="///")
     _draw_times(axes, [period])
     if holes:
         _draw_legend(axes)
@@ -231,17 +223,17 @@ def _draw_times(axes: Axes, windows: Sequence[Span]) -> None:
     axes.xaxis.get_offset_text().set_color(_INK)
 
 
-def _shade(axes: Axes, holes: Sequence[Span]) -> None:
-    for number, hole in enumerate(holes):
+def _shade(axes: Axes, spans: Sequence[Span], label: str, hatch: str | None = None) -> None:
+    for number, span in enumerate(spans):
         axes.axvspan(
-            _convert_to_day(hole.start),
-            _convert_to_day(hole.end),
+            _convert_to_day(span.start),
+            _convert_to_day(span.end),
             facecolor=_FAINT,
             alpha=0.35,
             linewidth=0,
-            hatch="///",
+            hatch=hatch,
             hatchcolor=_INK,
-            label=None if number else "no data",
+            label=None if number else label,
         )
 
 
