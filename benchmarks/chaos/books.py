@@ -10,8 +10,8 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -19,10 +19,22 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from randsvc.credentials import PASSWORD
+from randsvc.prometheus_api import Prometheus, PrometheusError
 from randsvc.simulation.behaviour import User, draw_features
 
-__all__ = ("Balance", "Books", "Kind", "Load", "Window", "compare", "send_load")
+__all__ = (
+    "Balance",
+    "Books",
+    "Kind",
+    "Load",
+    "Window",
+    "compare",
+    "count_requests",
+    "send_load",
+    "settle",
+)
 
+REQUESTS = "http_server_request_duration_seconds_count"
 USER = User("chaos", PASSWORD)
 RATE = 10.0
 """Requests/s."""
@@ -220,3 +232,50 @@ def send_load(service: str, auth: str, seed: int) -> Iterator[Load]:
     finally:
         load.end()
         thread.join()
+
+
+def count_requests(source: Prometheus, jobs: Iterable[str], seconds: int) -> Counter[Kind]:
+    """Return what a source has counted in so many seconds, ended processes included."""
+    found = source.query(
+        "sum by (job, http_response_status_code) "
+        f'(max_over_time({REQUESTS}{{job=~"{"|".join(jobs)}"}}[{seconds}s]))'
+    )
+    return Counter(
+        {
+            Kind(series.labels["job"], series.labels.get("http_response_status_code", "")): int(
+                series.values[-1][1]
+            )
+            for series in found
+        }
+    )
+
+
+def settle(
+    count: Callable[[], dict[str, Counter[Kind]]],
+    judge: Callable[[str, Counter[Kind]], Balance],
+    *,
+    within: float,
+    stable_for: float,
+    every: float,
+) -> tuple[dict[str, Counter[Kind]], dict[str, Balance]]:
+    """Count until each source has everything; return the counts and the balances, by source.
+
+    The counts are final where each balance is exact, where none has a problem and nothing has
+    changed for ``stable_for`` seconds, or after ``within`` seconds.
+    """
+    deadline = time.monotonic() + within
+    seen, since = count(), time.monotonic()
+    while True:
+        found = {source: judge(source, counted) for source, counted in seen.items()}
+        stable = time.monotonic() - since > stable_for
+        kept = stable and not any(balance.problems for balance in found.values())
+        if kept or all(balance.is_exact for balance in found.values()):
+            break
+        if time.monotonic() > deadline:
+            break
+        time.sleep(every)
+        with suppress(PrometheusError):
+            now = count()
+            if now != seen:
+                seen, since = now, time.monotonic()
+    return seen, found

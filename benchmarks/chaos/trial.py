@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from benchmarks.chaos.alerts import (
     judge_alerts,
     read_times,
 )
-from benchmarks.chaos.books import Balance, Kind, Load, Window, compare
+from benchmarks.chaos.books import Balance, Kind, Load, Window, compare, count_requests, settle
 from benchmarks.chaos.chain import EXPORT_INTERVAL, Chain
 from benchmarks.chaos.faults import Fault
 from benchmarks.chaos.footprint import Footprint, list_growth, measure_footprint
@@ -60,7 +60,6 @@ REQUIRED = {
 SEEN_AFTER = {"critical": 15.0, "major": 23.0}
 """Seconds of an outage after which an alert of a level must fire: its wait, a scrape and its
 time-out, an evaluation, and what a busy machine adds."""
-REQUESTS = "http_server_request_duration_seconds_count"
 
 
 @dataclass(frozen=True)
@@ -220,39 +219,20 @@ class Trials:
     def _balance(self, windows: Sequence[Window]) -> Balance:
         """Close the books, wait until everything is counted, and compare; the load is paused."""
         books = self._load.close_books()
-        deadline = time.monotonic() + COUNTED_WITHIN
-        seen, since = self._count(), time.monotonic()
-        while True:
-            counted = seen - self._counted
-            balance = compare(books, counted, windows, self._unanswered)
-            stable = time.monotonic() - since > STABLE
-            if balance.is_exact or (stable and not balance.problems):
-                break
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.25)
-            with suppress(PrometheusError):
-                now = self._count()
-                if now != seen:
-                    seen, since = now, time.monotonic()
-        self._counted, self._unanswered = seen, books.unanswered
-        return balance
+        seen, balances = settle(
+            lambda: {"prometheus": self._count()},
+            lambda _, counted: compare(books, counted - self._counted, windows, self._unanswered),
+            within=COUNTED_WITHIN,
+            stable_for=STABLE,
+            every=0.25,
+        )
+        self._counted, self._unanswered = seen["prometheus"], books.unanswered
+        return balances["prometheus"]
 
     def _count(self) -> Counter[Kind]:
         """Return what Prometheus has counted since the start, ended processes included."""
         seconds = int(time.time() - self._began) + 60
-        found = self._stack.query(
-            "sum by (job, http_response_status_code) "
-            f'(max_over_time({REQUESTS}{{job=~"{"|".join(JOBS)}"}}[{seconds}s]))'
-        )
-        return Counter(
-            {
-                Kind(series.labels["job"], series.labels.get("http_response_status_code", "")): int(
-                    series.values[-1][1]
-                )
-                for series in found
-            }
-        )
+        return count_requests(self._stack.prometheus, JOBS, seconds)
 
     def _list_hidden_ends(self, events: Sequence[Event], since: float) -> list[str]:
         """Return a line for each job whose series do not show that processes of it ended."""

@@ -15,7 +15,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,7 +29,7 @@ from benchmarks.chaos.alerts import (
     judge_alerts,
     read_times,
 )
-from benchmarks.chaos.books import Balance, Kind, Load, Window, compare
+from benchmarks.chaos.books import Balance, Kind, Load, Window, compare, count_requests, settle
 from benchmarks.chaos.chain import EXPORT_INTERVAL, Chain
 from benchmarks.chaos.faults import Fault
 from benchmarks.chaos.trial import Event, break_parts
@@ -69,7 +68,6 @@ DOUBLED = 2
 """How often a notification may come again: each of the other Alertmanagers may send it."""
 INSTANCES = {"randsvc": 2, "auth": 2}
 """How many processes of each job export."""
-REQUESTS = "http_server_request_duration_seconds_count"
 LIVE = f'asyncio_event_loop_lag_seconds_count{{job=~"{"|".join(INSTANCES)}"}}'
 SEEN = f"count(count by (job, instance) (last_over_time({LIVE}[8s])))"
 """How many processes export, by PromQL."""
@@ -192,32 +190,24 @@ class Trials:
     def balance(self, windows: Sequence[Window]) -> dict[str, Balance]:
         """Close the books, wait until each source has counted everything, and compare."""
         books = self._load.close_books()
-        deadline = time.monotonic() + COUNTED_WITHIN
-        seen, since = self._count_all(), time.monotonic()
-        while True:
-            found = {
-                source: compare(
-                    books, seen[source] - self._counted[source], windows, self._unanswered
-                )
-                for source in SOURCES
-            }
-            stable = time.monotonic() - since > STABLE
-            kept = stable and not any(balance.problems for balance in found.values())
-            if kept or all(balance.is_exact for balance in found.values()):
-                break
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.5)
-            with suppress(PrometheusError):
-                now = self._count_all()
-                if now != seen:
-                    seen, since = now, time.monotonic()
+        seen, found = settle(
+            self._count_all,
+            lambda source, counted: compare(
+                books, counted - self._counted[source], windows, self._unanswered
+            ),
+            within=COUNTED_WITHIN,
+            stable_for=STABLE,
+            every=0.5,
+        )
         self._counted, self._unanswered = seen, books.unanswered
         return found
 
     def _count_all(self) -> dict[str, Counter[Kind]]:
         seconds = int(time.time() - self._began) + 60
-        return {source: count_requests(client, seconds) for source, client in self._clients.items()}
+        return {
+            source: count_requests(client, INSTANCES, seconds)
+            for source, client in self._clients.items()
+        }
 
     def _wait_for_quiet(self, is_last: bool = False) -> list[str]:
         """Wait until everything has been as before for some time, or return what is not."""
@@ -291,22 +281,6 @@ class Trials:
 def connect(stack: Stack, source: str) -> Prometheus:
     """Return the client of one of the ``SOURCES``."""
     return Prometheus(stack.url(SOURCES[source]), timeout=ANSWER_WITHIN)
-
-
-def count_requests(source: Prometheus, seconds: int) -> Counter[Kind]:
-    """Return what a source has counted in so many seconds, ended processes included."""
-    found = source.query(
-        "sum by (job, http_response_status_code) "
-        f'(max_over_time({REQUESTS}{{job=~"{"|".join(INSTANCES)}"}}[{seconds}s]))'
-    )
-    return Counter(
-        {
-            Kind(series.labels["job"], series.labels.get("http_response_status_code", "")): int(
-                series.values[-1][1]
-            )
-            for series in found
-        }
-    )
 
 
 def merge_episodes(episodes: Sequence[Episode]) -> list[Episode]:
