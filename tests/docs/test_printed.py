@@ -18,6 +18,10 @@ SERIES = 'requests_total{job="randsvc",instance="1f",route="/random",status="200
             f'{OMITTED}\nrequests_total{{job="randsvc",status="200"}} 5\n',
             "first\n" + SERIES + "last\n",
         ),
+        (
+            f'head\n{OMITTED}\ntotal{{status="200"}} 5\ntotal{{status="500"}} 5\n',
+            'head\ntotal{status="500"} 1\ntotal{status="200"} 1\n',
+        ),
     ],
 )
 def test_differences_between_runs_are_ignored(shown: str, printed: str) -> None:
@@ -34,6 +38,7 @@ def test_differences_between_runs_are_ignored(shown: str, printed: str) -> None:
         ("a\n...\nb\n", "a\nc\n"),
         ('total{status="200"} 5\n', 'total{status="500"} 5\n'),
         (f'{OMITTED}\nrequests_total{{status="500"}} 5\n', SERIES),
+        (f'a\n{OMITTED}\ntotal{{status="500"}} 5\n', 'total{status="500"} 5\na\n'),
         (f'{OMITTED}\nrequests_total{{status="200"}} 5\n', SERIES.replace("44", "NaN")),
     ],
 )

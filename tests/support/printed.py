@@ -2,7 +2,8 @@
 
 On a page a number stands for any number, but a lone 0 and the values of labels are exact. ``...``
 stands for any text within a line, and for any lines where it is a line. Lines of a bar chart stand
-for any number of such lines. After the line ``OMITTED``, labels and lines may be missing.
+for any number of such lines. After the line ``OMITTED``, labels and lines may be missing, and the
+lines may have any order: a series stands where it was first recorded.
 """
 
 import re
@@ -21,27 +22,35 @@ TOKEN = re.compile(
 
 def prints(shown: str, printed: str) -> bool:
     """Whether ``printed`` is the output that ``shown`` stands for."""
-    lines = printed.splitlines()
-    # How many lines the page so far may stand for: one expression for all of it takes for ever.
+    before, omitted, after = shown.partition(f"{OMITTED}\n")
+    lines = [line.strip() for line in printed.splitlines()]
+    reached = _match_in_order(before.splitlines(), lines)
+    if not omitted:
+        return len(lines) in reached
+    if not reached:
+        return False
+    rest = lines[min(reached) :]
+    return all(
+        any(map(re.compile(_line(line, omitted=True)).fullmatch, rest))
+        for line in after.splitlines()
+    )
+
+
+def _match_in_order(shown: Sequence[str], lines: Sequence[str]) -> set[int]:
+    """Return how many lines the page may stand for: one expression for all takes for ever."""
     reached = {0}
-    omitted = False
     bars = False
-    for line in shown.splitlines():
+    for line in shown:
         is_bar = BAR.search(line) is not None
-        if line == OMITTED:
-            omitted = True
-        elif line == "...":
+        if line == "...":
             reached = _skip(reached, lines)
         elif is_bar and not bars:
             reached = _pass_bars(reached, lines)
         elif not is_bar:
-            expected = re.compile(_line(line, omitted))
-            starts = _skip(reached, lines) if omitted else reached
-            reached = {
-                i + 1 for i in starts if i < len(lines) and expected.fullmatch(lines[i].strip())
-            }
+            expected = re.compile(_line(line, omitted=False))
+            reached = {i + 1 for i in reached if i < len(lines) and expected.fullmatch(lines[i])}
         bars = is_bar
-    return len(lines) in (_skip(reached, lines) if omitted else reached)
+    return reached
 
 
 def _skip(reached: set[int], lines: Sequence[str]) -> set[int]:
