@@ -1,6 +1,7 @@
 """Runs promtool, which parses and evaluates rules as Prometheus does."""
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -33,8 +34,10 @@ def run_promtool(
     machine, raises ``TimeoutError``.
     """
     command = [str(find_promtool()), *map(str, arguments)]
+    # A test of rules lives for some 0.2 s and holds little: collecting less often saves a fifth.
+    env = os.environ | {"GOGC": "400"}
     with subprocess.Popen(  # noqa: S603
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
     ) as process:
         if cpu_seconds:
             limits = (cpu_seconds, cpu_seconds)
