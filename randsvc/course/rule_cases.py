@@ -7,7 +7,7 @@ another window, function or selector than the right one would show another numbe
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ LIMIT = 80
 INSTANCES = ("a:9464", "b:9464")
 
 Phases = Sequence[tuple[float, float]]
-"""Minutes, and the requests/s during them; the last rate holds until the end."""
+"""Minutes, and a value since then, such as requests/s; the last one holds until the end."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _service(
     unreachable: Phases = (),
     failing_on: Collection[str] = INSTANCES,
     other_failing: float = 0,
-    active: int = 3,
+    active: Phases = ((0, 3),),
 ) -> dict[str, str]:
     """Return the series of two instances of randsvc, and of another job; rates for each instance.
 
@@ -83,11 +83,11 @@ def _service(
     gauges = (
         ("randsvc", a, active, LIMIT),
         ("randsvc", b, active, LIMIT),
-        ("other", "c:9464", 30, 50),
+        ("other", "c:9464", [(0, 30)], 50),
     )
-    for job, instance, value, limit in gauges:
+    for job, instance, phases, limit in gauges:
         where = f'{{job="{job}",instance="{instance}"}}'
-        series[f"{ACTIVE_REQUESTS.prometheus_name}{where}"] = f"{value}x{_steps()}"
+        series[f"{ACTIVE_REQUESTS.prometheus_name}{where}"] = _write(_follow(phases))
         series[f"{CONCURRENCY_LIMIT.prometheus_name}{where}"] = f"{limit}x{_steps()}"
     return series
 
@@ -135,13 +135,15 @@ def _histograms(streams: Iterable[_Stream]) -> dict[str, str]:
 
 
 def _count(phases: Phases) -> list[float]:
-    """Return the value of a counter at each scrape; a phase begins at its minute."""
-    value, values = 0.0, []
-    for step in range(_steps() + 1):
-        values.append(round(value, 3))
-        minute = step * STEP / 60
-        value += STEP * [rate for begin, rate in phases if begin <= minute][-1]
-    return values
+    """Return the value of a counter at each scrape."""
+    added = (STEP * rate for rate in _follow(phases)[:-1])
+    return [round(value, 3) for value in accumulate(added, initial=0.0)]
+
+
+def _follow(phases: Phases) -> list[float]:
+    """Return the value of a phase at each scrape; a phase begins at its minute."""
+    minutes = [step * STEP / 60 for step in range(_steps() + 1)]
+    return [[value for begin, value in phases if begin <= each][-1] for each in minutes]
 
 
 def _sum(values: Iterable[float]) -> float:
@@ -177,7 +179,8 @@ CASES: Mapping[str, Mapping[str, str]] = {
     "slow": _service(
         fast=_FAST, slow=[(0, 0), (5, 0.2), (8, 0)], slower=[(0, 0), (5, 0.08), (8, 0)]
     ),
-    "full": _service(fast=_FAST, active=72),
+    # Full from minute 5 to 10.
+    "full": _service(fast=_FAST, active=[(0, 3), (5, 72), (10, 3)]),
     # 2% fail, but more requests/s than in the case broken.
     "busy": _service(fast=[(0, 200)], failing=[(0, 2)], unavailable=[(0, 2)]),
     # All failures at one instance, of whose requests 9% fail.

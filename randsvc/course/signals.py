@@ -79,7 +79,8 @@ _OTHER_JOB = (
 
 TRAFFIC = Signal(
     right=_ALL,
-    moments=(("healthy", "8m30s"), ("step", "8m30s"), ("broken", "9m")),
+    # After a step, and while there are more requests and after that.
+    moments=(("healthy", "8m30s"), ("step", "8m30s"), ("broken", "9m"), ("broken", "11m30s")),
     mistakes={
         f"sum({_rate(_COUNT, function='increase')})": (
             "this is per minute: increase() counts over the whole window, rate() per second"
@@ -106,7 +107,7 @@ TRAFFIC = Signal(
         f"sum({_rate(_BUCKET)})": "each request is in many buckets; _count has their number",
         f"sum({_ACTIVE}{{{_JOB}}})": "requests in progress are saturation; traffic is a rate",
     },
-    advice=f"{_FEW_STATUSES}, over all instances",
+    advice=f"use sum(rate(..._count[1m])); {_FEW_STATUSES}, over all instances",
 )
 
 LATENCY = Signal(
@@ -233,7 +234,7 @@ ERRORS = Signal(
 _RATIO = f"sum({_ACTIVE}{{{_JOB}}}) / sum({_LIMIT}{{{_JOB}}})"
 SATURATION = Signal(
     right=_RATIO,
-    moments=(("healthy", "8m30s"), ("full", "9m")),
+    moments=(("healthy", "8m30s"), ("full", "9m"), ("full", "11m30s")),
     mistakes={
         f"sum({_ACTIVE}{{{_JOB}}})": "divide the requests in progress by the concurrency limit",
         f"avg({_ACTIVE}{{{_JOB}}})": "divide the requests in progress by the concurrency limit",
