@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -34,6 +34,9 @@ __all__ = ("INCIDENT", "Fault", "choose_fault", "find_record")
 
 SETTLED = 12
 """Seconds that the service runs healthy, and then broken, before the query is evaluated."""
+SETTLED_WITHIN = 120.0
+"""Seconds more until no symptom is visible, and then that of the fault: on a busy machine healthy
+services may be slow for a while, and scrapes late."""
 TIMES = 3
 """Seconds in a row at which the query is evaluated; most of them decide."""
 SERVED_WITHIN = 60.0
@@ -56,8 +59,11 @@ class Fault:
     management: str
     parameters: Mapping[str, float]
     visible_in: str
+    symptom: str
+    """A query that returns something while the fault is visible, over 10 s."""
 
 
+_DURATION = "http_server_request_duration_seconds"
 FAULTS = (
     Fault(
         "errors",
@@ -65,8 +71,17 @@ FAULTS = (
         "randsvc:9464",
         {"share": 0.3},
         "responses 5xx of /random in the job randsvc",
+        f'sum(rate({_DURATION}_count{{job="randsvc",http_response_status_code=~"5.."}}[10s])) > 0.1'
+        f' * sum(rate({_DURATION}_count{{job="randsvc"}}[10s]))',
     ),
-    Fault("auth-down", "critical", "auth:9465", {}, "responses 5xx of /login in the job auth"),
+    Fault(
+        "auth-down",
+        "critical",
+        "auth:9465",
+        {},
+        "responses 5xx of /login in the job auth",
+        f'sum(rate({_DURATION}_count{{job="auth",http_response_status_code=~"5.."}}[10s])) > 0.1',
+    ),
     Fault(
         "model-down",
         "major",
@@ -74,6 +89,7 @@ FAULTS = (
         {},
         "randsvc_predictions_total by randsvc_source, and randsvc_model_errors_total with an "
         "exception",
+        'sum(rate(randsvc_model_errors_total{error_type!="timeout"}[10s])) > 1',
     ),
     Fault(
         "model-slow",
@@ -81,6 +97,7 @@ FAULTS = (
         "randsvc:9464",
         {"seconds": 1},
         "randsvc_predictions_total by randsvc_source, and randsvc_model_errors_total with timeout",
+        'sum(rate(randsvc_model_errors_total{error_type="timeout"}[10s])) > 1',
     ),
     Fault(
         "latency",
@@ -88,6 +105,8 @@ FAULTS = (
         "randsvc:9464",
         {"share": 0.04, "seconds": 2},
         "the slowest 1% of the requests for /random, compared with the median",
+        f'histogram_quantile(0.99, sum by (le) (rate({_DURATION}_bucket{{http_route="/random"}}'
+        "[10s]))) > 0.5",
     ),
 )
 MEANINGS: Mapping[str, str] = {
@@ -208,11 +227,25 @@ def _run_system(work: _Work) -> Iterator[_System]:
     """Run the incident of the seed again."""
     with _run_services() as stack:
         wait_until(partial(_serves, stack), within=SERVED_WITHIN, every=0.5)
-        time.sleep(SETTLED)
-        healthy = time.time()
+        symptoms = " or ".join(f"({fault.symptom})" for fault in FAULTS)
+        healthy = _settle(stack, symptoms, is_visible=False)
         _break(stack, work.seed)
-        time.sleep(SETTLED)
-        yield _System(stack, healthy, time.time())
+        broken = _settle(stack, choose_fault(work.seed).symptom, is_visible=True)
+        yield _System(stack, healthy, broken)
+
+
+def _settle(stack: Stack, symptom: str, *, is_visible: bool) -> float:
+    """Wait until a symptom is visible, or is not, at several times; return the last of them."""
+    time.sleep(SETTLED)
+
+    def find_time() -> float:
+        now = time.time()
+        found = (bool(query_values(stack, symptom, now - second)) for second in range(TIMES))
+        return now if all(each == is_visible for each in found) else 0.0
+
+    with suppress(TimeoutError):
+        return wait_until(find_time, within=SETTLED_WITHIN, every=1)
+    return time.time()
 
 
 def _observe(work: _Work, system: _System) -> _Observations:
