@@ -25,6 +25,8 @@ START_WITHIN = 120.0
 """Seconds that a program has until it is ready."""
 GET_WITHIN = 10.0
 """Seconds that a program has to answer a request."""
+QUERY_WITHIN = 60.0
+"""Seconds that Prometheus has to answer a query; more than a busy machine takes."""
 STOP_WITHIN = 20.0
 """Seconds that a program has to stop. The service takes up to 15: it finishes requests, then
 exports."""
@@ -117,7 +119,7 @@ class Stack:
     @property
     def prometheus(self) -> Prometheus:
         """The client of this stack's Prometheus."""
-        return Prometheus(self.url("prometheus:9090"), timeout=GET_WITHIN)
+        return Prometheus(self.url("prometheus:9090"), timeout=QUERY_WITHIN)
 
     def query(self, promql: str) -> list[Series]:
         """Send an instant query; raises ``PrometheusError``."""
