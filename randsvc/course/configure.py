@@ -20,6 +20,7 @@ from randsvc.course.handed_in import WorkError, find_file
 from randsvc.course.promql import (
     Node,
     find_misuse,
+    has_threshold,
     is_average,
     list_metrics,
     list_unknown_metrics,
@@ -37,6 +38,7 @@ from randsvc.stack.build import build_programs
 from randsvc.stack.programs import Program, make_prometheus_of, make_randsvc
 from randsvc.stack.promtool import run_promtool
 from randsvc.stack.supervisor import Stack, run_programs, wait_until
+from randsvc.telemetry.catalogue import REQUEST_DURATION
 from randsvc.times import parse_duration
 
 __all__ = ("CONFIGURE",)
@@ -47,8 +49,11 @@ LATENCY = "job:latency_seconds:p99_rate1m"
 SATURATION = "job:saturation:ratio"
 RECORDS = (TRAFFIC, LATENCY, SATURATION)
 ALERT = "TooManyErrors"
+REQUESTS = f"{REQUEST_DURATION.prometheus_name}_count"
 
 INTERVAL = "500ms"
+LONGER_INTERVAL = "5s"
+"""For a machine that is too busy to answer within the shorter one."""
 SCRAPES = 6
 """Scrapes of each target until the rules are judged."""
 SCRAPES_WHEN_DOWN = 12
@@ -64,7 +69,8 @@ SERVICE = re.compile(
 PROMTOOL_SECONDS = 10
 MOST_RULES = 100
 """Rules that are evaluated, each on many series."""
-QUERY_LIMITS = ("--query.timeout=10s", "--query.max-samples=5000000")
+QUERY_LIMITS = ("--query.timeout=60s", "--query.max-samples=5000000")
+"""The samples limit a query on any machine, and the time only one that never ends."""
 VALUE = re.compile(r"\{\{.*(\$value|\.Value).*\}\}")
 """A template that contains the value of an alert."""
 LOOPBACK = re.compile(r"(localhost|127\.[\d.]+|\[::1\])(:\d+)?")
@@ -120,6 +126,8 @@ class _Observations:
     targets: Sequence[Mapping[str, Any]]
     was_up: bool
     """Whether a scrape of each target has succeeded."""
+    has_missed: bool
+    """Whether a scrape took too long."""
     recorded: Mapping[str, bool]
     trees: Mapping[str, Node]
     types: Mapping[str, str]
@@ -128,6 +136,11 @@ class _Observations:
     """By record, the labels of its series."""
     absent: frozenset[str]
     """The metrics in rules of which Prometheus has no series."""
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether something is absent that may be there, as scrapes took too long."""
+        return self.has_missed and not (self.was_up and all(self.recorded.values()))
 
     def rule(self, kind: str, name: str) -> Mapping[str, Any] | None:
         """Return the rule with a name; ``kind`` is record or alert."""
@@ -164,6 +177,10 @@ def _read_documents(folder: Path, config: dict[str, Any]) -> _Work:
     work = _Work(folder, config, groups, files)
     if len(work.rules) > MOST_RULES:
         raise WorkError(f"there are {len(work.rules)} rules, expected at most {MOST_RULES}")
+    for record in RECORDS:
+        number = sum(rule.get("record") == record for rule in work.rules)
+        if number > 1:
+            raise WorkError(f"{number} rules record {record}: the samples of one are lost")
     return work
 
 
@@ -237,34 +254,56 @@ def _run_system(work: _Work) -> Iterator[Stack]:
 
 
 def _observe(work: _Work, system: Stack) -> _Observations:
+    observed = _scrape(work, system, INTERVAL)
+    return _scrape(work, system, LONGER_INTERVAL) if observed.is_uncertain else observed
+
+
+def _scrape(work: _Work, system: Stack, interval: str) -> _Observations:
     expressions = {str(rule["expr"]) for rule in work.rules}
     with tempfile.TemporaryDirectory() as folder:
         book = {**find_free_addresses(), "randsvc:9464": system.book["randsvc:9464"]}
         with run_programs(
-            [_make_prometheus(work, book, Path(folder))], book, Path(folder)
+            [_make_prometheus(work, book, Path(folder), interval)], book, Path(folder)
         ) as stack:
             trees = {expr: parse_query(stack, expr) for expr in expressions}
             _wait_for_samples(stack, has_targets=bool((work.job or {}).get("static_configs")))
             targets = _list_targets(stack)
             down = stack.query("max_over_time(up[1h]) == 0")
-            found = {record: stack.query(record) for record in RECORDS}
+            found = {record: _find_stored(stack, record) for record in RECORDS}
             labels = {
-                record: frozenset(label for s in series for label in s.labels) - {"__name__"}
+                record: frozenset(label for labels in series for label in labels) - {"__name__"}
                 for record, series in found.items()
             }
             known = query_types(stack)
             names = {name for tree in trees.values() for name in list_metrics(tree) if name}
-            absent = frozenset(name for name in names if not stack.query(f'{{__name__="{name}"}}'))
+            absent = frozenset(name for name in names if not _find_stored(stack, name))
+            has_missed = _has_missed_scrapes(stack, targets)
     return _Observations(
         work=work,
         targets=targets,
         was_up=not down,
+        has_missed=has_missed,
         recorded={record: bool(series) for record, series in found.items()},
         trees=trees,
         types=known,
         results=_evaluate(work),
         labels=labels,
         absent=absent,
+    )
+
+
+def _find_stored(stack: Stack, name: str) -> list[dict[str, str]]:
+    """Return the labels of the series of a name, also of those that a missed scrape has ended."""
+    found: list[dict[str, str]] = stack.prometheus.get(
+        "series", **{"match[]": f'{{__name__="{name}"}}'}
+    )
+    return found
+
+
+def _has_missed_scrapes(stack: Stack, targets: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a scrape took too long, as on a busy machine, or failed after one that did not."""
+    return any("deadline exceeded" in target["lastError"] for target in targets) or bool(
+        stack.query("min_over_time(up[1h]) < max_over_time(up[1h])")
     )
 
 
@@ -308,20 +347,20 @@ def _list_targets(stack: Stack) -> list[dict[str, Any]]:
     return found
 
 
-def _make_prometheus(work: _Work, book: AddressBook, folder: Path) -> Program:
+def _make_prometheus(work: _Work, book: AddressBook, folder: Path, interval: str) -> Program:
     """Run the learner's job on the port of the service, with short intervals, and the rules.
 
     Nothing else of the configuration is run: it could send data to other machines.
     """
-    faster = {"scrape_interval": INTERVAL, "scrape_timeout": INTERVAL}
+    faster = {"scrape_interval": interval, "scrape_timeout": interval}
     global_ = work.config.get("global") or {}
     kept = {key: value for key, value in global_.items() if key in KEPT_SETTINGS}
     # A rule may wait as long as its group says; the group is checked apart.
-    groups = [{**group, "interval": INTERVAL} for group in work.groups]
+    groups = [{**group, "interval": interval} for group in work.groups]
     rules = folder / "rules.json"
     rules.write_text(json.dumps({"groups": groups}, default=str))
     config = {
-        "global": {**kept, **faster, "evaluation_interval": INTERVAL},
+        "global": {**kept, **faster, "evaluation_interval": interval},
         "rule_files": [str(rules)] if groups else [],
         "scrape_configs": [_make_job(work.job, book, faster)] if work.job else [],
     }
@@ -437,9 +476,6 @@ def _check_record(record: str) -> Callable[[_Observations], str | None]:
         rule = observed.rule("record", record)
         if rule is None:
             return f"there is no rule with `record: {record}`"
-        number = sum(rule.get("record") == record for rule in observed.work.rules)
-        if number > 1:
-            return f"{number} rules record {record}: the samples of one are lost"
         if not observed.recorded[record]:
             if looks_back(observed.trees[str(rule["expr"])]):
                 return None  # the next check has longer series
@@ -523,8 +559,21 @@ def _check_no_alert_when_healthy(observed: _Observations) -> str | None:
     """TooManyErrors does not fire while few requests fail."""
     for case, hint in QUIET_CASES.items():
         if observed.results[case][AFTER_WAIT] or observed.results[case][AT_END]:
-            return f"{ALERT} fires {hint}"
+            return f"{ALERT} fires {hint}{_explain_expression(observed)}"
     return None
+
+
+def _explain_expression(observed: _Observations) -> str:
+    """Return a sentence about what the alert has instead of a share; empty if it has one."""
+    rule = observed.rule("alert", ALERT)
+    assert rule  # noqa: S101 - checked before
+    tree = observed.trees[str(rule["expr"])]
+    if not has_threshold(tree):
+        return ". Its expression has no comparison, such as > 0.05, without bool"
+    for name in list_metrics(tree):
+        if name.endswith(("_sum", "_bucket")):
+            return f". {name} does not have the number of the requests, which is {REQUESTS}"
+    return ""
 
 
 QUIET_CASES = {
@@ -555,6 +604,7 @@ def _check_alert_when_failing(observed: _Observations) -> str | None:
     assert rule  # noqa: S101 - checked before
     wait = str(rule.get("for", "0s"))
     windows = set(_list_windows(observed, str(rule["expr"])))
+    kind = _explain_expression(observed)
     others = ", ".join(f"{window:g} s" for window in sorted(windows - {60}))
     said = f" Its windows are {others}." if others else ""
     if not windows:
@@ -564,23 +614,29 @@ def _check_alert_when_failing(observed: _Observations) -> str | None:
             f"{ALERT} fires less than 2 minutes after the first error: with `for: 2m` a short "
             f"burst wakes nobody. Its `for` is {wait}"
         )
-    if not results["outage"][AFTER_WAIT]:
-        return (
-            f"{ALERT} does not fire after 2m45s with 62% of the requests failing. Its `for` is "
-            f"{wait}; expected 2m, of a share over [1m] above 0.05.{said} Compare its labels with "
-            "those of /metrics"
-        )
     shares = [share for case in ("broken", "unavailable") for share in results[case][SHARE]]
     is_partial = not others and any(0.01 < share < 0.213 for share in shares)
-    if results["broken"][AT_END] and (is_partial or not results["unavailable"][AT_END]):
+    is_blind = results["broken"][AT_END] and not results["unavailable"][AT_END]
+    if windows and (is_partial or is_blind):
         return (
             f"{ALERT} does not count every request that fails with 500, 502, 503 or 504: select "
-            'http_response_status_code=~"5.."'
+            f'http_response_status_code=~"5.."{kind}'
+        )
+    if not results["outage"][AFTER_WAIT]:
+        missing = list_unknown_metrics(observed.trees[str(rule["expr"])], observed.types)
+        advice = (
+            f" The service has no metric {missing[0]}"
+            if missing
+            else f"{said} Compare its labels with those of /metrics"
+        )
+        return (
+            f"{ALERT} does not fire after 2m45s with 62% of the requests failing. Its `for` is "
+            f"{wait}; expected 2m, of a share over [1m] above 0.05.{advice}"
         )
     if not results["above 5%"][AT_END]:
         return (
             f"{ALERT} does not fire when 5.2% of the requests fail: the threshold is 0.05, of "
-            "failures by all requests"
+            f"failures by all requests.{said}"
         )
     if not results["broken"][AFTER_WAIT]:
         return (

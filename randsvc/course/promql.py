@@ -28,6 +28,11 @@ Node = Mapping[str, Any]
 
 PER_SECOND = ("rate", "irate", "increase")
 FOR_GAUGES = ("delta", "deriv", "idelta", "predict_linear")
+OF_SAMPLES = tuple(
+    f"{what}_over_time"
+    for what in ("avg", "count", "mad", "max", "min", "quantile", "stddev", "stdvar", "sum")
+)
+"""Functions of the samples themselves, which of a counter are totals since its start."""
 _SUFFIXES = ("_bucket", "_count", "_sum", "_total")
 
 
@@ -90,6 +95,11 @@ def find_misuse(expr: str, tree: Node, known: Mapping[str, str]) -> str | None:
     for function, argument in _calls(tree):
         for name in list_metrics(argument):
             kind = _type(name, known)
+            if function in PER_SECOND and ":" in name:
+                return (
+                    f"{function}() of {name}, which a rule records: it is no counter any more. Use "
+                    f"{function}() on the counter, and record the result"
+                )
             if function in PER_SECOND and kind == "gauge":
                 return (
                     f"{function}() of {name}, which is a gauge: {function}() treats each decrease "
@@ -101,6 +111,11 @@ def find_misuse(expr: str, tree: Node, known: Mapping[str, str]) -> str | None:
                     f"{function}() of {name}, which is a counter: {function}() is for gauges, and "
                     "takes a counter reset for a decrease. Use rate()"
                 )
+        if function in OF_SAMPLES and (name := _find_samples(argument, known)):
+            return (
+                f"{function}() of {name}, which is a counter: its samples are totals since the "
+                "start of the process, not what happened in the window. Use rate()"
+            )
         if function == "irate":
             return (
                 "irate() uses only the last two samples, so that a graph misses what is between "
@@ -192,6 +207,16 @@ def _loses_bounds(tree: Any) -> bool:
         if node.get("type") == "aggregation"
         and any(name.endswith("_bucket") for name in list_metrics(node["expr"]))
     )
+
+
+def _find_samples(tree: Any, known: Mapping[str, str]) -> str:
+    """Return a counter whose samples a function gets as they are; empty if none."""
+    for node in _nodes(tree):
+        if node.get("type") == "matrixSelector":
+            return find_raw_counter({**node, "type": "vectorSelector"}, known)
+        if node.get("type") == "subquery":
+            return find_raw_counter(node["expr"], known)
+    return ""
 
 
 def _nodes(tree: Any) -> Iterator[Node]:

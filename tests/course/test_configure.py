@@ -39,6 +39,14 @@ def test_an_answer_is_judged_rightly(name: str, answer: Answer, judge: Judge) ->
     assert not judge.explain(answer), name
 
 
+def test_a_machine_that_is_too_busy_for_the_first_scrapes_is_given_longer(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("randsvc.course.configure.INTERVAL", "1ms")
+    monkeypatch.setattr("randsvc.course.configure.LONGER_INTERVAL", "500ms")
+    assert not judge.explain(Answer())
+
+
 def test_a_folder_without_work_is_named(tmp_path: Path) -> None:
     assert EXERCISE.grade(tmp_path).hint == f"there is no {tmp_path}/prometheus.yml"
 

@@ -705,7 +705,7 @@ MORE_MISTAKES = {
     "durations rounded down": app("start the clock before you await", ("(perf_counter() - started)", "(int(perf_counter() - started))")),
     "hundredths": app("record seconds", ("(perf_counter() - started)", "(100 * (perf_counter() - started))")),
     "microseconds": app("record seconds", ("(perf_counter() - started)", "(1e6 * (perf_counter() - started))")),
-    "durations that add up": app("shop_request_duration_seconds has a sum of", ("@web.middleware", "FIRST = perf_counter()\n\n\n@web.middleware"), ("(perf_counter() - started)", "(perf_counter() - FIRST)")),
+    "durations that add up": app("shop_request_duration_seconds has", ("@web.middleware", "FIRST = perf_counter()\n\n\n@web.middleware"), ("(perf_counter() - started)", "(perf_counter() - FIRST)")),
     "a limit of durations": app("start the clock before you await", ("(perf_counter() - started)", "(min(perf_counter() - started, 0.1))")),
     "durations of successes": app("requests failed; observe in `finally`", (OBSERVE, f"        if status < 400:\n    {OBSERVE}")),
     "a bound that is too near": app("so add a bound between them", (BOUNDS, "buckets=(0.01, 0.6, 0.7),")),
@@ -732,7 +732,7 @@ MORE_MISTAKES = {
     "a question at the start": app("EOFError", ("PRICES = {", 'input("port?")\nPRICES = {')),
     "an indentation": app("IndentationError", ("PRICES = {", "  PRICES = {")),
     "a name of prometheus_client that there is not": app("ImportError", ("import CONTENT_TYPE_LATEST,", "import CONTENT_TYPE_LATEST, Timer,")),
-    "a page without the shop": whole("now gets status 404", PAGE_ONLY),
+    "a page without the shop": whole("tea (GET /items/tea", PAGE_ONLY),
     "an empty program": whole("app.py ended with exit code 0", ""),
 }  # fmt: skip
 
