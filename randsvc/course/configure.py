@@ -627,7 +627,7 @@ def _check_alert_when_failing(observed: _Observations) -> str | None:
         advice = (
             f" The service has no metric {missing[0]}"
             if missing
-            else f"{said} Compare its labels with those of /metrics"
+            else f"{said} Compare its labels, on both sides of an operator, with those of /metrics"
         )
         return (
             f"{ALERT} does not fire after 2m45s with 62% of the requests failing. Its `for` is "

@@ -259,6 +259,7 @@ MORE_TRAFFIC_MISTAKES = {
     "a range in words": traffic("promtool check config", count(window="1 minute")),
     "a variable of Grafana": traffic("promtool check config", count(window="$__rate_interval")),
     "SQL": traffic("promtool check config", f"SELECT rate({COUNT}) WHERE job = 'randsvc' GROUP BY job"),
+    "a label of the rule, which the alert does not have": Answer("on both sides of an operator", {"rules.yml": ((f"expr: {TRAFFIC}", f"expr: {TRAFFIC}\n        labels: {{team: shop}}"),)}),
     "a group before its sum": traffic("promtool check config", f"by (job) sum (rate({COUNT}{{{JOB}}}[1m]))"),
 }  # fmt: skip
 MORE_LATENCY_MISTAKES = {
@@ -355,7 +356,7 @@ RIGHT = {
     "latency: a native histogram": native((QUANTILE, f"histogram_quantile(0.99, sum by (job) (rate({NATIVE}{{{JOB}}}[1m])))")),
     "traffic: instances in a record of their own": with_record("instance:requests:rate1m", f"sum by (job, instance) (rate({COUNT}{{{JOB}}}[1m]))", (f"expr: {TRAFFIC}", "expr: sum by (job) (instance:requests:rate1m)")),
     "saturation: gauges in a record of their own": with_record("job:active:sum", f"sum by (job) ({ACTIVE}{{{JOB}}})", (SATURATION, f"job:active:sum / sum by (job) ({LIMIT}{{{JOB}}})")),
-    "traffic: a label of the rule": Answer("", {"rules.yml": ((f"expr: {TRAFFIC}", f"expr: {TRAFFIC}\n        labels: {{team: shop}}"),)}),
+    "traffic: a label of the rule": Answer("", {"rules.yml": ((f"expr: {TRAFFIC}", f"expr: {TRAFFIC}\n        labels: {{team: shop}}"), ("/ job:requests:rate1m", "/ on (job) job:requests:rate1m"))}),
     "traffic: the job by the rule": Answer("", {"rules.yml": ((f"expr: {TRAFFIC}", f"expr: {count(by='sum')}\n        labels: {{job: randsvc}}"),)}),
     "traffic: not below 0": traffic("", f"clamp_min({count()}, 0)"),
     "traffic: a zero without requests": traffic("", f"{count()} or on (job) 0 * sum by (job) (up{{{JOB}}})"),
