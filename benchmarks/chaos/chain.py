@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -76,14 +77,18 @@ class Chain:
     stack: Stack
     links: Mapping[str, str]
     """The address at which a proxy takes the requests of each connection."""
+    users: Mapping[str, str]
+    """The URL at which users reach each service."""
     folder: Path
     """Everything that the programs write is on the disk of this folder."""
     jump: float = 5 * 3600.0
     """Seconds by which a clock that jumps is ahead."""
 
-    def url(self, link: str) -> str:
-        """Return the URL at which the client of a connection reaches its server."""
-        return f"http://{self.links[link]}"
+    def read_metric(self, address: str, name: str) -> float:
+        """Return the sum of the series of a metric on the page of a program."""
+        page = self.stack.get(address, "/metrics").decode()
+        found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE)
+        return sum(map(float, found))
 
     @contextmanager
     def disturb(
@@ -176,7 +181,8 @@ def run_chain() -> Iterator[Chain]:
             ),
         )
         stack = cleanup.enter_context(run_programs(chain, book, folder))
-        yield Chain(stack, links, folder)
+        users = {job: f"http://{links[f'users to {job}']}" for job in ("randsvc", "auth")}
+        yield Chain(stack, links, users, folder)
 
 
 @cache

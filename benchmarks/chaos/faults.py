@@ -1,6 +1,7 @@
 """What can be broken, for how long, and the faults of a trial, drawn from a seed."""
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,9 +74,14 @@ class Fault:
     def __str__(self) -> str:
         return f"{self.kind}: {self.target}"
 
+    @property
+    def part(self) -> str:
+        """The target without the numbers of replicas."""
+        return re.sub(r"-\d+\b", "", self.target)
+
     def befalls(self, *targets: str) -> bool:
-        """Whether it breaks one of these programs or connections."""
-        return self.target in (*targets, MACHINE)
+        """Whether it breaks one of these programs or connections, or a replica of one."""
+        return self.target in (*targets, MACHINE) or self.part in targets
 
 
 def list_kinds(available: Sequence[str], kinds: Sequence[Kind] = KINDS) -> list[Kind]:

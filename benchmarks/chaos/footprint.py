@@ -1,9 +1,8 @@
 """What the programs take: memory, descriptors, processes and series."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.chaos.chain import PROGRAMS
 from randsvc.stack.supervisor import Stack
 
 __all__ = ("Footprint", "list_growth", "measure_footprint")
@@ -27,9 +26,9 @@ class Footprint:
     series: int
 
 
-def measure_footprint(stack: Stack) -> Footprint:
+def measure_footprint(stack: Stack, programs: Iterable[str]) -> Footprint:
     """Measure the programs, and ask Prometheus about the last scrape of the Collector."""
-    processes = {name: stack.processes(name) for name in PROGRAMS}
+    processes = {name: stack.processes(name) for name in programs}
     return Footprint(
         memory={
             name: sum(one.memory_info().rss for one in found) / 2**20
@@ -46,7 +45,7 @@ def measure_footprint(stack: Stack) -> Footprint:
 def list_growth(before: Footprint, now: Footprint) -> list[str]:
     """Return a line for everything that has not returned to where it was."""
     problems = []
-    for name in PROGRAMS:
+    for name in before.memory:
         memory = MEMORY_FACTOR * before.memory[name] + MEMORY_MARGIN
         if now.memory[name] > memory:
             problems.append(

@@ -1,7 +1,8 @@
-"""The outcomes of the trials, by fault: for the terminal, and as Markdown."""
+"""The outcomes of trials and changes, as tables: for the terminal, and as Markdown."""
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -9,48 +10,67 @@ from rich.table import Table
 
 from benchmarks.chaos.trial import Outcome
 
-__all__ = ("draw_table", "write_markdown")
-
-HEADS = (
-    *("Fault", "Trials", "Requests", "No response", "Counted", "Missing", "May be missing"),
-    *("Alerts expected", "Sent", "Doubled", "Broken promises"),
-)
+__all__ = ("describe", "draw_table", "write_markdown")
 
 
-def draw_table(outcomes: Sequence[Outcome]) -> Table:
-    """Draw the table for the terminal; its last row is the sum."""
+def describe(outcome: Outcome) -> str:
+    """Return one line about an outcome, and one for each alert and broken promise."""
+    missing = ", ".join(f"{number} in {source}" for source, number in outcome.missing.items())
+    return (
+        f"{outcome.trial} ({', '.join(outcome.faults)}): {outcome.requests} requests, missing: "
+        f"{missing}, of at most {outcome.bound}; {outcome.expected} alerts expected, "
+        f"{len(outcome.sent)} sent, {outcome.doubled} doubled; {outcome.seconds:g} s"
+        + "".join(f"\n  sent: {alert}" for alert in outcome.sent)
+        + "".join(f"\n  broken promise: {problem}" for problem in outcome.problems)
+    )
+
+
+def draw_table(outcomes: Sequence[Outcome], changes: Sequence[Outcome]) -> Table:
+    """Draw the table for the terminal."""
     table = Table(title="Trials by fault", title_justify="left")
-    for place, head in enumerate(HEADS):
+    heads, *rows = _list_rows(outcomes, changes)
+    for place, head in enumerate(heads):
         table.add_column(head, justify="right" if place else "left")
-    rows = _list_rows(outcomes)
-    for row in rows[:-1]:
+    for row in rows:
         table.add_row(*row)
-    table.add_section()
-    table.add_row(*rows[-1])
     return table
 
 
-def write_markdown(outcomes: Sequence[Outcome], seed: int, left_out: Sequence[str]) -> str:
-    """Return the results as a document."""
-    rows = [HEADS, ["---", *["---:"] * (len(HEADS) - 1)], *_list_rows(outcomes)]
-    minutes = sum(outcome.seconds for outcome in outcomes) / 60
+def write_markdown(
+    outcomes: Sequence[Outcome],
+    changes: Sequence[Outcome],
+    *,
+    title: str,
+    command: str,
+    promises: str,
+    left_out: Sequence[str],
+) -> str:
+    """Return the results as a document; ``command`` repeats the run."""
+    heads, *rows = _list_rows(outcomes, changes)
+    everything = (*outcomes, *changes)
+    minutes = sum(outcome.seconds for outcome in everything) / 60
+    changed = f" and {len(changes)} changes" if changes else ""
     broken = [
         f"- trial {outcome.trial} ({', '.join(outcome.faults)}): {problem}"
-        for outcome in outcomes
+        for outcome in everything
         for problem in outcome.problems
     ]
     parts = [
-        "<!-- Written by `make chaos`; do not edit. -->",
-        "# What the chain survives",
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} with seed {seed}: {len(outcomes)} trials in "
+        f"<!-- Written by `{command}`; do not edit. -->",
+        f"# {title}",
+        f"Measured on {datetime.now(UTC):%Y-%m-%d}: {len(outcomes)} trials{changed} in "
         f"{minutes:.0f} minutes, on {os.cpu_count()} cores ({platform.machine()}), "
         f"{platform.python_implementation()} {platform.python_version()}.",
-        f"Run it again: `make chaos TRIALS={len(outcomes)} SEED={seed}`. "
-        "[docs/reliability.md](../docs/reliability.md) explains the promises.",
+        f"Run it again: `{command}`. {promises} explains the promises.",
         "A trial with two faults counts in the row of each. *Requests* are the responses that "
         "clients have. Requests with *no response* are counted or not. *May be missing* is the "
-        "bound: what a killed process had not handed over.",
-        "\n".join(f"| {' | '.join(row)} |" for row in rows),
+        "bound that is stated beforehand: what a killed process had not handed over. An alert is "
+        "*expected* if it fired for longer than its waiting times. *Doubled* notifications say "
+        "what was said before.",
+        "\n".join(
+            f"| {' | '.join(row)} |"
+            for row in (heads, ["---", *["---:"] * (len(heads) - 1)], *rows)
+        ),
         *([f"Not tried here: {'; '.join(left_out)}."] if left_out else []),
         "## Broken promises",
         "\n".join(broken) or "None.",
@@ -58,27 +78,43 @@ def write_markdown(outcomes: Sequence[Outcome], seed: int, left_out: Sequence[st
     return "\n\n".join(parts) + "\n"
 
 
-def _list_rows(outcomes: Sequence[Outcome]) -> list[list[str]]:
-    faults = sorted({fault for outcome in outcomes for fault in outcome.faults})
-    rows = [
-        _sum_up(fault, [outcome for outcome in outcomes if fault in outcome.faults])
-        for fault in faults
+def _list_rows(outcomes: Sequence[Outcome], changes: Sequence[Outcome]) -> list[list[str]]:
+    """Return the heads, and a row for each fault, for pairs, for all trials, and each change."""
+    sources = list((*outcomes, *changes)[0].missing)
+    of = {source: f" in {source}" if len(sources) > 1 else "" for source in sources}
+    heads = [
+        *("What happens", "Trials", "Requests", "No response"),
+        *(f"Counted{of[source]}" for source in sources),
+        *(f"Missing{of[source]}" for source in sources),
+        *("May be missing", "Alerts expected", "Sent", "Doubled", "Broken promises"),
     ]
-    pairs = [outcome for outcome in outcomes if len(outcome.faults) > 1]
-    return [*rows, _sum_up("two at a time", pairs), _sum_up("all trials", outcomes)]
+    rows: list[tuple[str, Sequence[Outcome]]] = []
+    if outcomes:
+        found = [(outcome, set(map(_generalize, outcome.faults))) for outcome in outcomes]
+        kinds = sorted(set().union(*(of_it for _, of_it in found)))
+        rows += [(kind, [one for one, of_it in found if kind in of_it]) for kind in kinds]
+        pairs = [outcome for outcome in outcomes if len(outcome.faults) > 1]
+        rows += [("two at a time", pairs), ("all trials", outcomes)]
+    rows += [(", ".join(change.faults), [change]) for change in changes]
+    return [heads, *([name, *_sum_up(chosen, sources)] for name, chosen in rows)]
 
 
-def _sum_up(name: str, outcomes: Sequence[Outcome]) -> list[str]:
+def _generalize(fault: str) -> str:
+    """Return a fault without the numbers of replicas: one row for all replicas of a part."""
+    return re.sub(r"-\d+\b", "", fault)
+
+
+def _sum_up(outcomes: Sequence[Outcome], sources: Sequence[str]) -> list[str]:
     numbers = (
         len(outcomes),
         sum(outcome.requests for outcome in outcomes),
         sum(outcome.unanswered for outcome in outcomes),
-        sum(outcome.counted for outcome in outcomes),
-        sum(outcome.missing for outcome in outcomes),
+        *(sum(outcome.counted[source] for outcome in outcomes) for source in sources),
+        *(sum(outcome.missing[source] for outcome in outcomes) for source in sources),
         sum(outcome.bound for outcome in outcomes),
         sum(outcome.expected for outcome in outcomes),
         sum(len(outcome.sent) for outcome in outcomes),
         sum(outcome.doubled for outcome in outcomes),
         sum(len(outcome.problems) for outcome in outcomes),
     )
-    return [name, *(f"{number:,}" for number in numbers)]
+    return [f"{number:,}" for number in numbers]

@@ -1,20 +1,24 @@
-"""One trial: break parts of a running chain, repair them, and hold the chain to its promises."""
+"""One trial: break parts of a running system, repair them, and hold it to its promises."""
 
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any
 
 from benchmarks.chaos.alerts import (
     ON_SPEED,
     AlertId,
+    Episode,
     Inbox,
     Tally,
+    Times,
     find_episodes,
     judge_alerts,
+    merge_episodes,
     read_times,
 )
 from benchmarks.chaos.books import Balance, Kind, Load, Window, compare, count_requests, settle
@@ -22,44 +26,62 @@ from benchmarks.chaos.chain import EXPORT_INTERVAL, Chain
 from benchmarks.chaos.faults import Fault
 from benchmarks.chaos.footprint import Footprint, list_growth, measure_footprint
 from benchmarks.chaos.inject import inject
-from randsvc.prometheus_api import PrometheusError
+from randsvc.prometheus_api import Prometheus, PrometheusError
 from randsvc.rules import DEMO
 from randsvc.rules.service_alerts import WATCHDOG, select_settling
 from randsvc.stack.programs import StackError
+from randsvc.stack.supervisor import Stack
 
-__all__ = ("Event", "Outcome", "Trials", "break_parts", "find_required_alerts", "find_windows")
+__all__ = ("Event", "Outcome", "System", "Trials", "break_parts", "connect", "find_windows")
 
-QUIET_WITHIN = 150.0
+QUIET_WITHIN = 180.0
 """Seconds from the repair until no alert fires, everything is up and dead instances are gone."""
 QUIET_FOR = 2.5 * EXPORT_INTERVAL
 """Seconds for which that must hold: a process that has just started is not in the series yet."""
-COUNTED_WITHIN = 60.0
-"""Seconds until what was sent is counted: an export that hangs takes 10 s, and pauses as long."""
+COUNTED_WITHIN = 120.0
+"""Seconds until what was sent is counted: an export that hangs takes 10 s, and pauses as long; a
+clock that is a minute ahead hides what was counted for that minute."""
 STABLE = 4 * EXPORT_INTERVAL
 """Seconds without a change after which nothing more will be counted."""
 SLACK = 1.5
 """Seconds that an export, and the death of a process, take on a busy machine."""
 EXPORT_TIMEOUT = 12.0
 """Seconds after a repair for which an export may still hang: OTEL_EXPORTER_OTLP_TIMEOUT is 10 s."""
-RESEND = 10.0
-"""Seconds until Prometheus sends a firing alert again: the first evaluation after its delay."""
-JOBS = {"randsvc": 2, "auth": 1}
-"""How many processes of each job export: each worker is an instance."""
-MANAGEMENT = {"randsvc": "randsvc:9464", "auth": "auth:9465"}
-"""The management port of each job, in the compose network."""
-INSTANCES = 'count(count by (job, instance) (last_over_time(target_info{job=~"randsvc|auth"}[6s])))'
-"""How many processes the Collector shows, by PromQL: in the last scrapes, as a Prometheus that was
-restarted shows for five minutes what its predecessor scraped."""
-REQUIRED = {
-    "randsvc": AlertId("RandsvcServiceDown", "critical", "randsvc"),
-    "auth": AlertId("RandsvcServiceDown", "critical", "auth"),
-    "otel-collector": AlertId("RandsvcCollectorDown", "major", "monitoring"),
-    "alertmanager": AlertId("RandsvcTargetsLost", "major", "monitoring"),
-}
-"""The alert that each part must raise that is not seen for long."""
-SEEN_AFTER = {"critical": 15.0, "major": 23.0}
-"""Seconds of an outage after which an alert of a level must fire: its wait, a scrape and its
-time-out, an evaluation, and what a busy machine adds."""
+ANSWER_WITHIN = 10.0
+"""Seconds that a source has to answer a query."""
+LIVE = "asyncio_event_loop_lag_seconds_count"
+"""A series that each process exports as long as it lives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """What is broken, where its numbers are asked for, and what is promised of it."""
+
+    run: Callable[[], AbstractContextManager[Chain]]
+    draw: Callable[[int, int, Sequence[str]], tuple[Fault, ...]]
+    """Draws the faults by the seed, the trial, and what the machine offers."""
+    sources: Mapping[str, str]
+    """What must count as the books do: names, and addresses that answer as Prometheus does."""
+    evaluating: Sequence[str]
+    """The sources that evaluate the rules."""
+    instances: Mapping[str, int]
+    """How many processes of each job export."""
+    management: Sequence[str]
+    """The management ports of all services."""
+    measured: Sequence[str] = ()
+    """The programs whose footprint must return to where it was."""
+    find_required: Callable[[Sequence[Fault]], Mapping[AlertId, str]]
+    """Returns the alerts that faults must raise, each with its fault."""
+    delivery: Sequence[str] = ()
+    """What each notification passes: while it is broken, none arrives."""
+    doubling: Sequence[str]
+    """What may let a notification come again."""
+    doubled: float = inf
+    """How often each notification may come again then."""
+    failover: float = 0.0
+    """Seconds that a notification takes longer where others take over."""
+    resend: float = 0.0
+    """Seconds until Prometheus sends a firing alert again."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +102,12 @@ class Outcome:
     trial: int
     faults: tuple[str, ...]
     requests: int
-    counted: int
-    missing: int
-    bound: int
     unanswered: int
+    bound: int
+    counted: Mapping[str, int]
+    """Requests that were counted, by source."""
+    missing: Mapping[str, int]
+    """Responses that were not counted, by source."""
     expected: int
     sent: tuple[str, ...]
     doubled: int
@@ -102,68 +126,126 @@ class Outcome:
 
 
 class Trials:
-    """Trials on a running chain under load, one after the other."""
+    """Trials on a running system under load, one after the other."""
 
-    def __init__(self, chain: Chain, load: Load, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, system: System, chain: Chain, load: Load, report: Callable[[str], None]
+    ) -> None:
+        self._system = system
         self._chain = chain
         self._stack = chain.stack
         self._load = load
         self._report = report
         self._inbox = Inbox(chain.stack)
         self._began = time.time()
-        self._times = read_times()
+        self._times = {
+            level: Times(
+                times.wait + system.failover, times.interval + system.failover, times.repeat
+            )
+            for level, times in read_times().items()
+        }
         self._before: Footprint | None = None
-        self._counted: Counter[Kind] = Counter()
         self._unanswered: Counter[str] = Counter()
+        self._clients = {name: connect(chain.stack, at) for name, at in system.sources.items()}
+        self._counted: dict[str, Counter[Kind]] = {name: Counter() for name in system.sources}
 
     def close(self) -> None:
         """Stop looking at the inbox."""
         self._inbox.close()
 
     def settle(self) -> None:
-        """Wait for a chain that has just started; raises ``StackError``."""
+        """Wait for a system that has just started; raises ``StackError``."""
         if unrest := self._wait_for_quiet():
-            raise StackError(f"the chain does not come to rest: {unrest[0]}")
-        self._balance(())
-        self._before = measure_footprint(self._stack)
+            raise StackError(f"the system does not come to rest: {unrest[0]}")
+        self.balance(())
+        if self._system.measured:
+            self._before = measure_footprint(self._stack, self._system.measured)
         self._load.resume()
 
     def run(self, trial: int, faults: Sequence[Fault], *, is_last: bool = False) -> Outcome:
         """Run one trial; the last one waits until all receivers know that all alerts are over."""
+        return self.judge(
+            trial,
+            tuple(map(str, faults)),
+            lambda: break_parts(self._chain, faults, self._report, self._inbox.read),
+            is_last=is_last,
+        )
+
+    def judge(
+        self,
+        trial: int,
+        names: tuple[str, ...],
+        act: Callable[[], list[Event]],
+        *,
+        is_last: bool = False,
+        outside: Sequence[AlertId] = (),
+    ) -> Outcome:
+        """Do something to the system, and compare all books once it is over.
+
+        ``outside`` are alerts that no Prometheus knows.
+        """
         begun = time.time()
         earlier = len(self._inbox.notifications)
         problems: list[str] = []
-        balance, tally = Balance(), Tally()
+        balances: Mapping[str, Balance] = {name: Balance() for name in self._system.sources}
+        tally = Tally()
         try:
-            events = break_parts(self._chain, faults, self._report, self._inbox.read)
+            events = act()
             problems += self._wait_for_quiet(is_last)
             self._stack.check()
             self._report("comparing the books")
-            balance = self._balance(find_windows(events))
-            tally = self._judge_alerts(events, begun, earlier)
-            problems += [*balance.problems, *tally.problems]
+            balances = self.balance(find_windows(events))
+            tally = self._judge_alerts(events, begun, earlier, outside)
+            for source, balance in balances.items():
+                problems += [f"{source}: {problem}" for problem in balance.problems]
+            problems += tally.problems
             problems += self._list_hidden_ends(events, begun)
-            if not balance.requests:
+            if not all(balance.requests for balance in balances.values()):
                 problems.append("no client has had a response")
             if self._before:
-                problems += list_growth(self._before, measure_footprint(self._stack))
+                now = measure_footprint(self._stack, self._system.measured)
+                problems += list_growth(self._before, now)
             self._load.resume()
-        except StackError as error:
+        except (StackError, PrometheusError) as error:
             problems.append(str(error))
+        books = next(iter(balances.values()))
         return Outcome(
             trial=trial,
-            faults=tuple(map(str, faults)),
-            requests=balance.requests,
-            counted=balance.counted,
-            missing=balance.missing,
-            bound=balance.bound,
-            unanswered=balance.unanswered,
+            faults=names,
+            requests=books.requests,
+            unanswered=books.unanswered,
+            bound=books.bound,
+            counted={source: balance.counted for source, balance in balances.items()},
+            missing={source: balance.missing for source, balance in balances.items()},
             expected=tally.expected,
             sent=tally.sent,
             doubled=tally.doubled,
             seconds=round(time.time() - begun, 1),
             problems=tuple(problems),
         )
+
+    def balance(self, windows: Sequence[Window]) -> dict[str, Balance]:
+        """Close the books, wait until each source has counted everything, and compare."""
+        books = self._load.close_books()
+        seen, found = settle(
+            self._count_all,
+            lambda source, counted: compare(
+                books, counted - self._counted[source], windows, self._unanswered
+            ),
+            within=COUNTED_WITHIN,
+            stable_for=STABLE,
+            every=0.5,
+        )
+        self._counted, self._unanswered = seen, books.unanswered
+        return found
+
+    def _count_all(self) -> dict[str, Counter[Kind]]:
+        """Return what each source has counted since the start, ended processes included."""
+        seconds = int(time.time() - self._began) + 60
+        return {
+            source: count_requests(client, self._system.instances, seconds)
+            for source, client in self._clients.items()
+        }
 
     def _wait_for_quiet(self, is_last: bool = False) -> list[str]:
         """Wait until everything has been as before for some time, or return what is not."""
@@ -180,27 +262,23 @@ class Trials:
 
     def _describe_unrest(self, is_last: bool) -> str:
         """Say what is not as it was before the trial; empty if everything is."""
+        expected = sum(self._system.instances.values())
         try:
-            alerts = self._stack.prometheus.get("alerts")["alerts"]
-            names = {alert["labels"]["alertname"] for alert in alerts}
-            if WATCHDOG not in names:
-                return "no rule has been evaluated"
-            if self._stack.query(select_settling(DEMO)):
-                return "Prometheus has just started, and alerts on what is down wait for it"
-            if active := sorted(names - {WATCHDOG} - ON_SPEED):
-                return f"{', '.join(active)} fires or is pending"
-            if down := self._stack.query("up == 0"):
-                return f"{', '.join(sorted(one.labels['job'] for one in down))} is not up"
-            instances = self._stack.number(INSTANCES) or 0
-            expected = sum(JOBS.values())
-            if instances != expected:
-                return f"the Collector shows {instances:g} instances, not {expected}"
-            # A killed worker is shown for some time: its replacement may not be there yet.
-            for name, address in MANAGEMENT.items():
-                if not self._is_ready(address):
-                    return f"not all processes of {name} serve"
+            for source, client in self._clients.items():
+                # In the last scrapes, as a Prometheus that was restarted shows for five minutes
+                # what its predecessor scraped.
+                if (seen := _count_processes(client, self._system.instances, 8)) != expected:
+                    return f"{source} sees {seen} processes, not {expected}"
+                if source in self._system.evaluating and (unrest := _describe_rules(client)):
+                    return f"{source}: {unrest}"
         except PrometheusError as error:
             return str(error)
+        # A killed worker is shown for some time: its replacement may not be there yet.
+        for address in self._system.management:
+            try:
+                self._stack.get(address, "/readyz")
+            except OSError:
+                return f"not all processes at {address} serve"
         # Minor alerts are notified once a minute: the last trial looks at those of all.
         unresolved = [
             alert for alert in self._inbox.find_unresolved() if is_last or alert.level != "minor"
@@ -209,61 +287,72 @@ class Trials:
             return f"nobody was notified that {', '.join(map(str, unresolved))} is over"
         return ""
 
-    def _is_ready(self, address: str) -> bool:
-        try:
-            self._stack.get(address, "/readyz")
-        except OSError:
-            return False
-        return True
-
-    def _balance(self, windows: Sequence[Window]) -> Balance:
-        """Close the books, wait until everything is counted, and compare; the load is paused."""
-        books = self._load.close_books()
-        seen, balances = settle(
-            lambda: {"prometheus": self._count()},
-            lambda _, counted: compare(books, counted - self._counted, windows, self._unanswered),
-            within=COUNTED_WITHIN,
-            stable_for=STABLE,
-            every=0.25,
-        )
-        self._counted, self._unanswered = seen["prometheus"], books.unanswered
-        return balances["prometheus"]
-
-    def _count(self) -> Counter[Kind]:
-        """Return what Prometheus has counted since the start, ended processes included."""
-        seconds = int(time.time() - self._began) + 60
-        return count_requests(self._stack.prometheus, JOBS, seconds)
-
     def _list_hidden_ends(self, events: Sequence[Event], since: float) -> list[str]:
         """Return a line for each job whose series do not show that processes of it ended."""
         problems = []
         # A little longer, as a process may have ended as soon as the trial began.
         seconds = int(time.time() - since + QUIET_FOR)
-        for job, running in JOBS.items():
-            ended = sum(_count_ended(event.fault, job) for event in events)
-            seen = self._stack.number(
-                f'count(count by (instance) (max_over_time(target_info{{job="{job}"}}'
-                f"[{seconds}s])))"
-            )
-            if (seen or 0) < running + ended:
-                problems.append(
-                    f"{job}: the series show {seen or 0:g} processes, but {running} run, and "
-                    f"{ended} ended"
-                )
+        for source, client in self._clients.items():
+            for job, running in self._system.instances.items():
+                ended = sum(_count_ended(event.fault, job, running) for event in events)
+                seen = _count_processes(client, [job], seconds)
+                if seen < running + ended:
+                    problems.append(
+                        f"{source}: {job}: the series show {seen} processes, but {running} run, "
+                        f"and {ended} ended"
+                    )
         return problems
 
-    def _judge_alerts(self, events: Sequence[Event], since: float, earlier: int) -> Tally:
-        blind = [(e.begin, e.end) for e in events if e.fault.befalls("prometheus")]
+    def _judge_alerts(
+        self, events: Sequence[Event], since: float, earlier: int, outside: Sequence[AlertId]
+    ) -> Tally:
+        system = self._system
+        episodes = [Episode(alert, since, since) for alert in outside]
+        for source in system.evaluating:
+            blind = [(e.begin, e.end) for e in events if e.fault.befalls(source)]
+            episodes += find_episodes(self._clients[source], since, blind)
         return judge_alerts(
-            find_episodes(self._stack.prometheus, since, blind),
+            merge_episodes(episodes),
             self._inbox.notifications[earlier:],
             before=self._inbox.notifications[:earlier],
-            required=find_required_alerts([event.fault for event in events]),
-            broken=[(e.begin, e.end) for e in events if e.fault.befalls(*DELIVERY)],
+            required=system.find_required([event.fault for event in events]),
+            broken=[(e.begin, e.end) for e in events if e.fault.befalls(*system.delivery)],
             times=self._times,
-            resend=RESEND,
-            may_double=_may_double(events),
+            resend=system.resend,
+            may_double=(
+                system.doubled
+                if any(event.fault.befalls(*system.doubling) for event in events)
+                else 0
+            ),
+            # What Prometheus could not write, it forgets as it is restarted.
+            may_forget=any(event.fault.kind == "full disk" for event in events),
         )
+
+
+def connect(stack: Stack, address: str) -> Prometheus:
+    """Return the client of what answers at an address as Prometheus does."""
+    return Prometheus(stack.url(address), timeout=ANSWER_WITHIN)
+
+
+def _count_processes(client: Prometheus, jobs: Iterable[str], seconds: int) -> int:
+    """Return how many processes of some jobs have exported in so many seconds."""
+    live = f'{LIVE}{{job=~"{"|".join(jobs)}"}}'
+    found = client.query(f"count(count by (job, instance) (last_over_time({live}[{seconds}s])))")
+    return int(found[0].values[-1][1]) if found else 0
+
+
+def _describe_rules(client: Prometheus) -> str:
+    """Say what a Prometheus with rules still has to wait for; empty if nothing."""
+    names = {alert["labels"]["alertname"] for alert in client.get("alerts")["alerts"]}
+    if WATCHDOG not in names:
+        return "no rule has been evaluated"
+    if client.query(select_settling(DEMO)):
+        return "it has just started, and alerts on what is down wait for it"
+    if active := sorted(names - {WATCHDOG} - ON_SPEED):
+        return f"{', '.join(active)} fires or is pending"
+    if down := client.query("up == 0"):
+        return f"{', '.join(sorted(one.labels['job'] for one in down))} is not up"
+    return ""
 
 
 def break_parts(
@@ -300,46 +389,30 @@ def break_parts(
     return events
 
 
-DELIVERY = (
-    "prometheus",
-    "prometheus to alertmanager",
-    "alertmanager",
-    "alertmanager to inbox",
-    "inbox",
-)
-"""What a notification passes."""
-DOUBLING = DELIVERY[2:]
-"""Alertmanager sends again what it does not know to have arrived, or to have sent."""
-
-
-def _count_ended(fault: Fault, job: str) -> int:
+def _count_ended(fault: Fault, job: str, running: int) -> int:
     """Return how many processes of a job a fault ended."""
-    if not fault.befalls(job):
+    if not fault.befalls(job) or fault.kind not in ("kill", "restart", "kill worker"):
         return 0
-    return {"kill": JOBS[job], "restart": JOBS[job], "kill worker": 1}.get(fault.kind, 0)
-
-
-def _may_double(events: Sequence[Event]) -> bool:
-    return any(event.fault.befalls(*DOUBLING) for event in events)
+    return 1 if fault.kind == "kill worker" or fault.target != fault.part else running
 
 
 def find_windows(events: Sequence[Event]) -> list[Window]:
     """Return the times whose responses may be missing, as what measured them was not handed over.
 
     A process that is killed has not handed over its last export interval. While it could not hand
-    over anything, the time is longer. Where the Collector ends too, it may have taken what
+    over anything, the time is longer. Where a Collector ends too, it may have taken what
     Prometheus had not scraped.
     """
     windows = []
     for event in events:
         fault = event.fault
-        for job in JOBS:
+        for job in ("randsvc", "auth"):
             if not fault.kind.startswith(("kill", "restart")) or not fault.befalls(job):
                 continue
             broken = [
                 other.begin
                 for other in events
-                if other.fault.befalls(f"{job} to otel-collector", "otel-collector")
+                if other.fault.befalls(f"{job} to otel-collector", *EXPORTING)
                 and other.begin <= event.end
                 and other.end + EXPORT_TIMEOUT >= event.begin
             ]
@@ -352,15 +425,5 @@ def find_windows(events: Sequence[Event]) -> list[Window]:
     return windows
 
 
-def find_required_alerts(faults: Sequence[Fault]) -> dict[AlertId, str]:
-    """Return the alerts that faults must raise, each with its fault."""
-    if any(fault.befalls("prometheus") for fault in faults):
-        return {}
-    return {
-        alert: str(fault)
-        for fault in faults
-        if fault.kind in ("kill", "freeze", "restart", "cut", "blackhole")
-        for part, alert in REQUIRED.items()
-        if fault.befalls(part, f"prometheus to {part}")
-        if fault.lasts >= SEEN_AFTER[alert.level]
-    }
+EXPORTING = ("otel-collector", "balancer", "balancer to otel-collector")
+"""What the exports of every service pass."""

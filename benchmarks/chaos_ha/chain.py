@@ -14,7 +14,7 @@ from randsvc.stack.build import build_programs
 from randsvc.stack.highly_available import Layout, find_book, make_replicas, read_layout
 from randsvc.stack.supervisor import run_programs
 
-__all__ = ("KINDS", "LINKS", "LONG", "PROGRAMS", "QUERY", "SHORT", "SOURCES", "run_chain")
+__all__ = ("KINDS", "LINKS", "LONG", "PROGRAMS", "SHORT", "run_chain")
 
 PROGRAMS = (
     "balancer",
@@ -26,14 +26,6 @@ PROGRAMS = (
     *("query-0", "query-1", "sidecar-0", "sidecar-1", "store", "compact"),
 )
 """Every part but those that stand for people and for the outside world."""
-
-QUERY = "Query"
-SOURCES: Mapping[str, str] = {
-    "prometheus-0": "prometheus-0:9090",
-    "prometheus-1": "prometheus-1:9090",
-    QUERY: "balancer:10904",
-}
-"""Whose counts must equal the books, and where to ask."""
 
 LINKS: Mapping[str, str] = {
     **{f"balancer to randsvc-{i}": f"randsvc-{i}:8080" for i in range(2)},
@@ -105,7 +97,8 @@ def run_chain(layout: Layout | None = None, held_back: tuple[str, ...] = ()) -> 
         first += [program for program in programs if program.name not in later]
         stack = cleanup.enter_context(run_programs(first, book, folder))
         stack.programs.update(later)
-        yield Chain(stack, links, folder, jump=MINUTE)
+        users = {"randsvc": stack.url("balancer:8080"), "auth": stack.url("balancer:8081")}
+        yield Chain(stack, links, users, folder, jump=MINUTE)
 
 
 def change_layout(

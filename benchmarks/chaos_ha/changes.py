@@ -3,23 +3,23 @@
 Each runs on a layout of its own, under the same load and with the same books as a trial.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from benchmarks.chaos.alerts import AlertId
 from benchmarks.chaos.books import send_load
 from benchmarks.chaos.chain import Chain
-from benchmarks.chaos.trial import Event
+from benchmarks.chaos.trial import Event, Outcome, Trials
 from benchmarks.chaos_ha.chain import change_layout, run_chain, write_hashring
-from benchmarks.chaos_ha.trial import Outcome, Trials
+from benchmarks.chaos_ha.system import SYSTEM
 from randsvc.stack.dead_mans_switch import NAME
 from randsvc.stack.programs import StackError
 from randsvc.stack.supervisor import wait_until
 
-__all__ = ("CHANGES", "run_change")
+__all__ = ("CHANGES",)
 
 LOAD = 30.0
 """Seconds of load before and after a change."""
@@ -45,14 +45,13 @@ class Change:
     """What must be sent, besides what Prometheus says."""
 
 
-def run_change(name: str, number: int, seed: int, report: Report) -> Outcome:
+def run_change(change: Change, name: str, number: int, seed: int, report: Report) -> Outcome:
     """Make a change on a layout of its own, and compare the books."""
-    change = CHANGES[name]
     layout = change_layout(replicas=change.replicas, flags=change.flags)
     with (
         run_chain(layout, change.held_back) as chain,
-        send_load(chain.stack.url("balancer:8080"), chain.stack.url("balancer:8081"), seed) as load,
-        closing(Trials(chain, load, report)) as trials,
+        send_load(chain.users["randsvc"], chain.users["auth"], seed) as load,
+        closing(Trials(SYSTEM, chain, load, report)) as trials,
     ):
         trials.settle()
 
@@ -74,7 +73,7 @@ def _grow_hashring(chain: Chain, report: Report) -> None:
     write_hashring(chain, 4)
 
     def holds_series() -> bool:
-        return read_metric(chain, "receive-3:10902", "prometheus_tsdb_head_series") > 0
+        return chain.read_metric("receive-3:10902", "prometheus_tsdb_head_series") > 0
 
     try:
         wait_until(holds_series, within=60)
@@ -89,14 +88,14 @@ def _lose_object_store(chain: Chain, report: Report) -> None:
     with _without_objects(chain):
         report("no object store")
         time.sleep(GONE)
-        failed = sum(read_metric(chain, f"receive-{i}:10902", failures) for i in range(3))
+        failed = sum(chain.read_metric(f"receive-{i}:10902", failures) for i in range(3))
     if not failed:
         raise StackError("no upload failed while the object store was gone: nothing is proven")
 
     def has_blocks() -> bool:
         blocks = [path.parent for path in (chain.folder / "objects").glob("*/meta.json")]
         uploads = [
-            read_metric(chain, f"receive-{i}:10902", "thanos_shipper_uploads_total")
+            chain.read_metric(f"receive-{i}:10902", "thanos_shipper_uploads_total")
             for i in range(3)
         ]
         return len(blocks) >= 3 and all(uploads)
@@ -127,7 +126,7 @@ def _stop_watchdog(chain: Chain, report: Report) -> None:
     report("no Prometheus")
 
     def is_overdue() -> bool:
-        return read_metric(chain, "dead-mans-switch:9096", "dead_mans_switch_overdue") > 0
+        return chain.read_metric("dead-mans-switch:9096", "dead_mans_switch_overdue") > 0
 
     try:
         wait_until(is_overdue, within=PAGED_WITHIN, every=1)
@@ -140,16 +139,9 @@ def _stop_watchdog(chain: Chain, report: Report) -> None:
             stack.start(name)
 
 
-def read_metric(chain: Chain, at: str, name: str) -> float:
-    """Return the sum of the series of a metric on the page of a program."""
-    page = chain.stack.get(at, "/metrics").decode()
-    found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE)
-    return sum(map(float, found))
-
-
 MONITORING_SILENT = AlertId(NAME, "critical", "monitoring")
 
-CHANGES: Mapping[str, Change] = {
+_CHANGES: Mapping[str, Change] = {
     "hashring grows from 3 to 4": Change(
         _grow_hashring,
         {"receive": 4},
@@ -164,4 +156,6 @@ CHANGES: Mapping[str, Change] = {
     ),
     "both Prometheus are gone": Change(_stop_watchdog, {}, {}, pages=(MONITORING_SILENT,)),
 }
+
+CHANGES = {name: partial(run_change, change, name) for name, change in _CHANGES.items()}
 """By name."""
