@@ -53,7 +53,7 @@ def inject(
         case "clock ahead":
             return _shift_clock(chain, fault.target)
         case "full disk":
-            return fill_disk(chain.folder)
+            return _fill_disk(chain)
         case "slow disk":
             return slow_disk(chain.folder)
         case _:
@@ -112,6 +112,20 @@ def _shift_clock(chain: Chain, program: str) -> Iterator[None]:
         yield
     finally:
         chain.shift_clock(program, 0)
+
+
+@contextmanager
+def _fill_disk(chain: Chain) -> Iterator[None]:
+    """Fill the disk, and repair it as docs/runbooks/RandsvcStorageFailing.md says."""
+    with fill_disk(chain.folder):
+        yield
+    try:
+        failed = chain.read_metric("prometheus:9090", "prometheus_tsdb_wal_writes_failed_total")
+    except OSError:
+        failed = 1.0  # it ends by itself where it has no room for a new file
+    if failed:
+        chain.stack.stop("prometheus")
+        chain.stack.start("prometheus")
 
 
 @contextmanager

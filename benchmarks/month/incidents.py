@@ -195,6 +195,12 @@ INCIDENTS = (
         alert="RandsvcRulesFailing", level="major", service="monitoring",
     ),
     Incident(
+        name="the disk of Prometheus is full",
+        day=16, hour=16, lasts="20m",
+        changes={"writes failed": 7},
+        alert="RandsvcStorageFailing", level="major", service="monitoring",
+    ),
+    Incident(
         name="the Collector loses points",
         day=16, hour=18, lasts="30m",
         changes={"points lost": 1},

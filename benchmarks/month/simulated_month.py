@@ -131,6 +131,7 @@ def make_healthy_conditions(steps: int, traffic: float, seed: int) -> dict[str, 
         "ticks late": _flat(steps, 0),
         "busy": _flat(steps, 0),
         "rules failing": _flat(steps, 0),
+        "writes failed": _flat(steps, 0),
         "notifications failing": _flat(steps, 0),
         "notifications dropped": _flat(steps, 0),
         "points refused": _flat(steps, 0),
@@ -496,6 +497,9 @@ def _resources(month: SimulatedMonth) -> Iterator[Series]:
     blocks = blocks + STORAGE * _rise(month.conditions["prometheus filling"])
     yield Series("prometheus_tsdb_storage_blocks_bytes", labels, 0, blocks)
     yield Series("prometheus_tsdb_retention_limit_bytes", labels, 0, _flat(month.steps, STORAGE))
+    # A restart of Prometheus ends the incident, and sets its counters back.
+    failed = month.conditions["writes failed"]
+    yield Series("prometheus_tsdb_wal_writes_failed_total", labels, 0, failed)
 
 
 def _rise(rate: Array) -> Array:

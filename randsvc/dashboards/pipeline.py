@@ -297,6 +297,7 @@ def _rules() -> tuple[Panel, ...]:
                 legend="{{group}}",
             ),
             thresholds=("green", (0.5, "orange"), (1, "red")),
+            width=8,
         ),
         draw_lines(
             "Rule evaluations failed or missed",
@@ -312,6 +313,18 @@ def _rules() -> tuple[Panel, ...]:
                 legend="missed",
             ),
             colours=OUTCOMES,
+            width=8,
+        ),
+        draw_lines(
+            "Failed writes",
+            "Writes to the write-ahead log that failed since the start of Prometheus, mostly as "
+            "the disk is full. After one, the next start loses everything that came later.",
+            "short",
+            Query(
+                expr=f"sum by (instance) (prometheus_tsdb_wal_writes_failed_total{{{PROMETHEUS}}})",
+                legend="{{instance}}",
+            ),
+            width=8,
         ),
         draw_lines(
             "Series",

@@ -352,6 +352,17 @@ def _alert_on_monitoring(scale: TimeScale) -> Iterator[Alert]:
         "Rule evaluations failed or missed",
     )
     yield make(
+        "RandsvcStorageFailing",
+        "writes",
+        # Until Prometheus ends: it repairs its write-ahead log at its start.
+        'sum by (instance) (prometheus_tsdb_wal_writes_failed_total{job="prometheus"}) > 0',
+        '{{ printf "%.0f" $value }} writes of Prometheus ({{ $labels.instance }}) to its disk '
+        "failed",
+        "When it ends, it loses everything since the first failure, even if the disk has space "
+        "again. Restart it as soon as the disk does.",
+        "Failed writes",
+    )
+    yield make(
         "RandsvcMeasurementsLost",
         "data points",
         " or ".join(

@@ -1,17 +1,23 @@
 """Chaos: its faults, its books, what it asks of alerts, and that each promise can break."""
 
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from benchmarks.chaos import inject
 from benchmarks.chaos.alerts import AlertId, Episode, Notification, judge_alerts, read_times
 from benchmarks.chaos.books import Books, Kind, Window, compare, send_load
-from benchmarks.chaos.chain import EXPORT_INTERVAL, PROGRAMS, run_chain
+from benchmarks.chaos.chain import EXPORT_INTERVAL, PROGRAMS, Chain, run_chain
 from benchmarks.chaos.faults import KINDS, MACHINE, Fault, draw_faults, list_kinds
 from benchmarks.chaos.footprint import Footprint, list_growth
 from benchmarks.chaos.system import SYSTEM, find_required_alerts
 from benchmarks.chaos.trial import SLACK, Event, Trials, find_windows
+from randsvc.stack.supervisor import Stack
 
 OK = Kind("randsvc", "200")
 WRONG = Kind("randsvc", "404")
@@ -131,6 +137,37 @@ def test_when_everything_ends_what_was_not_scraped_may_be_missing() -> None:
     windows = find_windows([event("kill", MACHINE, 100, 110)])
     assert [window.job for window in windows] == ["randsvc", "auth"]
     assert {window.begin for window in windows} == {100 - 2 * EXPORT_INTERVAL - SLACK}
+
+
+@pytest.mark.parametrize(
+    ("failed", "expected"), [(3, ["stop", "start"]), (None, ["stop", "start"]), (0, [])]
+)
+def test_a_prometheus_whose_writes_failed_is_restarted_when_the_disk_has_space(
+    monkeypatch: pytest.MonkeyPatch, failed: int | None, expected: list[str]
+) -> None:
+    done: list[str] = []
+
+    @contextmanager
+    def fill_disk(_: Path) -> Iterator[None]:
+        yield
+        done.append("space")
+
+    monkeypatch.setattr(inject, "fill_disk", fill_disk)
+
+    def get(*_: str) -> bytes:
+        if failed is None:
+            raise ConnectionRefusedError
+        return f"prometheus_tsdb_wal_writes_failed_total {failed}".encode()
+
+    stack = SimpleNamespace(
+        get=get,
+        stop=lambda _: done.append("stop"),
+        start=lambda _: done.append("start"),
+    )
+    chain = Chain(cast("Stack", stack), {}, {}, Path())
+    with inject.inject(chain, Fault("full disk", MACHINE, 0, 1), lambda: None):
+        pass
+    assert done == ["space", *expected]
 
 
 # ------------------------------------------------------------------------------------------ alerts

@@ -80,6 +80,7 @@ OF_PROMETHEUS = {
     "prometheus_rule_group_last_duration_seconds",
     "prometheus_tsdb_head_samples_appended_total",
     "prometheus_tsdb_head_series",
+    "prometheus_tsdb_wal_writes_failed_total",
 }
 OF_ALERTMANAGER = {
     "alertmanager_alerts",

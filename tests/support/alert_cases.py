@@ -164,6 +164,7 @@ LIMIT = {
 }
 STARTED = 'process_start_time_seconds{job="prometheus"}'
 FULL = 'job:http_server_active_requests_per_limit:ratio{job="randsvc"}'
+WRITES = 'prometheus_tsdb_wal_writes_failed_total{job="prometheus"}'
 FAILURES = {
     "prometheus_rule_evaluation_failures_total": "prometheus",
     "prometheus_notifications_errors_total": "prometheus",
@@ -208,6 +209,7 @@ def make_series(steps: int, changes: Mapping[str, str]) -> dict[str, str]:
         **dict.fromkeys((*UP.values(), *PROBE.values(), *LIMIT.values()), alive),
         FULL: gauge([(steps + 1, 0.1)]),
         **{failures(metric): gauge([(steps + 1, 7)]) for metric in FAILURES},
+        WRITES: gauge([(steps + 1, 0)]),
         predictions("model"): counter([(steps, 600)]),
         predictions("fallback"): counter([(steps, 0)]),
         **ticks({"fast": [(steps, 600)]}),
@@ -218,6 +220,7 @@ def make_series(steps: int, changes: Mapping[str, str]) -> dict[str, str]:
         **bad_requests(steps),
         **ticks({"blocked": [(steps, 600)]}, job="another"),
         **{f'{metric}{{job="another"}}': counter([(steps, 7)]) for metric in FAILURES},
+        WRITES.replace('prometheus"', 'another"'): alive,
         predictions("fallback", "another"): counter([(steps, 100_000)]),
         FULL.replace("randsvc", "another"): alive,
         'http_server_concurrency_limit{job="another"}': alive,
@@ -555,6 +558,11 @@ def _monitoring_cases() -> list[Case]:
         failing(
             "RandsvcRulesFailing", "prometheus_rule_evaluation_failures_total",
             {20: [], 22: on, 32: []}, 1,
+        ),
+        make_case(
+            "fires after one failed write, until a restart", "RandsvcStorageFailing", "major",
+            {20: [], 21: on, 50: on, 62: []},
+            {WRITES: gauge([(21, 0), (30, 1), (20, 0)])}, step=60,
         ),
         *(
             failing("RandsvcMeasurementsLost", metric, waiting, 10)
