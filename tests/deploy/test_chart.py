@@ -325,10 +325,26 @@ def test_an_alert_can_be_left_out() -> None:
     assert "RandsvcServiceDown" in {rule.get("alert") for rule in left}
 
 
-def test_a_modifier_that_an_operator_may_not_know_is_left_out() -> None:
-    texts = [rule["expr"] for rules in rule_groups().values() for rule in rules]
+def test_what_an_operator_may_not_know_is_left_out() -> None:
+    rules = [rule for rules in rule_groups().values() for rule in rules]
+    texts = [rule["expr"] for rule in rules]
     assert not [text for text in texts if "anchored" in text]
     assert [text for text in texts if "increase(" in text]
+    links = [rule["annotations"]["logs_url"] for rule in rules if "alert" in rule]
+    assert not [link for link in links if "now" in link]
+    assert all("&g0.range_input=" in link for link in links)
+
+
+def test_replicas_spread_over_nodes_also_where_there_are_no_zones() -> None:
+    # With several constraints, the scheduler spreads over no node that lacks the label of one.
+    for name in ("randsvc", "randsvc-auth"):
+        pod = find(render(), "Deployment", name)["spec"]["template"]["spec"]
+        (constraint,) = pod["topologySpreadConstraints"]
+        assert constraint["topologyKey"] == "kubernetes.io/hostname"
+        (term,) = pod["affinity"]["podAntiAffinity"][
+            "preferredDuringSchedulingIgnoredDuringExecution"
+        ]
+        assert term["podAffinityTerm"]["topologyKey"] == "topology.kubernetes.io/zone"
 
 
 def test_the_links_of_alerts_have_the_addresses_of_the_values() -> None:
