@@ -41,11 +41,11 @@ tools: $(VENV)/dev.stamp  ## build the native programs, and print their folder
 
 # --------------------------------------------------------------------------------------------- work on it
 
-# Programs that come from the system, in packages of the same names; what stays missing, the tests name.
+# What comes from the system, by the names of Debian's packages; what stays missing, the tests name.
 PACKAGES := chromium prometheus-blackbox-exporter faketime haproxy
 .PHONY: packages
 packages:
-	@missing=$$(for name in $(PACKAGES); do command -v $$name >/dev/null || echo $$name; done); \
+	@missing=$$(for name in $(PACKAGES); do command -v $$name >/dev/null || dpkg -s $$name >/dev/null 2>&1 || echo $$name; done); \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
@@ -75,7 +75,7 @@ check: $(VENV)/dev.stamp  ## lint, format, types, layers, dead code, dependencie
 	$(BIN)/deptry .
 	$(BIN)/deptry randsvc --known-first-party randsvc --ignore DEP002 --non-dev-dependency-groups generate,course
 	$(BIN)/vulture
-	$(BIN)/vulture randsvc benchmarks scenarios course tests
+	$(BIN)/vulture randsvc benchmarks scenarios course deploy tests
 	$(BIN)/zizmor --offline --quiet .github
 	@if command -v go >/dev/null; then go -C .ci/actionlint tool actionlint; \
 	else echo "The workflows are not checked by actionlint: no Go to build it"; fi
@@ -135,6 +135,12 @@ chaos: packages $(VENV)/dev.stamp  ## break the native chain at random, TRIALS=4
 chaos-ha: PACKAGES := faketime haproxy prometheus-blackbox-exporter
 chaos-ha: packages $(VENV)/dev.stamp  ## break the highly available layout at random, TRIALS=200 times, and compare all books (a minute each)
 	$(BIN)/python -m benchmarks.chaos_ha --trials $(or $(TRIALS),200) --seed $(or $(SEED),1)
+
+.PHONY: cluster
+cluster: PACKAGES := containerd runc containernetworking-plugins nftables iproute2 openssl \
+	prometheus-blackbox-exporter
+cluster: packages $(VENV)/dev.stamp  ## run Kubernetes with two nodes and the chart on this machine (root, Linux; the first build takes 25 min)
+	$(BIN)/python -m deploy.cluster
 
 .PHONY: starts
 starts: packages $(VENV)/dev.stamp  ## start and restart the stack on a busy machine, NUMBER=1 times (7 min each), and expect no alert

@@ -67,7 +67,8 @@ class GoModule:
     the linker writes into ``version_variable``, as the official builds do. ``placeholders`` are
     files that the sources of the module ``upstream`` embed, but its published module lacks: they
     are added to a copy of it. ``web`` is a folder of the project that builds the web pages whose
-    sources the module ``upstream`` has. ``tags`` are build tags.
+    sources the module ``upstream`` has. ``tags`` are build tags. A ``static`` program loads no C
+    library.
     """
 
     folder: Path
@@ -78,6 +79,7 @@ class GoModule:
     placeholders: Mapping[str, bytes] = field(default_factory=dict)
     web: Path | None = None
     tags: str = ""
+    static: bool = False
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -253,7 +255,7 @@ def _build_pages(module: GoModule, web: Path, console: Console) -> Path:
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             raise PagesError(f"no program `{program}` in PATH: install Node.js 20.19 or newer")
-    sources = _download(module) / "web/ui"
+    sources = download_upstream(module) / "web/ui"
     with _unfinished(f"{name} {module.release}: building its web pages", console) as folder:
         for part in ("mantine-ui", "module"):
             _copy(sources / part, folder / part)
@@ -302,7 +304,7 @@ def _unfinished(task: str, console: Console) -> Iterator[Path]:
 def _add_placeholders(module: GoModule, folder: Path) -> tuple[str]:
     """Copy the upstream module with the files that it lacks; return the flag that uses the copy."""
     source = folder / "source"
-    _copy(_download(module), source)
+    _copy(download_upstream(module), source)
     for name, content in module.placeholders.items():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes(content)
@@ -313,8 +315,8 @@ def _add_placeholders(module: GoModule, folder: Path) -> tuple[str]:
     return (f"-modfile={modfile}",)
 
 
-def _download(module: GoModule) -> Path:
-    """Return the folder of the upstream module, for which go.sum vouches."""
+def download_upstream(module: GoModule) -> Path:
+    """Return the folder of the upstream module, for which go.sum vouches. Raises ``BuildError``."""
     found = json.loads(_go(module, "mod", "download", "-json", module.upstream))
     return Path(found["Dir"])
 
@@ -369,6 +371,8 @@ def _go(module: GoModule, *arguments: str) -> str:
     # Neither a workspace around the clone nor the machine's GOFLAGS may change the result; an empty
     # GOFLAGS would let those in. `readonly` links only modules that go.sum lists.
     env = os.environ | {"GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    if module.static:
+        env["CGO_ENABLED"] = "0"
     done = subprocess.run(  # noqa: S603
         ("go", *arguments),  # noqa: S607
         cwd=module.folder,

@@ -146,7 +146,7 @@ def test_pages_that_cannot_be_built_are_named_with_what_npm_says(
 ) -> None:
     for part in ("mantine-ui", "module"):
         (tmp_path / "upstream/web/ui" / part).mkdir(parents=True)
-    monkeypatch.setattr("randsvc.stack.build._download", lambda _: tmp_path / "upstream")
+    monkeypatch.setattr("randsvc.stack.build.download_upstream", lambda _: tmp_path / "upstream")
     (tmp_path / "bin").mkdir()
     for name in ("node", "npm"):
         (tmp_path / "bin" / name).write_text("#!/bin/sh\necho no network >&2; exit 1\n")

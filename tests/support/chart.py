@@ -1,13 +1,10 @@
 """The Helm chart, as Helm renders it, and the schemas that judge an object of Kubernetes."""
 
-import json
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -15,9 +12,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from deploy.cluster.clients import fetch_clients
+from deploy.cluster.programs import find_crds
 from randsvc.project import ROOT
 from randsvc.stack.build import BuildError
-from tests.support.kubernetes_clients import fetch_clients
 
 CHART = ROOT / "deploy/helm/randsvc"
 SCHEMAS = "1.37"
@@ -77,8 +75,10 @@ def check(item: dict[str, Any]) -> None:
 
 @cache
 def _crds() -> Mapping[tuple[str, str], jsonschema_rs.Validator]:
+    if shutil.which("go") is None:
+        pytest.skip("No object of the operator is judged: no Go to download its definitions")
     found = {}
-    for path in _find_crds().glob("*.yaml"):
+    for path in find_crds().glob("*.yaml"):
         spec = yaml.load(path.read_text(), _Loader)["spec"]  # noqa: S506 - a safe loader
         for version in spec["versions"]:
             schema = version["schema"]["openAPIV3Schema"]
@@ -86,22 +86,6 @@ def _crds() -> Mapping[tuple[str, str], jsonschema_rs.Validator]:
             closed = _close(schema | {"properties": schema["properties"] | {"metadata": {}}})
             found[spec["names"]["kind"], api] = jsonschema_rs.validator_for(closed)
     return found
-
-
-def _find_crds() -> Path:
-    """Give the folder with the operator's CustomResourceDefinitions, which its Go module has."""
-    if shutil.which("go") is None:
-        pytest.skip("No object of the operator is judged: no Go to download its definitions")
-    module = "github.com/prometheus-operator/prometheus-operator"
-    done = subprocess.run(
-        ["go", "mod", "download", "-json", module],
-        cwd=ROOT / "deploy/operator",
-        env=os.environ | {"GOFLAGS": "", "GOWORK": "off"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return Path(json.loads(done.stdout)["Dir"]) / "example/prometheus-operator-crd"
 
 
 def _close(schema: Any) -> Any:

