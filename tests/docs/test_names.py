@@ -1,11 +1,14 @@
 """The settings, commands, make targets, alerts, metrics and labels that pages name exist."""
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cyclopts import CycloptsError
 
+from randsvc.cli.main import app
 from randsvc.project import ROOT
 from tests.docs.test_links import every_page
 
@@ -52,3 +55,23 @@ def metrics_and_labels() -> set[str]:
 @every_page
 def test_every_name_of_a_page_exists(page: Path, name: str, known: Callable[[], set[str]]) -> None:
     assert set(re.findall(name, page.read_text(), re.MULTILINE)) <= known()
+
+
+def read_commands(page: str) -> list[list[str]]:
+    """Return the words of each command of ``randsvc`` in a page's examples."""
+    lines = re.findall(r"^\s*(?:\.venv/bin/)?randsvc ([a-z].*)$", page, re.MULTILINE)
+    return [shlex.split(line.partition(" > ")[0], comments=True) for line in lines]
+
+
+@every_page
+def test_every_command_of_a_page_has_the_options_that_it_needs(page: Path) -> None:
+    if page.name == "command-line.md":
+        return  # it names options, and gives none
+    for words in read_commands(page.read_text()):
+        app.parse_args(words, exit_on_error=False)
+
+
+def test_a_command_without_an_option_that_it_needs_is_found() -> None:
+    (words,) = read_commands("    .venv/bin/randsvc review --prometheus http://a:1  # the report\n")
+    with pytest.raises(CycloptsError):
+        app.parse_args(words, exit_on_error=False)
