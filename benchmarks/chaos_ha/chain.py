@@ -104,12 +104,20 @@ def run_chain(layout: Layout | None = None, held_back: tuple[str, ...] = ()) -> 
 def change_layout(
     *, replicas: Mapping[str, int] = {}, flags: Mapping[str, list[str]] = {}
 ) -> dict[str, Any]:
-    """Return the layout with other numbers of replicas, and with further flags, by program."""
+    """Return the layout with other numbers of replicas, and with further flags, by program.
+
+    A flag replaces that of its name, except the endpoints, of which there are many.
+    """
     layout = read_layout()
     for name, number in replicas.items():
         layout["programs"][name]["replicas"] = number
     for name, more in flags.items():
-        layout["programs"][name]["command"] += more
+        names = {flag.partition("=")[0] for flag in more} - {"--endpoint"}
+        kept = layout["programs"][name]["command"]
+        layout["programs"][name]["command"] = [
+            *(flag for flag in kept if flag.partition("=")[0] not in names),
+            *more,
+        ]
     return layout
 
 
