@@ -156,8 +156,8 @@ _CHANGES: Mapping[str, Change] = {
             "receive": [
                 f"--tsdb.min-block-duration={BLOCK}",
                 f"--tsdb.max-block-duration={BLOCK}",
-                # With a limit, it prunes every second block, and Thanos 0.42.4 ends with a panic if
-                # it starts in the minute of a pruning: with blocks of two hours one of 240.
+                # With a limit it prunes every two minutes, and ends if it starts in such a minute:
+                # see observability/ha/layout.yml.
                 "--tsdb.retention=0d",
             ]
         },
