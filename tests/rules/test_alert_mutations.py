@@ -6,10 +6,9 @@ for one window, as all windows are made by the same code.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from randsvc.objectives import SLOS
 from randsvc.rules import make_alerts
 from randsvc.rules.slo import make_burn_alerts
 from randsvc.rules.time_scale import PRODUCTION
-from tests.support.alert_cases import list_cases, list_rules, run_cases
+from tests.support.alert_cases import Case, list_cases, list_rules, run_cases, run_tests
 from tests.support.ml_alert_cases import list_ml_cases
 
 pytestmark = pytest.mark.native
@@ -119,42 +118,70 @@ def _split(expr: str) -> list[str]:
     return [*parts, expr[start:]]
 
 
-def mutants(name: str) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
-    """Give each mutation of an alert that changes it: its level, what it does, and the rules."""
-    rules = list_rules(name)
-    for rule in rules:
-        level = rule["labels"].get("level", "critical")
-        if "alert" not in rule:
-            windowed = rule["labels"].get("window") == "1h"
-            found = dropped_matchers(rule["expr"]) if windowed else iter(())
-        elif name in SAME and name != FIRST:
-            found = iter(())
-        else:
-            found = mutations(rule["expr"])
-        for mutation in found:
-            does = f"{rule.get('record', level)}: {mutation.does}"
-            if not any(re.search(pattern, does) for pattern in EQUIVALENT):
-                changed = rule | {"expr": mutation.expr}
-                yield level, does, [changed if r is rule else r for r in rules]
+def list_mutants(rule: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """List the mutations of a rule that change it: what each does, and the mutated rule."""
+    name = rule.get("alert")
+    if name is None:
+        windowed = rule["labels"].get("window") == "1h"
+        found = dropped_matchers(rule["expr"]) if windowed else iter(())
+    elif name in SAME and name != FIRST:
+        found = iter(())
+    else:
+        found = mutations(rule["expr"])
+    place = rule.get("record", rule["labels"].get("level"))
+    mutants = [(f"{place}: {each.does}", rule | {"expr": each.expr}) for each in found]
+    return [
+        (does, mutant)
+        for does, mutant in mutants
+        if not any(re.search(pattern, does) for pattern in EQUIVALENT)
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_mutation_of_an_alert_fails_a_case(name: str) -> None:
-    noticed: Counter[str] = Counter()
-
-    def survives(mutation: tuple[str, str, list[dict[str, Any]]]) -> str | None:
-        level, does, rules = mutation
+    rules = list_rules(name)
+    survivors = []
+    for rule in rules:
+        level = rule["labels"].get("level", "critical")
         cases = [case for case in CASES if case.alert == name and case.level == level]
-        # One case that notices is enough; who noticed most is asked first.
-        for case in sorted(cases, key=lambda case: -noticed[case.name]):
-            if run_cases(rules, [case]).returncode:
-                noticed[case.name] += 1
-                return None
-        return does
-
-    with ThreadPoolExecutor(2) as pool:
-        survivors = [does for does in pool.map(survives, mutants(name)) if does]
+        mutants = list_mutants(rule)
+        if "record" in rule:
+            for does, mutant in mutants:
+                changed = [mutant if other is rule else other for other in rules]
+                if not any(run_cases(changed, [case]).returncode for case in cases):
+                    survivors.append(does)
+        else:
+            survivors += find_survivors(rules, mutants, cases)
     assert not survivors, "\n".join(survivors)
+
+
+def find_survivors(
+    rules: list[dict[str, Any]], mutants: list[tuple[str, dict[str, Any]]], cases: Sequence[Case]
+) -> list[str]:
+    """Return what those mutations of an alert do that no case notices.
+
+    promtool evaluates all of them at once, each under a name of its own. It ends at a rule that it
+    cannot evaluate: that mutation is noticed, and the others are evaluated again.
+    """
+    records = [rule for rule in rules if "record" in rule]
+    alive = {
+        f"{mutant['alert']}{number}": (does, mutant)
+        for number, (does, mutant) in enumerate(mutants)
+    }
+    for case in cases:
+        ended_early = True
+        while ended_early and alive:
+            asked = [replace(case, alert=name).test()["promql_expr_test"] for name in alive]
+            test = case.test() | {"promql_expr_test": [*chain.from_iterable(asked)]}
+            renamed = [mutant | {"alert": name} for name, (_, mutant) in alive.items()]
+            done = run_tests([*records, *renamed], case.level, case.step, [test])
+            failed = set(re.findall(r'alertname=\\"(\w+)', done.stdout))
+            not_evaluated = set(re.findall(r"rule: (\w+), time: ", done.stdout))
+            ended_early = bool(not_evaluated)
+            noticed = failed | not_evaluated
+            assert bool(done.returncode) == bool(noticed & alive.keys()), done.stdout
+            alive = {name: one for name, one in alive.items() if name not in noticed}
+    return [does for does, _ in alive.values()]
 
 
 def test_the_alerts_on_budgets_differ_in_the_objective_alone() -> None:

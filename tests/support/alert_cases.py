@@ -612,19 +612,25 @@ def list_rules(name: str) -> list[dict[str, Any]]:
 def run_cases(
     rules: list[dict[str, Any]], cases: Sequence[Case]
 ) -> "subprocess.CompletedProcess[str]":
-    """Run the cases of one alert in promtool, which evaluates at the times of the samples.
-
-    A case is about one level, so it is run with the rules of that level and the rules that these
-    read. All rules of the alert would take three times as long.
-    """
-    native_programs.folder()
-    records = [rule for rule in rules if "record" in rule]
+    """Run the cases of one alert in promtool, which evaluates at the times of the samples."""
     for step, level in sorted({(case.step, case.level) for case in cases}):
         some = [case.test() for case in cases if (case.step, case.level) == (step, level)]
-        own = [rule for rule in rules if rule["labels"].get("level") == level]
-        groups = [{"name": "checked", "rules": [*find_needed(own, records), *own]}]
-        tests = {"rule_files": [RULE_FILE], "evaluation_interval": f"{step}s", "tests": some}
-        done = run_rule_tests(tests, {"groups": groups})
+        done = run_tests(rules, level, step, some)
         if done.returncode:
             break
     return done
+
+
+def run_tests(
+    rules: list[dict[str, Any]], level: str, step: int, tests: list[dict[str, Any]]
+) -> "subprocess.CompletedProcess[str]":
+    """Run tests of one level, with the rules of that level and the rules that these read.
+
+    All rules of the alert would take three times as long.
+    """
+    native_programs.folder()
+    records = [rule for rule in rules if "record" in rule]
+    own = [rule for rule in rules if rule["labels"].get("level") == level]
+    groups = [{"name": "checked", "rules": [*find_needed(own, records), *own]}]
+    file = {"rule_files": [RULE_FILE], "evaluation_interval": f"{step}s", "tests": tests}
+    return run_rule_tests(file, {"groups": groups})
