@@ -1,12 +1,18 @@
 """Exercise 2: the solution passes, the starter does not, and answers are judged rightly."""
 
 import shutil
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from randsvc.course import EXERCISES
+from randsvc.course import EXERCISES, configure
 from tests.course.corpus import FAMILIES, Judge, judging, take_sample
 from tests.course.corpus.answer import Answer
 from tests.support.exercises import expect_passed
@@ -39,12 +45,36 @@ def test_an_answer_is_judged_rightly(name: str, answer: Answer, judge: Judge) ->
     assert not judge.explain(answer), name
 
 
-def test_a_machine_that_is_too_busy_for_the_first_scrapes_is_given_longer(
-    judge: Judge, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def slow_service(judge: Judge) -> Iterator[Any]:
+    """The system of the exercise, whose service answers a scrape after 0.6 s."""
+    stack = judge.system
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = stack.get("randsvc:9464", self.path)
+            time.sleep(0.6)
+            with suppress(OSError):  # of a scrape that has given up
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.end_headers()
+                self.wfile.write(page)
+
+        def log_message(self, *args: object) -> None:
+            """Print nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield SimpleNamespace(book={"randsvc:9464": f"127.0.0.1:{server.server_port}"})
+        server.shutdown()
+
+
+def test_a_service_that_is_too_busy_for_the_first_scrapes_is_given_longer(
+    slow_service: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("randsvc.course.configure.INTERVAL", "1ms")
-    monkeypatch.setattr("randsvc.course.configure.LONGER_INTERVAL", "500ms")
-    assert not judge.explain(Answer())
+    for name, value in {"SCRAPES": 3, "SCRAPES_WHEN_DOWN": 3, "LONGER_INTERVAL": "1500ms"}.items():
+        monkeypatch.setattr(configure, name, value)
+    expect_passed(EXERCISE.grade_on(slow_service, EXERCISE.solution), EXERCISE)
 
 
 def test_a_folder_without_work_is_named(tmp_path: Path) -> None:

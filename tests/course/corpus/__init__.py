@@ -54,6 +54,11 @@ class Judge:
         self._exercise = EXERCISES[family.exercise]
         self._systems = systems
 
+    @property
+    def system(self) -> Any:
+        """The system of answers without a seed."""
+        return next(iter(self._systems.values()))
+
     def explain(self, answer: Answer) -> str:
         """Return how an answer is misjudged; empty if it is judged rightly."""
         with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +66,7 @@ class Judge:
             if self._exercise.number == 1:
                 grade = self._exercise.grade(work)
             else:
-                system = self._systems.get(_find_seed(work), next(iter(self._systems.values())))
+                system = self._systems.get(_find_seed(work), self.system)
                 grade = self._exercise.grade_on(system, work)
         return explain_misjudgement(answer, grade)
 
