@@ -23,8 +23,8 @@ __all__ = ("CHANGES",)
 
 LOAD = 30.0
 """Seconds of load before and after a change."""
-GONE = 600.0
-"""Seconds for which the object store is gone: many blocks of each receiver wait for it."""
+GONE = 150.0
+"""Seconds for which the object store is gone: two blocks of each receiver wait for it."""
 BLOCK = "1m"
 """Length of a block where the object store goes, so that a run of minutes uploads some."""
 PAGED_WITHIN = 240.0
@@ -84,7 +84,8 @@ def _grow_hashring(chain: Chain, report: Report) -> None:
 
 def _lose_object_store(chain: Chain, report: Report) -> None:
     """Take the object store away for a time, and expect every block in it afterwards."""
-    failures = "thanos_shipper_upload_failures_total"
+    # An upload begins with the question whether the block is there, which fails first.
+    failures = "thanos_shipper_dir_sync_failures_total"
     with _without_objects(chain):
         report("no object store")
         time.sleep(GONE)
