@@ -137,10 +137,14 @@ chaos-ha: packages $(VENV)/dev.stamp  ## break the highly available layout at ra
 	$(BIN)/python -m benchmarks.chaos_ha --trials $(or $(TRIALS),200) --seed $(or $(SEED),1)
 
 .PHONY: cluster
-cluster: PACKAGES := containerd runc containernetworking-plugins nftables iproute2 openssl \
+cluster chaos-cluster: PACKAGES := containerd runc containernetworking-plugins nftables iproute2 openssl \
 	prometheus-blackbox-exporter
-cluster: packages $(VENV)/dev.stamp  ## run Kubernetes with two nodes and the chart on this machine (root, Linux; the first build takes 25 min)
+cluster: packages $(VENV)/dev.stamp  ## run Kubernetes with two nodes and the chart on this machine (root, Linux; the first build takes 30 min)
 	$(BIN)/python -m deploy.cluster
+
+.PHONY: chaos-cluster
+chaos-cluster: packages $(VENV)/dev.stamp  ## upgrade, drain, cut and saturate that cluster under load, and count what fails (15 min)
+	$(BIN)/python -m benchmarks.chaos_cluster
 
 .PHONY: starts
 starts: packages $(VENV)/dev.stamp  ## start and restart the stack on a busy machine, NUMBER=1 times (7 min each), and expect no alert

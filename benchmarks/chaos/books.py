@@ -37,7 +37,7 @@ __all__ = (
 REQUESTS = "http_server_request_duration_seconds_count"
 USER = User("chaos", PASSWORD)
 RATE = 10.0
-"""Requests/s."""
+"""Requests/s at first."""
 LOGIN_SHARE = 0.25
 WRONG_SHARE = 0.1
 """Of the requests that the service refuses: an unknown path, a wrong password."""
@@ -68,6 +68,8 @@ class Books:
     """When a client had a response, in Unix seconds, and of which kind."""
     unanswered: Counter[str] = field(default_factory=Counter)
     """Requests without a response, which the job may have counted, by job."""
+    failures: list[tuple[float, str]] = field(default_factory=list)
+    """When a request ended without a response, in Unix seconds, and the class of the error."""
 
     def count_responses(self) -> Counter[Kind]:
         """Return the number of responses of each kind."""
@@ -145,9 +147,13 @@ def compare(
 
 
 class Load:
-    """A steady load that can be paused; ``close_books`` gives what was sent since the last time."""
+    """A load of ``rate`` requests/s that can be paused.
+
+    ``close_books`` gives what was sent since the last time.
+    """
 
     def __init__(self, service: str, auth: str, seed: int) -> None:
+        self.rate = RATE
         self._urls = {"randsvc": service, "auth": auth}
         self._rng = random.Random(seed)
         self._books = Books()
@@ -156,11 +162,16 @@ class Load:
         self._ended = threading.Event()
         self._in_flight: set[asyncio.Task[None]] = set()
 
+    @property
+    def ended(self) -> int:
+        """Requests that have ended since the books were closed, with or without a response."""
+        return len(self._books.responses) + len(self._books.failures)
+
     def close_books(self, within: float = TIMEOUT + 5) -> Books:
         """Pause the load, wait for the requests in flight, and return the books."""
         self._sending.clear()
         deadline = time.monotonic() + within
-        time.sleep(2 / RATE)
+        time.sleep(2 / self.rate)
         while self._in_flight:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{len(self._in_flight)} requests are in flight after {within}s")
@@ -182,8 +193,11 @@ class Load:
         connector = aiohttp.TCPConnector(force_close=True, limit=0)
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            due = time.monotonic()
             while not self._ended.is_set():
-                await asyncio.sleep(self._rng.expovariate(RATE))
+                # On a busy machine a sleep takes longer; the next ones are then shorter.
+                due = max(due + self._rng.expovariate(self.rate), time.monotonic() - 1)
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
                 if self._sending.is_set():
                     task = asyncio.create_task(self._send(session))
                     self._in_flight.add(task)
@@ -212,10 +226,10 @@ class Load:
         try:
             async with session.request(method, self._urls[job] + path, **options) as response:
                 body = await response.read()
-        except aiohttp.ClientConnectorError:
-            return None  # no program has seen it
-        except (aiohttp.ClientError, TimeoutError):
-            self._books.unanswered[job] += 1
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self._books.failures.append((time.time(), type(error).__name__))
+            if not isinstance(error, aiohttp.ClientConnectorError):  # no program has seen those
+                self._books.unanswered[job] += 1
             return None
         self._books.responses.append((time.time(), Kind(job, str(response.status))))
         return response.status, response.headers, body

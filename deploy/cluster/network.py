@@ -19,6 +19,7 @@ __all__ = (
     "SERVICES",
     "NetworkError",
     "Node",
+    "cut_link",
     "expect_free",
     "remove_network",
     "run",
@@ -70,9 +71,9 @@ class NetworkError(Exception):
     """The network of the cluster cannot be made; the message is one line that says why."""
 
 
-def run(*command: str) -> str:
+def run(*command: str, given: str | None = None) -> str:
     """Run a command and return what it printed; raises ``NetworkError`` with its last line."""
-    done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(command, input=given, capture_output=True, text=True)  # noqa: S603
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise NetworkError(f"{' '.join(command)}: {said[-1]}")
@@ -95,6 +96,28 @@ def remove_network() -> None:
     for node in NODES:
         with suppress(NetworkError):
             run("ip", "netns", "delete", node.name)
+
+
+@contextmanager
+def cut_link() -> Iterator[None]:
+    """Lose every packet between the nodes in a ``with`` block, as a cut cable does.
+
+    An interface that is taken down would lose its routes, and its programs would notice.
+    """
+    inside = NODES[1].inside("nft")
+    run(
+        *inside,
+        "--file",
+        "-",
+        given="""table inet cut {
+            chain arriving { type filter hook prerouting priority -300; iifname "eth0" drop; }
+            chain leaving { type filter hook postrouting priority 300; oifname "eth0" drop; }
+        }""",
+    )
+    try:
+        yield
+    finally:
+        run(*inside, "delete", "table", "inet", "cut")
 
 
 def expect_free() -> None:

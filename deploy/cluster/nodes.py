@@ -186,6 +186,10 @@ def _ctr(node: Node, folder: Path, *arguments: str) -> str:
 def _make_cgroups(node: Node) -> None:
     for group in _find_cgroups(node):
         group.mkdir(exist_ok=True)
+        # Otherwise all containers together get as much as one process of the machine.
+        for name, value in (("cpu.shares", 32_768), ("cpu.weight", 1_000)):  # version 1, version 2
+            if (group / name).exists():
+                (group / name).write_text(str(value))
         # In version 1, a new cpuset is empty, and no process can enter it.
         for name in ("cpuset.cpus", "cpuset.mems"):
             if (group / name).exists() and not (group / name).read_text().strip():

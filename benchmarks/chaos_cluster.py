@@ -1,0 +1,417 @@
+"""Break a Kubernetes cluster on purpose: ``make chaos-cluster``.
+
+Each trial does to the cluster of ``make cluster`` what operators and machines do, while clients
+send requests and keep books. It ends when all replicas serve again, every target is up, and every
+rule is healthy. If a promise of docs/beyond-one-machine.md breaks, the exit code is 1, with a line
+for each.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.chaos.alerts import ON_SPEED
+from benchmarks.chaos.books import Books, Load, send_load
+from deploy.cluster.cluster import Cluster, ClusterError, run_cluster
+from deploy.cluster.network import NODES, NetworkError, cut_link
+from deploy.cluster.nodes import find_processes
+from randsvc.project import ROOT
+from randsvc.prometheus_api import Prometheus, PrometheusError
+from randsvc.stack.build import BuildError
+from randsvc.stack.programs import StackError
+from randsvc.stack.supervisor import wait_until
+from randsvc.times import parse_time
+
+__all__ = ("TRIALS", "Outcome", "Trial", "find_faults", "judge", "main", "write_markdown")
+
+RESULTS = ROOT / "benchmarks/cluster-results.md"
+RATE = 40.0
+"""Requests/s: 1,000 requests in the time that an update takes."""
+SATURATING = 400.0
+"""Requests/s that take more CPU than two replicas request."""
+REPLICAS = 2
+"""Of each service, at the rate above."""
+_FIRST, _SECOND = NODES
+_SERVICES = ("deployment/randsvc", "deployment/randsvc-auth")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """``act`` does something to the cluster, and returns when all replicas serve again.
+
+    The promise: at most ``failed`` requests fail, the last of them ``trouble`` seconds after the
+    beginning, and no alert but ``alerts`` fires. The alert ``page`` must reach the pager.
+    """
+
+    name: str
+    act: Callable[[Cluster, Load], None]
+    requests: int = 1000
+    """How many are sent at least."""
+    failed: int = 0
+    trouble: float = 0.0
+    alerts: frozenset[str] = frozenset()
+    page: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """``trouble`` is the seconds from the beginning to the last failure, ``took`` the whole."""
+
+    name: str
+    sent: int
+    failed: int
+    trouble: float
+    took: float
+    alerts: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the trials, print the table, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="benchmarks.chaos_cluster", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="seed of the requests")
+    names = [trial.name for trial in TRIALS]
+    parser.add_argument("--only", action="append", choices=names, help="writes no results")
+    given = parser.parse_args(arguments)
+    console = Console(width=150, soft_wrap=True, highlight=False)
+    outcomes = []
+    try:
+        with run_cluster(console) as cluster:
+            for trial in TRIALS:
+                if not given.only or trial.name in given.only:
+                    with console.status(trial.name):
+                        outcomes.append(_run(trial, cluster, given.seed))
+                    console.print(_describe(outcomes[-1]), markup=False)
+    except KeyboardInterrupt:
+        return 130
+    except (ClusterError, NetworkError, BuildError, StackError) as error:
+        console.print(str(error), markup=False)
+        return 1
+    console.print(_draw_table(outcomes))
+    if not given.only:
+        RESULTS.write_text(write_markdown(outcomes))
+        console.print(f"written to {RESULTS.relative_to(ROOT)}")
+    return int(any(outcome.problems for outcome in outcomes))
+
+
+def judge(
+    trial: Trial, books: Books, began: float, took: float, alerts: set[str], paged: set[str]
+) -> Outcome:
+    """Compare a trial's books and the alerts that fired with its promise."""
+    failures = [
+        *books.failures,
+        *((at, f"status {kind.status}") for at, kind in books.responses if kind.status >= "500"),
+    ]
+    sent = len(books.responses) + len(books.failures)
+    trouble = max((at for at, _ in failures), default=began) - began
+    problems = []
+    if sent < trial.requests:
+        problems.append(f"only {sent} requests were sent, expected {trial.requests}")
+    if len(failures) > trial.failed:
+        reasons = Counter(reason for _, reason in failures).most_common()
+        problems.append(
+            f"{len(failures)} of {sent} requests failed, at most {trial.failed} may: "
+            + ", ".join(f"{number} {reason}" for reason, number in reasons)
+        )
+    if trouble > trial.trouble:
+        problems.append(
+            f"a request failed after {trouble:.1f} s, none may after {trial.trouble:g} s"
+        )
+    problems += [f"{alert} fired" for alert in sorted(alerts - trial.alerts - ON_SPEED)]
+    if trial.page and trial.page not in paged:
+        problems.append(f"{trial.page} reached nobody")
+    return Outcome(
+        name=trial.name,
+        sent=sent,
+        failed=len(failures),
+        trouble=round(trouble, 1),
+        took=round(took, 1),
+        alerts=tuple(sorted(alerts)),
+        problems=tuple(problems),
+    )
+
+
+def find_faults(targets: Any, groups: Any, expected: int) -> list[str]:
+    """Return a line for each target that is not up, and each rule that is not healthy or missing.
+
+    The first two are the data of Prometheus' /api/v1/targets and /api/v1/rules, and ``expected`` is
+    the number of rules in all PrometheusRules.
+    """
+    faults = [
+        f"target {target['scrapeUrl']}: {target['lastError'] or target['health']}"
+        for target in targets["activeTargets"]
+        if target["health"] != "up"
+    ]
+    rules = [rule for group in groups["groups"] for rule in group["rules"]]
+    faults += [
+        f"rule {rule['name']}: {rule.get('lastError') or rule['health']}"
+        for rule in rules
+        if rule["health"] != "ok"
+    ]
+    if len(rules) != expected:
+        faults.append(f"Prometheus has {len(rules)} rules, expected {expected}")
+    return faults
+
+
+def write_markdown(outcomes: Sequence[Outcome]) -> str:
+    """Return the results as a document."""
+    rows = [_HEADS, ["---", *["---:"] * 4, "---"], *map(_list_cells, outcomes)]
+    broken = [f"- {one.name}: {problem}" for one in outcomes for problem in one.problems]
+    parts = [
+        "<!-- Written by `make chaos-cluster`; do not edit. -->",
+        "# What the service survives in Kubernetes",
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} in a cluster of two nodes on one machine with "
+        f"{os.cpu_count()} cores ({platform.machine()}). Run it again: `make chaos-cluster`. "
+        "[docs/beyond-one-machine.md](../docs/beyond-one-machine.md) explains trials and promises.",
+        "A request *failed* without a response, or with status 5xx. *Last failure* is the time "
+        "from the beginning of a trial to its last failed request. At the end of each trial, all "
+        "replicas served, every target was up, and every rule was loaded and healthy. "
+        f"{', '.join(sorted(ON_SPEED))} are not judged, as they also fire on a busy machine.",
+        "\n".join(f"| {' | '.join(row)} |" for row in rows),
+        "## Broken promises",
+        "\n".join(broken) or "None.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _run(trial: Trial, cluster: Cluster, seed: int) -> Outcome:
+    before = _find_alerts(cluster, 10)
+    urls = [f"http://{cluster.find_address(name)}" for name in ("randsvc", "randsvc-auth")]
+    problems: list[str] = []
+    with send_load(urls[0], urls[1], seed) as load:
+        load.rate = RATE
+        began = time.time()
+        try:
+            trial.act(cluster, load)
+            _wait_until_healthy(cluster)
+        except ClusterError as error:
+            problems.append(str(error))
+        took = time.time() - began
+        with suppress(TimeoutError):  # judged below
+            wait_until(lambda: load.ended >= trial.requests, within=10 * trial.requests / RATE)
+        books = load.close_books()
+    # Those that fired before are of another trial.
+    alerts = _find_alerts(cluster, int(time.time() - began)) - before
+    paged = _find_pages(cluster, began) if trial.page else set()
+    outcome = judge(trial, books, began, took, alerts, paged)
+    return outcome if not problems else _add(outcome, problems)
+
+
+def _add(outcome: Outcome, problems: Sequence[str]) -> Outcome:
+    return Outcome(**{**vars(outcome), "problems": (*problems, *outcome.problems)})
+
+
+def _wait_until_healthy(cluster: Cluster) -> None:
+    for service in _SERVICES:
+        cluster.wait_for_rollout(service)
+    faults: list[str] = []
+
+    def is_healthy() -> bool:
+        faults[:] = _list_faults(cluster)
+        return not faults
+
+    try:
+        cluster.wait("every target is up and every rule is healthy", is_healthy, within=180)
+    except ClusterError as error:
+        raise ClusterError(f"{error}: {'; '.join(faults[:3])}") from None
+
+
+def _list_faults(cluster: Cluster) -> list[str]:
+    objects = json.loads(cluster.kubectl("get", "prometheusrules", "-A", "-ojson"))["items"]
+    expected = sum(len(group["rules"]) for one in objects for group in one["spec"]["groups"])
+    faults = []
+    for prometheus in _list_prometheus(cluster):
+        try:
+            targets = prometheus.get("targets", state="active")
+            faults += find_faults(targets, prometheus.get("rules"), expected)
+        except PrometheusError as error:
+            faults.append(str(error))
+    return faults
+
+
+def _list_prometheus(cluster: Cluster) -> list[Prometheus]:
+    """Return a client of each replica, which this machine reaches by the address of its pod."""
+    pods = _list_pods(cluster, "app.kubernetes.io/name=prometheus", "monitoring")
+    addresses = [pod["status"]["podIP"] for pod in pods if "podIP" in pod["status"]]
+    return [Prometheus(f"http://{address}:9090", timeout=5) for address in addresses]
+
+
+def _list_pods(cluster: Cluster, selector: str, namespace: str = "randsvc") -> list[Any]:
+    command = ("get", "pods", f"--namespace={namespace}", f"--selector={selector}", "-ojson")
+    pods: list[Any] = json.loads(cluster.kubectl(*command))["items"]
+    return pods
+
+
+def _find_alerts(cluster: Cluster, seconds: int) -> set[str]:
+    """Return the alerts that fired in the last seconds, as any replica of Prometheus saw it."""
+    found = set()
+    for prometheus in _list_prometheus(cluster):
+        with suppress(PrometheusError):  # one that is cut off, or starts
+            fired = f'max_over_time(ALERTS{{alertstate="firing",level!="none"}}[{seconds}s])'
+            found |= {
+                series.labels["alertname"]
+                for series in prometheus.query(f"group by (alertname) ({fired})")
+            }
+    return found
+
+
+def _find_pages(cluster: Cluster, since: float) -> set[str]:
+    """Return the alerts that the pager was sent since a Unix time."""
+    url = f"http://{cluster.find_address('inbox', 'monitoring')}/notifications"
+    with urllib.request.urlopen(url, timeout=5) as response:
+        notifications = json.load(response)
+    return {
+        alert["name"]
+        for each in notifications
+        if each["receiver"] == "pager" and parse_time(each["at"], now=0) > since
+        for alert in each["alerts"]
+    }
+
+
+_HEADS = ("Trial", "Requests", "Failed", "Last failure", "Took", "Alerts")
+
+
+def _list_cells(outcome: Outcome) -> list[str]:
+    return [
+        outcome.name,
+        f"{outcome.sent:,}",
+        f"{outcome.failed:,}",
+        f"{outcome.trouble:g} s" if outcome.failed else "",
+        f"{outcome.took:g} s",
+        ", ".join(outcome.alerts) or "none",
+    ]
+
+
+def _draw_table(outcomes: Sequence[Outcome]) -> Table:
+    table = Table(*_HEADS)
+    for outcome in outcomes:
+        table.add_row(*_list_cells(outcome))
+    return table
+
+
+def _describe(outcome: Outcome) -> str:
+    cells = zip(_HEADS[1:], _list_cells(outcome)[1:], strict=True)
+    said = ", ".join(f"{head.lower()} {cell or 'none'}" for head, cell in cells)
+    broken = "".join(f"\n  broken promise: {problem}" for problem in outcome.problems)
+    return f"{outcome.name}: {said}{broken}"
+
+
+def _install(cluster: Cluster, load: Load) -> None:
+    """See that what `run_cluster` has installed serves, is watched, and is on both nodes."""
+    cluster.wait(
+        "a pod on each node",
+        lambda: all(_count_ready(cluster, node.name) for node in NODES),
+        within=60,
+    )
+
+
+def _upgrade(cluster: Cluster, load: Load) -> None:
+    # Of both services, so that every pod is replaced.
+    cluster.install("--set=graceSeconds=9")
+
+
+def _roll_back(cluster: Cluster, load: Load) -> None:
+    cluster.helm("rollback", "randsvc", "--namespace=randsvc", "--wait", "--timeout=5m")
+
+
+def _kill(cluster: Cluster, load: Load) -> None:
+    killed = [process for process in find_processes(_SECOND) if process.cmdline()[-1:] == ["serve"]]
+    if not killed:
+        raise ClusterError(f"no pod of the service is on {_SECOND.name}")
+    before = _count_restarts(cluster)
+    for process in killed:
+        process.kill()
+    cluster.wait("the process is started again", lambda: _count_restarts(cluster) > before)
+    cluster.wait("all pods are ready", lambda: _count_ready(cluster) >= REPLICAS)
+
+
+def _drain(cluster: Cluster, load: Load) -> None:
+    cluster.kubectl(
+        *("drain", _SECOND.name, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=3m")
+    )
+    _wait_until_healthy(cluster)
+    cluster.kubectl("uncordon", _SECOND.name)
+    # Kubernetes moves no pod back by itself.
+    cluster.kubectl("rollout", "restart", "--namespace=randsvc", *_SERVICES)
+
+
+def _cut(cluster: Cluster, load: Load) -> None:
+    with cut_link():
+        cluster.wait(
+            "the pods are replaced", lambda: _count_ready(cluster, _FIRST.name) >= REPLICAS
+        )
+    cluster.wait_for("Ready", f"node/{_SECOND.name}")
+
+
+def _scale(cluster: Cluster, load: Load) -> None:
+    load.rate = SATURATING
+    cluster.wait("there are 4 replicas", lambda: _count_ready(cluster) == 2 * REPLICAS)
+    load.rate = RATE
+    cluster.wait("there are 2 replicas", lambda: _count_ready(cluster) == REPLICAS)
+
+
+def _stop_logins(cluster: Cluster, load: Load) -> None:
+    began = time.time()
+    cluster.kubectl("scale", "--namespace=randsvc", "deployment/randsvc-auth", "--replicas=0")
+    cluster.wait("somebody is paged", lambda: "RandsvcServiceDown" in _find_pages(cluster, began))
+    cluster.kubectl("scale", "--namespace=randsvc", "deployment/randsvc-auth", "--replicas=2")
+
+
+def _count_ready(cluster: Cluster, node: str = "") -> int:
+    """Count the ready pods of /random, on one node or on all."""
+    return sum(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for pod in _list_pods(cluster, "app.kubernetes.io/component=randsvc")
+        if not node or pod["spec"]["nodeName"] == node
+        for condition in pod["status"].get("conditions", ())
+    )
+
+
+def _count_restarts(cluster: Cluster) -> int:
+    return sum(
+        container["restartCount"]
+        for pod in _list_pods(cluster, "app.kubernetes.io/component=randsvc")
+        for container in pod["status"].get("containerStatuses", ())
+    )
+
+
+TRIALS = (
+    Trial(name="install", act=_install),
+    Trial(name="upgrade", act=_upgrade),
+    Trial(name="roll back", act=_roll_back),
+    Trial(name="kill a pod's process", act=_kill, failed=100, trouble=10),
+    Trial(name="drain a node", act=_drain),
+    Trial(
+        name="cut a node's link",
+        act=_cut,
+        failed=1000,
+        trouble=40,
+        alerts=frozenset({"RandsvcTargetsLost"}),
+    ),
+    Trial(name="scale from 2 to 4 replicas and back", act=_scale),
+    Trial(
+        name="stop all logins",
+        act=_stop_logins,
+        failed=10_000,
+        trouble=180,
+        alerts=frozenset({"RandsvcServiceDown", "RandsvcNotAnswering", "RandsvcNobodyCanLogIn"}),
+        page="RandsvcServiceDown",
+    ),
+)
+"""What is done to the cluster, in this order, and what is promised."""
+
+if __name__ == "__main__":
+    sys.exit(main())
