@@ -1,5 +1,6 @@
 """The structure of PromQL expressions, by the parser of Prometheus, and common misuse."""
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -33,6 +34,8 @@ OF_SAMPLES = tuple(
     for what in ("avg", "count", "mad", "max", "min", "quantile", "stddev", "stdvar", "sum")
 )
 """Functions of the samples themselves, which of a counter are totals since its start."""
+LATELY = 300
+"""Seconds."""
 _SUFFIXES = ("_bucket", "_count", "_sum", "_total")
 
 
@@ -55,8 +58,13 @@ def query_values(stack: Stack, expr: str, at: float) -> list[float]:
 
 
 def has_data(stack: Stack, expr: str) -> bool:
-    """Whether a query returns something now; raises ``WorkError``."""
-    return bool(_get(stack, "query", expr)["result"])
+    """Whether a query has returned something lately; raises ``WorkError``.
+
+    Not only now: after a missed scrape a query returns nothing until the next one.
+    """
+    now = time.time()
+    times = {"start": f"{now - LATELY:.3f}", "end": f"{now:.3f}", "step": "1"}
+    return bool(_get(stack, "query_range", expr, **times)["result"])
 
 
 def list_metrics(tree: Any) -> list[str]:
