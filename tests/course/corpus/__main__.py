@@ -69,7 +69,8 @@ def main(
     console.print(table)
     for each in misjudged:
         console.print(each, markup=False)
-    return bool(misjudged)
+    # The exit code for True is 0.
+    return int(bool(misjudged))
 
 
 def _judge(family: Family, answers: Mapping[str, Answer], jobs: int) -> Iterator[tuple[str, str]]:
