@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -34,12 +34,12 @@ __all__ = ("INCIDENT", "Fault", "choose_fault", "find_record")
 
 SETTLED = 12
 """Seconds that the service runs healthy, and then broken, before the query is evaluated."""
-SETTLED_WITHIN = 120.0
+SETTLED_WITHIN = 600.0
 """Seconds more until no symptom is visible, and then that of the fault: on a busy machine healthy
 services may be slow for a while, and scrapes late."""
 TIMES = 3
 """Seconds in a row at which the query is evaluated; most of them decide."""
-SERVED_WITHIN = 60.0
+SERVED_WITHIN = 600.0
 """Seconds until users get responses from both services; more than a busy machine takes."""
 TOLERANCE = 20.0
 """Seconds of error that the start time may have: a few scrapes, and the window of a rate."""
@@ -60,7 +60,11 @@ class Fault:
     parameters: Mapping[str, float]
     visible_in: str
     symptom: str
-    """A query that returns something while the fault is visible, over 10 s."""
+    """A query for a number, over 10 s, that the fault increases."""
+    normal: float
+    """What the number does not exceed in a healthy service."""
+    visible: float
+    """What it exceeds while the fault is clearly visible."""
 
 
 _DURATION = "http_server_request_duration_seconds"
@@ -71,8 +75,10 @@ FAULTS = (
         "randsvc:9464",
         {"share": 0.3},
         "responses 5xx of /random in the job randsvc",
-        f'sum(rate({_DURATION}_count{{job="randsvc",http_response_status_code=~"5.."}}[10s])) > 0.1'
-        f' * sum(rate({_DURATION}_count{{job="randsvc"}}[10s]))',
+        f'sum(rate({_DURATION}_count{{job="randsvc",http_response_status_code=~"5.."}}[10s]))'
+        f' / sum(rate({_DURATION}_count{{job="randsvc"}}[10s]))',
+        0.02,
+        0.1,
     ),
     Fault(
         "auth-down",
@@ -80,7 +86,9 @@ FAULTS = (
         "auth:9465",
         {},
         "responses 5xx of /login in the job auth",
-        f'sum(rate({_DURATION}_count{{job="auth",http_response_status_code=~"5.."}}[10s])) > 0.1',
+        f'sum(rate({_DURATION}_count{{job="auth",http_response_status_code=~"5.."}}[10s]))',
+        0,
+        0.15,
     ),
     Fault(
         "model-down",
@@ -89,7 +97,9 @@ FAULTS = (
         {},
         "randsvc_predictions_total by randsvc_source, and randsvc_model_errors_total with an "
         "exception",
-        'sum(rate(randsvc_model_errors_total{error_type!="timeout"}[10s])) > 1',
+        'sum(rate(randsvc_model_errors_total{error_type!="timeout"}[10s]))',
+        0.5,
+        1.5,
     ),
     Fault(
         "model-slow",
@@ -97,7 +107,9 @@ FAULTS = (
         "randsvc:9464",
         {"seconds": 1},
         "randsvc_predictions_total by randsvc_source, and randsvc_model_errors_total with timeout",
-        'sum(rate(randsvc_model_errors_total{error_type="timeout"}[10s])) > 1',
+        'sum(rate(randsvc_model_errors_total{error_type="timeout"}[10s]))',
+        0.5,
+        1.5,
     ),
     Fault(
         "latency",
@@ -106,7 +118,9 @@ FAULTS = (
         {"share": 0.04, "seconds": 2},
         "the slowest 1% of the requests for /random, compared with the median",
         f'histogram_quantile(0.99, sum by (le) (rate({_DURATION}_bucket{{http_route="/random"}}'
-        "[10s]))) > 0.5",
+        "[10s])))",
+        0.5,
+        1.5,
     ),
 )
 MEANINGS: Mapping[str, str] = {
@@ -227,10 +241,11 @@ def _run_system(work: _Work) -> Iterator[_System]:
     """Run the incident of the seed again."""
     with _run_services() as stack:
         wait_until(partial(_serves, stack), within=SERVED_WITHIN, every=0.5)
-        symptoms = " or ".join(f"({fault.symptom})" for fault in FAULTS)
-        healthy = _settle(stack, symptoms, is_visible=False)
+        normal = " or ".join(f"({fault.symptom} > {fault.normal})" for fault in FAULTS)
+        healthy = _settle(stack, normal, is_visible=False)
         _break(stack, work.seed)
-        broken = _settle(stack, choose_fault(work.seed).symptom, is_visible=True)
+        fault = choose_fault(work.seed)
+        broken = _settle(stack, f"{fault.symptom} > {fault.visible}", is_visible=True)
         yield _System(stack, healthy, broken)
 
 
@@ -243,9 +258,13 @@ def _settle(stack: Stack, symptom: str, *, is_visible: bool) -> float:
         found = (bool(query_values(stack, symptom, now - second)) for second in range(TIMES))
         return now if all(each == is_visible for each in found) else 0.0
 
-    with suppress(TimeoutError):
+    try:
         return wait_until(find_time, within=SETTLED_WITHIN, every=1)
-    return time.time()
+    except TimeoutError as error:
+        said = "the incident is not visible" if is_visible else "the services do not run well"
+        raise WorkError(
+            f"{said} within {SETTLED_WITHIN:g} s: this machine is too busy, so try again later"
+        ) from error
 
 
 def _observe(work: _Work, system: _System) -> _Observations:
