@@ -51,7 +51,8 @@ BIAS_PER_SD = "job_source_window:feedback_bias_per_sd:ratio"
 """The size of the mean error, in standard deviations of the baseline's values."""
 BIAS_PER_FLOOR = "job_source_window:feedback_bias_per_floor:ratio"
 ERROR_NOW = "job_source:feedback_absolute_error:now_per_day"
-"""The mean absolute error, less what chance may add, over what it was in the day before."""
+"""The mean absolute error, less what chance may add, over what it was in the day before, of which
+enough must be known: soon after a start a single small error could be all of it."""
 WORTH = "job:feedback_absolute_error:fallback_per_model"
 """The fallback's mean absolute error over the model's; ``:..._low`` and ``_high`` are its 95%."""
 
@@ -70,7 +71,7 @@ def make_recordings(scale: TimeScale) -> Iterator[Rule]:
     sd = f'{STATISTIC}{{randsvc_distribution="value",randsvc_statistic="stddev"}}'
     yield Rule(BIAS_PER_SD, f"abs({ERROR}:avg) / on (job) group_left () max by (job) ({sd})")
     yield Rule(BIAS_PER_FLOOR, f"abs({ERROR}:avg) / {_chance(ERROR)}")
-    yield from _record_comparison(long, day)
+    yield from _record_comparison(long, day, scale.min_labels)
     yield from _record_worth(long, scale.budget)
 
 
@@ -115,12 +116,14 @@ def _summed(what: str, long: str, period: str, offset: str = "") -> str:
     return f"sum_over_time({what}[{period}:{long}]{before})"
 
 
-def _record_comparison(long: str, day: str) -> Iterator[Rule]:
+def _record_comparison(long: str, day: str, fewest: int) -> Iterator[Rule]:
     now = f'{{window="{long}"}}'
     count, avg = f"{ABSOLUTE_ERROR}:count{now}", f"{ABSOLUTE_ERROR}:avg{now}"
     low = f"({avg} - {_chance(ABSOLUTE_ERROR, now)})"
     total, number = (_summed(x, long, day, offset=long) for x in (f"({avg} * {count})", count))
-    yield Rule(ERROR_NOW, f"{low} / on (job, randsvc_source) ({total} / {number} > 0)")
+    yield Rule(
+        ERROR_NOW, f"{low} / on (job, randsvc_source) ({total} / ({number} >= {fewest}) > 0)"
+    )
 
 
 def _record_worth(long: str, budget: str) -> Iterator[Rule]:

@@ -34,7 +34,7 @@ def run_promtool(
     machine, raises ``TimeoutError``.
     """
     command = [str(find_promtool()), *map(str, arguments)]
-    # A test of rules lives for some 0.2 s and holds little: collecting less often saves a fifth.
+    # A test of rules lives for some 0.2 s and holds little: collecting less often saves a tenth.
     env = os.environ | {"GOGC": "400"}
     with subprocess.Popen(  # noqa: S603
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env

@@ -128,13 +128,29 @@ CHANGED = RuleCase(
     },
     780,
 )
+# Eight small errors until 120 s, and many large ones since.
+LITTLE_KNOWN = RuleCase(
+    both(
+        "randsvc_feedback_absolute_error",
+        f"{HARDLY_OFF}x22 {HARDLY_OFF}+{HARDLY_OFF}x1 {FAR_OFF}+{FAR_OFF}x30",
+        "model",
+    ),
+    {in_window(f"{ABSOLUTE_ERROR}:count", "model"): N},
+    180,
+    absent=(ERROR_NOW,),
+)
 NO_TRUTH = RuleCase(
     {**ANSWERS, **outcomes("0x900")},
     {in_window(COVERAGE): 0},
     180,
     absent=(f"{ERROR}:avg", BIAS_PER_SD, ERROR_NOW, WORTH, COVERAGE_NOW + " >= 0"),
 )
-CASES = {"steady": STEADY, "changed": CHANGED, "no truth": NO_TRUTH}
+CASES = {
+    "steady": STEADY,
+    "changed": CHANGED,
+    "little known": LITTLE_KNOWN,
+    "no truth": NO_TRUTH,
+}
 
 
 @pytest.mark.native
