@@ -311,6 +311,10 @@ def _describe(outcome: Outcome) -> str:
 
 def _install(cluster: Cluster, load: Load) -> None:
     """See that what `run_cluster` has installed serves, is watched, and is on both nodes."""
+    _expect_spread(cluster)
+
+
+def _expect_spread(cluster: Cluster) -> None:
     cluster.wait(
         "a pod on each node",
         lambda: all(_count_ready(cluster, node.name) for node in NODES),
@@ -344,8 +348,15 @@ def _drain(cluster: Cluster, load: Load) -> None:
     )
     _wait_until_healthy(cluster)
     cluster.kubectl("uncordon", _SECOND.name)
-    # Kubernetes moves no pod back by itself.
+    _spread(cluster)
+
+
+def _spread(cluster: Cluster) -> None:
+    """Use a node that is back; Kubernetes moves no pod there by itself."""
     cluster.kubectl("rollout", "restart", "--namespace=randsvc", *_SERVICES)
+    for service in _SERVICES:
+        cluster.wait_for_rollout(service, "randsvc")
+    _expect_spread(cluster)
 
 
 def _cut(cluster: Cluster, load: Load) -> None:
@@ -354,6 +365,7 @@ def _cut(cluster: Cluster, load: Load) -> None:
             "the pods are replaced", lambda: _count_ready(cluster, _FIRST.name) >= REPLICAS
         )
     cluster.wait_for("Ready", f"node/{_SECOND.name}")
+    _spread(cluster)
 
 
 def _scale(cluster: Cluster, load: Load) -> None:

@@ -66,7 +66,8 @@ def main(
                 name,
                 *(f"{judged[kind]} of {repeat * expected[kind]}" for kind in ("wrong", "right")),
             )
-    console.print(table)
+    if table.rows:
+        console.print(table)
     for each in misjudged:
         console.print(each, markup=False)
     # The exit code for True is 0.
