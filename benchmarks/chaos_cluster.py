@@ -16,7 +16,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -207,16 +207,16 @@ def _run(trial: Trial, cluster: Cluster, seed: int) -> Outcome:
     alerts = _find_alerts(cluster, int(time.time() - began)) - before
     paged = _find_pages(cluster, began) if trial.page else set()
     outcome = judge(trial, books, began, took, alerts, paged)
-    return outcome if not problems else _add(outcome, problems)
+    return replace(outcome, problems=(*problems, *outcome.problems))
 
 
-def _add(outcome: Outcome, problems: Sequence[str]) -> Outcome:
-    return Outcome(**{**vars(outcome), "problems": (*problems, *outcome.problems)})
+def _wait_for_replicas(cluster: Cluster) -> None:
+    for service in _SERVICES:
+        cluster.wait_for_rollout(service)
 
 
 def _wait_until_healthy(cluster: Cluster) -> None:
-    for service in _SERVICES:
-        cluster.wait_for_rollout(service)
+    _wait_for_replicas(cluster)
     faults: list[str] = []
 
     def is_healthy() -> bool:
@@ -354,8 +354,7 @@ def _drain(cluster: Cluster, load: Load) -> None:
 def _spread(cluster: Cluster) -> None:
     """Use a node that is back; Kubernetes moves no pod there by itself."""
     cluster.kubectl("rollout", "restart", "--namespace=randsvc", *_SERVICES)
-    for service in _SERVICES:
-        cluster.wait_for_rollout(service, "randsvc")
+    _wait_for_replicas(cluster)
     _expect_spread(cluster)
 
 

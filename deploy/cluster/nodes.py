@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -138,7 +137,7 @@ def empty_node(node: Node, folder: Path) -> None:
     """End all containers of the node, while its containerd runs."""
     for process in find_processes(node):
         with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGKILL)
+            process.kill()
     for task in _ctr(node, folder, "tasks", "list", "--quiet").split():
         with suppress(NetworkError):  # it may have ended by itself
             _ctr(node, folder, "tasks", "delete", "--force", task)
