@@ -30,6 +30,7 @@ from rich.progress import Progress
 from rich.table import Table
 from scipy import stats
 
+from benchmarks.markdown import write_table
 from randsvc import metrics
 from randsvc.model.baselines import BaselineNumbers, load_baselines
 from randsvc.rules.cusum import (
@@ -475,10 +476,9 @@ def write_markdown(tables: Sequence[Table], detections: Sequence[Detection]) -> 
         "Measure again: `make bench-drift`.",
     ]
     for table in tables:
-        columns = [list(column.cells) for column in table.columns]
         heads = [str(column.header) for column in table.columns]
-        rows = [heads, ["---"] * len(heads), *zip(*columns, strict=True)]
-        parts += [f"## {table.title}", "\n".join(f"| {' | '.join(map(str, r))} |" for r in rows)]
+        columns = [map(str, column.cells) for column in table.columns]
+        parts += [f"## {table.title}", write_table(heads, list(zip(*columns, strict=True)))]
     return "\n\n".join(parts) + "\n"
 
 

@@ -9,7 +9,6 @@ these what more replicas and more months need.
 import argparse
 import json
 import os
-import platform
 import re
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from rich.progress import track
 
 from benchmarks.arguments import parse_positive
 from benchmarks.chaos_ha.chain import change_layout
+from benchmarks.markdown import describe_machine, write_table
 from randsvc.project import ROOT
 from randsvc.prometheus_api import Prometheus
 from randsvc.stack.addresses import AddressBook
@@ -153,7 +153,7 @@ def write_markdown(costs: Sequence[Cost], seconds: float) -> str:
     heads = ["part", "replicas"]
     for cost in costs:
         heads += [f"CPU at {cost.rate:.0f}/s", f"MB at {cost.rate:.0f}/s"]
-    rows = [heads, ["---", *["---:"] * (len(heads) - 1)]]
+    rows = []
     for part, names in sorted(parts.items()):
         row = [part, str(len(names))]
         for cost in costs:
@@ -164,9 +164,8 @@ def write_markdown(costs: Sequence[Cost], seconds: float) -> str:
     for cost in costs:
         total += [f"{sum(cost.cpu.values()):.2f}", f"{sum(cost.memory.values()):.0f}"]
     rows.append(total)
+    rates = ["", *(f"{cost.rate:.0f} requests/s" for cost in costs)]
     numbers = [
-        ["", *(f"{cost.rate:.0f} requests/s" for cost in costs)],
-        ["---", *["---:"] * len(costs)],
         ["series of one Prometheus", *(f"{cost.series:,}" for cost in costs)],
         [
             "of them from the services, both Collectors",
@@ -175,20 +174,20 @@ def write_markdown(costs: Sequence[Cost], seconds: float) -> str:
         ["samples/s of one Prometheus", *(f"{cost.samples:,.0f}" for cost in costs)],
         ["bytes of a sample in a block", *(f"{cost.bytes_per_sample:.2f}" for cost in costs)],
     ]
-    tables = ["\n".join(f"| {' | '.join(row)} |" for row in table) for table in (rows, numbers)]
     load = ", ".join(f"{number:.1f}" for number in os.getloadavg())
     page = [
         "<!-- Written by `make bench-ha`; do not edit. -->",
         "# What the highly available layout costs",
         f"Measured on {datetime.now(UTC):%Y-%m-%d} for {seconds:.0f} s at each rate, after "
-        f"{WARM_UP:.0f} s of load, on {os.cpu_count()} cores ({platform.machine()}). The load "
+        f"{WARM_UP:.0f} s of load, on {describe_machine()}. The load "
         f"averages of the machine at the end were {load}: CPU time is that of the programs alone, "
         "but a machine that is busy with others makes each of them a little dearer.",
         "Measure again: `make bench-ha`. [docs/beyond-one-machine.md]"
         "(../docs/beyond-one-machine.md#what-it-costs) computes from these numbers.",
         "*CPU* is in seconds a second, the mean of one replica, *MB* its resident memory. The "
         "scrape interval is 2 s, and the rules are those of the time scale `demo`.",
-        *tables,
+        write_table(heads, rows, right=range(1, len(heads))),
+        write_table(rates, numbers, right=range(1, len(rates))),
     ]
     return "\n\n".join(page) + "\n"
 

@@ -1,7 +1,5 @@
 """The promises that a run has put to the test: a table, a results file, and the exit code."""
 
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.markdown import describe_machine, write_table
 
 __all__ = ("Promise", "conclude")
 
@@ -63,18 +63,14 @@ def conclude(
 def _write_markdown(
     title: str, method: Sequence[str], promises: Sequence[Promise], command: str
 ) -> str:
-    rows = [HEADS, ["---"] * len(HEADS), *(promise.cells() for promise in promises)]
-    lines = ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-    python = f"{platform.python_implementation()} {platform.python_version()}"
     return (
         "\n\n".join(
             (
                 f"<!-- Written by `{command}`; do not edit. -->",
                 f"# {title}",
-                f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}), "
-                f"{python}. Run it again: `{command}`.",
+                f"{datetime.now(UTC):%Y-%m-%d}, {describe_machine()}. Run it again: `{command}`.",
                 " ".join(method),
-                "\n".join(lines),
+                write_table(HEADS, [promise.cells() for promise in promises]),
             )
         )
         + "\n"

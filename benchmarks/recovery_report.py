@@ -7,6 +7,8 @@ from importlib.metadata import version
 
 from rich.table import Table
 
+from benchmarks.markdown import write_table
+
 __all__ = ("Section", "draw_table", "write_markdown")
 
 
@@ -39,10 +41,6 @@ def write_markdown(sections: Sequence[Section]) -> str:
         "Measure again: `make bench-recovery`. docs/recovery.md explains the method.",
     ]
     for section in sections:
-        rows = [section.heads, ["---"] * len(section.heads), *section.rows]
-        parts += [
-            f"## {section.title}",
-            section.method,
-            "\n".join(f"| {' | '.join(cells)} |" for cells in rows),
-        ]
+        table = write_table(section.heads, section.rows)
+        parts += [f"## {section.title}", section.method, table]
     return "\n\n".join(parts) + "\n"

@@ -1,13 +1,12 @@
 """The results: tables for the terminal, and the same as Markdown."""
 
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from rich.table import Table
 
+from benchmarks.markdown import describe_machine, write_table
 from benchmarks.summary import Spread
 
 __all__ = ("Row", "Section", "draw_table", "write_markdown")
@@ -17,6 +16,10 @@ PACKAGES = (
     *("prometheus-client", "fastapi", "uvicorn", "httptools", "prometheus-fastapi-instrumentator"),
     "opentelemetry-instrumentation-fastapi",
 )
+
+
+NUMBERS = (1, 2, 3)
+"""The columns of the tables that are aligned to the right."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def draw_table(section: Section) -> Table:
     """A section for the terminal."""
     drawn = Table(title=section.title, caption=section.method, title_justify="left")
     for i, head in enumerate(section.heads()):
-        drawn.add_column(head, justify="right" if i in (1, 2, 3) else "left")
+        drawn.add_column(head, justify="right" if i in NUMBERS else "left")
     for row in section.rows:
         drawn.add_row(*row.cells())
     return drawn
@@ -69,20 +72,18 @@ def write_markdown(sections: Sequence[Section]) -> str:
     parts = [
         "<!-- Written by `make bench`; do not edit. -->",
         "# What measuring costs",
-        f"Measured on {os.cpu_count()} cores ({platform.machine()}), "
-        f"{platform.python_implementation()} {platform.python_version()}, with wrk on loopback, "
-        "client and server sharing the machine. Ratios travel; the absolute numbers do not. Each "
+        f"Measured on {describe_machine()}, with wrk on loopback, client and server "
+        "sharing the machine. Ratios travel; the absolute numbers do not. Each "
         "is the median of interleaved rounds, each ratio is taken within a round.",
         f"Versions: {versions}.",
         "Measure again: `make bench`.",
     ]
     for section in sections:
-        rows = [section.heads(), ["---", "---:", "---:", "---:", "---"]]
-        rows += [row.cells() for row in section.rows]
+        rows = [row.cells() for row in section.rows]
         parts += [
             f"## {section.title}",
             section.method,
-            "\n".join(f"| {' | '.join(cells)} |" for cells in rows),
+            write_table(section.heads(), rows, right=NUMBERS),
         ]
     return "\n\n".join(parts) + "\n"
 

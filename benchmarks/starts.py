@@ -12,7 +12,6 @@ Steps of earlier runs are kept in .cache/starts.jsonl, also those of runs side b
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.chaos.alerts import ON_SPEED
+from benchmarks.markdown import describe_machine, write_table
 from randsvc.project import ROOT
 from randsvc.rules.time_scale import DEMO
 from randsvc.stack.build import BuildError
@@ -132,18 +132,16 @@ def _sum_up(name: str, steps: Sequence[Step]) -> list[str]:
 
 
 def _write_markdown(rows: Sequence[Sequence[str]]) -> str:
-    lines = [HEADS, ["---"] * len(HEADS), *rows]
     parts = [
         "<!-- Written by `make starts`; do not edit. -->",
         "# Starts and restarts",
-        f"Measured until {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} busy cores "
-        f"({platform.machine()}), {platform.python_implementation()} {platform.python_version()}, "
+        f"Measured until {datetime.now(UTC):%Y-%m-%d} on a busy machine with {describe_machine()}, "
         "with the time scale demo. Run it again: `make starts`.",
         "*Ready after* is the median and the maximum. *False alarms* are alerts and notifications "
         f"where no part was gone for longer than {SHORT:g} s. *Longer outages* took longer on the "
         "busy machine, in this step or in the one before; alerts on these are true. Alerts on "
         f"speed ({', '.join(sorted(ON_SPEED))}) are not judged, as the machine is busy on purpose.",
-        "\n".join("| " + " | ".join(line) + " |" for line in lines),
+        write_table(HEADS, rows),
     ]
     return "\n\n".join(parts) + "\n"
 

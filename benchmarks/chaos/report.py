@@ -1,7 +1,5 @@
 """The outcomes of trials and changes, as tables: for the terminal, and as Markdown."""
 
-import os
-import platform
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,6 +7,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 
 from benchmarks.chaos.trial import Outcome
+from benchmarks.markdown import describe_machine, write_table
 
 __all__ = ("describe", "draw_table", "write_markdown")
 
@@ -59,18 +58,14 @@ def write_markdown(
         f"<!-- Written by `{command}`; do not edit. -->",
         f"# {title}",
         f"Measured on {datetime.now(UTC):%Y-%m-%d}: {len(outcomes)} trials{changed} in "
-        f"{minutes:.0f} minutes, on {os.cpu_count()} cores ({platform.machine()}), "
-        f"{platform.python_implementation()} {platform.python_version()}.",
+        f"{minutes:.0f} minutes, on {describe_machine()}.",
         f"Run it again: `{command}`. {promises} explains the promises.",
         "A trial with two faults counts in the row of each. *Requests* are the responses that "
         "clients have. Requests with *no response* are counted or not. *May be missing* is the "
         "bound that is stated beforehand: what a killed process had not handed over. An alert is "
         "*expected* if it fired for longer than its waiting times. *Doubled* notifications say "
         "what was said before.",
-        "\n".join(
-            f"| {' | '.join(row)} |"
-            for row in (heads, ["---", *["---:"] * (len(heads) - 1)], *rows)
-        ),
+        write_table(heads, rows, right=range(1, len(heads))),
         *([f"Not tried here: {'; '.join(left_out)}."] if left_out else []),
         "## Broken promises",
         "\n".join(broken) or "None.",
