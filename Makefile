@@ -42,7 +42,7 @@ tools: $(VENV)/dev.stamp  ## build the native programs, and print their folder
 # --------------------------------------------------------------------------------------------- work on it
 
 # What comes from the system, by the names of Debian's packages; what stays missing, the tests name.
-PACKAGES := chromium prometheus-blackbox-exporter faketime haproxy
+PACKAGES := chromium prometheus-blackbox-exporter faketime haproxy iproute2 openssl
 .PHONY: packages
 packages:
 	@missing=$$(for name in $(PACKAGES); do command -v $$name >/dev/null || dpkg -s $$name >/dev/null 2>&1 || echo $$name; done); \
@@ -55,7 +55,8 @@ packages:
 SIDE_BY_SIDE := --numprocesses=3 --dist=loadscope --no-loadscope-reorder
 .PHONY: test
 test: packages $(VENV)/dev.stamp  ## run every test, real programs included
-	@if command -v go >/dev/null; then $(BIN)/python -m randsvc.stack.build >/dev/null; fi
+	@if command -v go >/dev/null; then \
+		$(BIN)/python -m randsvc.stack.build >/dev/null && $(BIN)/python -m deploy.cluster.programs; fi
 	$(BIN)/pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: quick

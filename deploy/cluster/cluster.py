@@ -33,13 +33,22 @@ from randsvc.stack.build import build_programs, find_cache
 from randsvc.stack.programs import BLACKBOX_PACKAGE, Program
 from randsvc.stack.supervisor import Stack, run_programs, wait_until
 
-__all__ = ("CHART", "NAMESPACE", "VALUES", "Cluster", "ClusterError", "run_cluster")
+__all__ = (
+    "CHART",
+    "NAMESPACE",
+    "VALUES",
+    "Cluster",
+    "ClusterError",
+    "run_api_server",
+    "run_cluster",
+)
 
 CHART = ROOT / "deploy/helm/randsvc"
 VALUES = ROOT / "deploy/cluster/values.yaml"
 NAMESPACE = "randsvc"
 _MANIFESTS = ROOT / "deploy/cluster/manifests"
-_SYSTEM = ("containerd", "runc", "nft", "ip", "nsenter", "openssl", BLACKBOX_PACKAGE)
+_FOR_API_SERVER = ("ip", "nsenter", "openssl")
+_FOR_NODES = ("containerd", "runc", "nft", BLACKBOX_PACKAGE)
 """Programs that the system must have, besides the plugins of its network."""
 START_WITHIN = 300.0
 """Seconds that a part has until it is ready; on an idle machine, it takes a tenth of that."""
@@ -54,6 +63,7 @@ class Cluster:
 
     def __init__(self, clients: Path, folder: Path, stack: Stack) -> None:
         self.clients = clients
+        self.folder = folder
         self.stack = stack
         self.kubeconfig = folder / "keys/admin.kubeconfig"
 
@@ -126,7 +136,8 @@ def run_cluster(console: Console) -> Iterator[Cluster]:
     processes, mounts, namespaces, control groups and kernel settings are as before afterwards. Only
     after a kill they are not; the next start removes them.
     """
-    _check_machine()
+    missing = [] if Path(PLUGINS).is_dir() else [PLUGINS]
+    _check_machine(_FOR_API_SERVER + _FOR_NODES, missing)
     started = time.monotonic()
 
     def report(what: str) -> None:
@@ -136,25 +147,15 @@ def run_cluster(console: Console) -> Iterator[Cluster]:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     stack_programs = build_programs(console=console)
     programs = build_programs(list_modules(), console=console)
-    clients = fetch_clients()
     versions = _read_versions()
     images = list(build_images(stack_programs, programs, versions))
     report(f"{len(images)} images are built")
-    folder = find_cache().parent / "cluster"
     with ExitStack() as cleanup:
-        cleanup.enter_context(_lock(folder.with_suffix(".lock")))
-        _remove(folder)
-        folder.mkdir()
-        cleanup.callback(_remove, folder)
         cleanup.enter_context(keep_kernel_settings())
-        cleanup.enter_context(run_network())
-        make_certificates(folder / "keys")
-        report("the network and the keys are made")
-        api_server = make_api_server(programs, folder)
-        stack = cleanup.enter_context(run_programs(api_server, {}, folder))
-        cluster = Cluster(clients, folder, stack)
+        cluster = cleanup.enter_context(run_api_server(programs))
+        folder, stack = cluster.folder, cluster.stack
+        report("the API server is ready")
         try:
-            cluster.wait("the API server", lambda: cluster.kubectl("get", "--raw=/readyz"))
             for program in make_controllers(programs, folder):
                 _start(stack, program)
             report("the control plane is ready")
@@ -164,9 +165,6 @@ def run_cluster(console: Console) -> Iterator[Cluster]:
                 _start_node(node, cluster, programs, folder, images)
             cluster.wait_for("Ready", *(f"node/{node.name}" for node in NODES))
             report("both nodes are ready, with their images")
-            # Too large for the annotation that a client's apply writes.
-            cluster.kubectl("apply", "--server-side", f"--filename={find_crds()}")
-            cluster.wait_for("Established", "crd", "--all")
             _start(stack, make_operator(programs, folder, RELOADER))
             for manifest in sorted(_MANIFESTS.glob("*.yaml")):
                 text = Template(manifest.read_text()).safe_substitute(versions)
@@ -184,6 +182,35 @@ def run_cluster(console: Console) -> Iterator[Cluster]:
             report("stopping, and removing everything")
 
 
+@contextmanager
+def run_api_server(programs: Path) -> Iterator[Cluster]:
+    """Run etcd and the API server in a ``with`` block: a cluster without nodes.
+
+    It has the CustomResourceDefinitions of the operator and of KEDA. ``programs`` is the folder of
+    the programs. Raises what ``run_cluster`` raises, and leaves as little behind.
+    """
+    _check_machine(_FOR_API_SERVER)
+    clients = fetch_clients()
+    folder = find_cache().parent / "cluster"
+    with ExitStack() as cleanup:
+        cleanup.enter_context(_lock(folder.with_suffix(".lock")))
+        _remove(folder)
+        folder.mkdir()
+        cleanup.callback(_remove, folder)
+        cleanup.enter_context(run_network())
+        make_certificates(folder / "keys")
+        api_server = make_api_server(programs, folder)
+        cluster = Cluster(
+            clients, folder, cleanup.enter_context(run_programs(api_server, {}, folder))
+        )
+        cluster.wait("the API server", lambda: cluster.kubectl("get", "--raw=/readyz"))
+        # Too large for the annotation that a client's apply writes.
+        folders = (f"--filename={folder}" for folder in find_crds())
+        cluster.kubectl("apply", "--server-side", *folders)
+        cluster.wait_for("Established", "crd", "--all")
+        yield cluster
+
+
 _PARTS = (
     ("kube-system", "deployment/coredns"),
     ("kube-system", "deployment/metrics-server"),
@@ -194,15 +221,13 @@ _PARTS = (
 """What must be ready besides the chart, with its namespace."""
 
 
-def _check_machine() -> None:
+def _check_machine(needed: Sequence[str], missing: Sequence[str] = ()) -> None:
     if os.geteuid() != 0:
         raise ClusterError(
             "the cluster needs root, for network namespaces, mounts and control groups; with a "
             "cluster of your own, use `helm install` as in docs/beyond-one-machine.md"
         )
-    missing = [name for name in _SYSTEM if shutil.which(name) is None]
-    if not Path(PLUGINS).is_dir():
-        missing.append(PLUGINS)
+    missing = [*(name for name in needed if shutil.which(name) is None), *missing]
     if missing:
         raise ClusterError(f"missing: {', '.join(missing)}; `make cluster` installs them on Debian")
 

@@ -1,14 +1,28 @@
-"""The programs of the cluster, built natively from Go modules of the project."""
+"""The programs of the cluster, built natively from Go modules of the project.
 
+``python -m deploy.cluster.programs`` builds those of the API server, which `make test` runs.
+"""
+
+import sys
+from dataclasses import replace
 from pathlib import Path
 
-from randsvc.project import ROOT
-from randsvc.stack.build import GoModule, download_upstream, find_version
+from rich.console import Console
 
-__all__ = ("find_crds", "list_modules")
+from randsvc.project import ROOT
+from randsvc.stack.build import (
+    BuildError,
+    GoModule,
+    build_programs,
+    download_upstream,
+    find_version,
+)
+
+__all__ = ("find_crds", "list_api_server_modules", "list_modules")
 
 _OPERATOR = "github.com/prometheus-operator/prometheus-operator"
 _METRICS_SERVER = "sigs.k8s.io/metrics-server"
+_KEDA = "github.com/kedacore/keda/v2"
 _ETCD = "go.etcd.io/etcd/server/v3"
 _KUBERNETES = "k8s.io/kubernetes"
 _PROGRAMS = {
@@ -38,12 +52,23 @@ def list_modules() -> tuple[GoModule, ...]:
     return tuple(map(_make, _PROGRAMS))
 
 
-def find_crds() -> Path:
-    """Return the folder of the operator's CustomResourceDefinitions, which its Go module has.
+def list_api_server_modules() -> tuple[GoModule, ...]:
+    """List what an API server alone needs, of its kind the quickest. Raises ``BuildError``."""
+    kubernetes = _make("kubernetes")
+    name = "kube-apiserver"
+    return (_make("etcd"), replace(kubernetes, packages={name: kubernetes.packages[name]}))
 
-    Raises ``BuildError``.
+
+def find_crds() -> tuple[Path, ...]:
+    """Return folders with the CustomResourceDefinitions of the operator and of KEDA.
+
+    Their Go modules have them. Raises ``BuildError``.
     """
-    return download_upstream(_make("prometheus-operator")) / "example/prometheus-operator-crd"
+    keda = GoModule(ROOT / "deploy/cluster/build/keda", {}, release="", upstream=_KEDA)
+    return (
+        download_upstream(_make("prometheus-operator")) / "example/prometheus-operator-crd",
+        download_upstream(keda) / "config/crd/bases",
+    )
 
 
 def _make(name: str) -> GoModule:
@@ -58,3 +83,16 @@ def _make(name: str) -> GoModule:
         upstream=upstream,
         static=True,
     )
+
+
+def _main() -> int:
+    try:
+        build_programs(list_api_server_modules())
+    except BuildError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

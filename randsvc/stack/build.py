@@ -317,7 +317,9 @@ def _add_placeholders(module: GoModule, folder: Path) -> tuple[str]:
 
 def download_upstream(module: GoModule) -> Path:
     """Return the folder of the upstream module, for which go.sum vouches. Raises ``BuildError``."""
-    found = json.loads(_go(module, "mod", "download", "-json", module.upstream))
+    # With the version, go reads no module but this one.
+    wanted = f"{module.upstream}@v{find_version(module.folder, module.upstream)}"
+    found = json.loads(_go(module, "mod", "download", "-json", wanted))
     return Path(found["Dir"])
 
 

@@ -38,7 +38,10 @@ VALUES = {
         "--set=monitoring.labels.release=prometheus",
         "--set=monitoring.rules.links.runbooks=https://wiki.example.com/runbooks",
     ),
-    "KEDA": ("--set=autoscaling.mode=concurrency",),
+    "KEDA": (
+        "--set=autoscaling.mode=concurrency",
+        "--set=autoscaling.prometheusUrl=http://prometheus-operated.monitoring.svc:9090",
+    ),
     "fixed replicas, a secret and a registry of one's own": (
         "--set=autoscaling.mode=none",
         "--set=secrets.existing=own",
@@ -406,6 +409,10 @@ def test_the_versions_are_those_of_the_project() -> None:
     [
         (("--set=telemetry.mode=pushed",), "telemetry/mode"),
         (("--set=telemetry.mode=push",), "telemetry.endpoint is empty: expected the OTLP/HTTP"),
+        (
+            ("--set=autoscaling.mode=concurrency",),
+            "autoscaling.prometheusUrl is empty: expected the URL of a Prometheus",
+        ),
         (("--set=randsvc.replica=3",), "replica"),
         (("--set=monitoring.interval=15",), "monitoring/interval"),
         (("--set=randsvc.env.DELAY=1",), "DELAY"),
