@@ -33,6 +33,14 @@ DNS = "10.211.0.10"
 PODS = "10.212.0.0/16"
 _CABLES = "10.210.0.0/23"
 _HERE, _THERE = "10.210.1.1", "10.210.1.2"
+_SETTINGS = (
+    "net.ipv4.ip_forward=1",
+    # An attempt to connect to a lost pod stays in the table of connections for so long after its
+    # last packet: 2 minutes by default. A client that gets the same port again in this time is sent
+    # to the lost pod, too. kube-proxy removes such entries for UDP only.
+    "net.netfilter.nf_conntrack_tcp_timeout_syn_sent=10",
+)
+"""Settings of a node's kernel."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,7 @@ def _make() -> None:
     run("ip", "-n", first.name, "route", "add", "default", "via", _HERE)
     run("ip", "-n", second.name, "route", "add", "default", "via", first.address)
     for node in NODES:
-        run(*node.inside("sysctl", "-qw", "net.ipv4.ip_forward=1"))
+        run(*node.inside("sysctl", "-qw", *_SETTINGS))
 
 
 def _join(one: str, address: str, other: str, other_address: str, device: str) -> None:
