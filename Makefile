@@ -138,8 +138,8 @@ chaos-ha: packages $(VENV)/dev.stamp  ## break the highly available layout at ra
 	$(BIN)/python -m benchmarks.chaos_ha --trials $(or $(TRIALS),200) --seed $(or $(SEED),1)
 
 .PHONY: cluster
-cluster chaos-cluster: PACKAGES := containerd runc containernetworking-plugins nftables iproute2 openssl \
-	prometheus-blackbox-exporter
+cluster chaos-cluster: PACKAGES := containerd runc containernetworking-plugins nftables iptables ipset iproute2 \
+	openssl prometheus-blackbox-exporter
 cluster: packages $(VENV)/dev.stamp  ## run Kubernetes with two nodes and the chart on this machine (root, Linux; the first build takes 30 min)
 	$(BIN)/python -m deploy.cluster
 

@@ -8,8 +8,6 @@ for each.
 
 import argparse
 import json
-import os
-import platform
 import sys
 import time
 import urllib.request
@@ -25,9 +23,11 @@ from rich.table import Table
 
 from benchmarks.chaos.alerts import ON_SPEED
 from benchmarks.chaos.books import Books, Load, send_load
+from benchmarks.markdown import describe_machine, write_table
 from deploy.cluster.cluster import Cluster, ClusterError, run_cluster
 from deploy.cluster.network import NODES, NetworkError, cut_link
 from deploy.cluster.nodes import find_processes
+from randsvc.dashboards import list_queries
 from randsvc.project import ROOT
 from randsvc.prometheus_api import Prometheus, PrometheusError
 from randsvc.stack.build import BuildError
@@ -168,19 +168,18 @@ def find_faults(targets: Any, groups: Any, expected: int) -> list[str]:
 
 def write_markdown(outcomes: Sequence[Outcome]) -> str:
     """Return the results as a document."""
-    rows = [_HEADS, ["---", *["---:"] * 4, "---"], *map(_list_cells, outcomes)]
     broken = [f"- {one.name}: {problem}" for one in outcomes for problem in one.problems]
     parts = [
         "<!-- Written by `make chaos-cluster`; do not edit. -->",
         "# What the service survives in Kubernetes",
         f"Measured on {datetime.now(UTC):%Y-%m-%d} in a cluster of two nodes on one machine with "
-        f"{os.cpu_count()} cores ({platform.machine()}). Run it again: `make chaos-cluster`. "
+        f"{describe_machine()}. Run it again: `make chaos-cluster`. "
         "[docs/beyond-one-machine.md](../docs/beyond-one-machine.md) explains trials and promises.",
         "A request *failed* without a response, or with status 5xx. *Last failure* is the time "
         "from the beginning of a trial to its last failed request. At the end of each trial, all "
         "replicas served, every target was up, and every rule was loaded and healthy. "
         f"{', '.join(sorted(ON_SPEED))} are not judged, as they also fire on a busy machine.",
-        "\n".join(f"| {' | '.join(row)} |" for row in rows),
+        write_table(_HEADS, [*map(_list_cells, outcomes)], right=range(1, 5)),
         "## Broken promises",
         "\n".join(broken) or "None.",
     ]
@@ -217,14 +216,20 @@ def _wait_for_replicas(cluster: Cluster) -> None:
 
 def _wait_until_healthy(cluster: Cluster) -> None:
     _wait_for_replicas(cluster)
+    _wait_without_faults(cluster, "every target is up and every rule is healthy", _list_faults)
+
+
+def _wait_without_faults(
+    cluster: Cluster, what: str, list_faults: Callable[[Cluster], list[str]]
+) -> None:
     faults: list[str] = []
 
     def is_healthy() -> bool:
-        faults[:] = _list_faults(cluster)
+        faults[:] = list_faults(cluster)
         return not faults
 
     try:
-        cluster.wait("every target is up and every rule is healthy", is_healthy, within=180)
+        cluster.wait(what, is_healthy, within=180)
     except ClusterError as error:
         raise ClusterError(f"{error}: {'; '.join(faults[:3])}") from None
 
@@ -240,6 +245,51 @@ def _list_faults(cluster: Cluster) -> list[str]:
         except PrometheusError as error:
             faults.append(str(error))
     return faults
+
+
+def _list_silent_panels(cluster: Cluster) -> list[str]:
+    """Return a line for each panel that gets no data from Query, though it should."""
+    query = Prometheus(f"http://{cluster.find_address('query', 'monitoring')}", timeout=10)
+    faults = []
+    for each in list_queries(rate_interval="20s"):  # four scrapes, as Grafana takes
+        try:
+            found = query.get("query", query=each.expr)["result"]
+        except PrometheusError as error:
+            faults.append(f"{each.dashboard}, {each.panel}: {error}")
+            continue
+        # The pods are scraped: there is no Collector, which that dashboard shows.
+        if not found and not each.empty and each.dashboard != "pipeline":
+            faults.append(f"{each.dashboard}, {each.panel}: no data")
+    return faults
+
+
+_CONNECT = """
+import json, socket, sys
+def connects(port):
+    try:
+        socket.create_connection(port.split(":"), 2).close()
+    except OSError:
+        return False
+    return True
+print(json.dumps({port: connects(port) for port in sys.argv[1:]}))
+"""
+
+
+def _list_wrong_ports(cluster: Cluster) -> list[str]:
+    """Return a line for each port of the services that a pod of others reaches, or not, wrongly."""
+    expected = {
+        f"{pod['status'].get('podIP')}:{port['containerPort']}": port["name"] == "http"
+        for pod in _list_pods(cluster, "app.kubernetes.io/component in (randsvc,auth)")
+        for container in pod["spec"]["containers"]
+        for port in container["ports"]
+    }
+    inside = ("exec", "--namespace=monitoring", "deployment/inbox", "--", "python3", "-c")
+    found = json.loads(cluster.kubectl(*inside, _CONNECT, *expected))
+    return [
+        f"{port} is {'open' if found[port] else 'closed'} to other pods"
+        for port, is_open in expected.items()
+        if found[port] != is_open
+    ]
 
 
 def _list_prometheus(cluster: Cluster) -> list[Prometheus]:
@@ -310,8 +360,10 @@ def _describe(outcome: Outcome) -> str:
 
 
 def _install(cluster: Cluster, load: Load) -> None:
-    """See that what `run_cluster` has installed serves, is watched, and is on both nodes."""
+    """See that what `run_cluster` has installed serves, is watched and drawn, on both nodes."""
     _expect_spread(cluster)
+    _wait_without_faults(cluster, "the management ports are closed", _list_wrong_ports)
+    _wait_without_faults(cluster, "every panel has data through Query", _list_silent_panels)
 
 
 def _expect_spread(cluster: Cluster) -> None:

@@ -15,6 +15,7 @@ _PAGES = {
     "a random number": ("randsvc", "randsvc", "/random"),
     "login": ("randsvc-auth", "randsvc", "/login"),
     "Prometheus": ("prometheus", "monitoring", ""),
+    "Query: both Prometheus as one": ("query", "monitoring", ""),
     "Alertmanager": ("alertmanager", "monitoring", ""),
     "Inbox: what was sent to whom": ("inbox", "monitoring", ""),
 }

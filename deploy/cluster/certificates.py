@@ -4,9 +4,10 @@ They live as long as the cluster, and guard addresses that this machine alone re
 """
 
 import json
+from ipaddress import ip_network
 from pathlib import Path
 
-from deploy.cluster.network import API, NODES, run
+from deploy.cluster.network import API, NODES, SERVICES, run
 
 __all__ = ("make_certificates",)
 
@@ -16,7 +17,7 @@ _API_NAMES = (
     *("kubernetes", "kubernetes.default", "kubernetes.default.svc"),
     *("kubernetes.default.svc.cluster.local", "localhost"),
 )
-_API_SERVICE = "10.211.0.1"  # the first address of the services is the API server's
+_API_SERVICE = ip_network(SERVICES)[1]  # the first address of the services is the API server's
 
 
 def make_certificates(folder: Path) -> None:

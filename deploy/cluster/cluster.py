@@ -24,12 +24,13 @@ from deploy.cluster.nodes import (
     find_socket,
     import_image,
     keep_kernel_settings,
+    make_firewall,
     make_node,
     remove_node,
 )
 from deploy.cluster.programs import find_crds, list_modules
 from randsvc.project import ROOT
-from randsvc.stack.build import build_programs, find_cache
+from randsvc.stack.build import build_programs, find_cache, make_thanos_module
 from randsvc.stack.programs import BLACKBOX_PACKAGE, Program
 from randsvc.stack.supervisor import Stack, run_programs, wait_until
 
@@ -48,7 +49,7 @@ VALUES = ROOT / "deploy/cluster/values.yaml"
 NAMESPACE = "randsvc"
 _MANIFESTS = ROOT / "deploy/cluster/manifests"
 _FOR_API_SERVER = ("ip", "nsenter", "openssl")
-_FOR_NODES = ("containerd", "runc", "nft", BLACKBOX_PACKAGE)
+_FOR_NODES = ("containerd", "runc", "nft", "iptables", "ipset", BLACKBOX_PACKAGE)
 """Programs that the system must have, besides the plugins of its network."""
 START_WITHIN = 300.0
 """Seconds that a part has until it is ready; on an idle machine, it takes a tenth of that."""
@@ -164,6 +165,8 @@ def run_cluster(console: Console) -> Iterator[Cluster]:
                 cleanup.callback(_empty, node, stack, folder)
                 _start_node(node, cluster, programs, folder, images)
             cluster.wait_for("Ready", *(f"node/{node.name}" for node in NODES))
+            for node in NODES:
+                _start(stack, make_firewall(node, programs, folder))
             report("both nodes are ready, with their images")
             _start(stack, make_operator(programs, folder, RELOADER))
             for manifest in sorted(_MANIFESTS.glob("*.yaml")):
@@ -215,6 +218,7 @@ _PARTS = (
     ("kube-system", "deployment/coredns"),
     ("kube-system", "deployment/metrics-server"),
     ("monitoring", "deployment/inbox"),
+    ("monitoring", "deployment/query"),
     ("monitoring", "statefulset/prometheus-monitoring"),
     ("monitoring", "statefulset/alertmanager-monitoring"),
 )
@@ -276,4 +280,5 @@ def _remove(folder: Path) -> None:
 
 def _read_versions() -> Mapping[str, str]:
     lines = (ROOT / ".env").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    stated = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return stated | {"THANOS_VERSION": f"v{make_thanos_module().release}"}

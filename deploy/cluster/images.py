@@ -46,7 +46,8 @@ class Image:
 def build_images(stack: Path, cluster: Path, versions: Mapping[str, str]) -> Iterator[Path]:
     """Yield each image as a file that containerd imports; those of unchanged files are kept.
 
-    ``stack`` and ``cluster`` are folders of programs, and ``versions`` the variables of .env.
+    ``stack`` and ``cluster`` are folders of programs, and ``versions`` gives those of
+    images, by the names of .env.
     Raises ``BuildError``.
     """
     kept = find_cache().parent / "images"
@@ -68,6 +69,7 @@ def _list_images(stack: Path, cluster: Path, versions: Mapping[str, str]) -> Ite
         RELOADER: f"{cluster}/prometheus-config-reloader",
         "localhost/coredns:1": f"{cluster}/coredns",
         "localhost/metrics-server:1": f"{cluster}/metrics-server",
+        f"quay.io/thanos/thanos:{versions['THANOS_VERSION']}": f"{cluster}/thanos",
         f"{prom}/prometheus:{versions['PROMETHEUS_VERSION']}": f"{stack}/prometheus",
         f"{prom}/alertmanager:{versions['ALERTMANAGER_VERSION']}": f"{stack}/alertmanager",
         f"{prom}/blackbox-exporter:{versions['BLACKBOX_VERSION']}": _find(BLACKBOX_PACKAGE),

@@ -1,4 +1,4 @@
-"""The programs of a node: containerd, the kubelet and kube-proxy."""
+"""The programs of a node: containerd, the kubelet, kube-proxy and kube-router."""
 
 import json
 import os
@@ -9,16 +9,18 @@ from pathlib import Path
 import psutil
 import yaml
 
-from deploy.cluster.network import DNS, PODS, NetworkError, Node, run
+from deploy.cluster.network import DNS, PODS, SERVICES, NetworkError, Node, run
 from randsvc.stack.programs import Program
 
 __all__ = (
     "PAUSE",
+    "PLUGINS",
     "empty_node",
     "find_processes",
     "find_socket",
     "import_image",
     "keep_kernel_settings",
+    "make_firewall",
     "make_node",
     "remove_node",
 )
@@ -101,16 +103,10 @@ state = "{own}/state"
             "conntrack": {"maxPerCore": 0},
         },
     )
-    # Not a shim or ctr of containerd 2, which may come first in PATH.
-    env = os.environ | {"PATH": f"/usr/bin:/usr/sbin:/bin:/sbin:{PLUGINS}"}
-
-    def make(name: str, *command: str) -> Program:
-        inside = node.inside(*command)
-        return Program(name=f"{name}-{node.name}", command=inside, listens=(), ready=None, env=env)
-
     return (
-        make("containerd", "/usr/bin/containerd", f"--config={own}/containerd.toml"),
-        make(
+        _make(node, "containerd", "/usr/bin/containerd", f"--config={own}/containerd.toml"),
+        _make(
+            node,
             "kubelet",
             f"{programs}/kubelet",
             f"--config={own}/kubelet.yaml",
@@ -119,8 +115,29 @@ state = "{own}/state"
             f"--node-ip={node.address}",
             f"--root-dir={own}/kubelet",
         ),
-        make("kube-proxy", f"{programs}/kube-proxy", f"--config={own}/proxy.yaml"),
+        _make(node, "kube-proxy", f"{programs}/kube-proxy", f"--config={own}/proxy.yaml"),
     )
+
+
+def make_firewall(node: Node, programs: Path, folder: Path) -> Program:
+    """Make what enforces network policies; it ends unless Kubernetes knows the node."""
+    return _make(
+        node,
+        "kube-router",
+        f"{programs}/kube-router",
+        # It can do the work of the network plugin and of kube-proxy, too.
+        *("--run-router=false", "--run-service-proxy=false"),
+        f"--service-cluster-ip-range={SERVICES}",
+        f"--kubeconfig={folder}/keys/admin.kubeconfig",
+        f"--hostname-override={node.name}",
+    )
+
+
+def _make(node: Node, name: str, *command: str) -> Program:
+    # Not a shim or ctr of containerd 2, which may come first in PATH.
+    env = os.environ | {"PATH": f"/usr/bin:/usr/sbin:/bin:/sbin:{PLUGINS}"}
+    inside = node.inside(*command)
+    return Program(name=f"{name}-{node.name}", command=inside, listens=(), ready=None, env=env)
 
 
 def find_socket(node: Node, folder: Path) -> Path:
@@ -135,9 +152,7 @@ def import_image(node: Node, folder: Path, image: Path) -> None:
 
 def empty_node(node: Node, folder: Path) -> None:
     """End all containers of the node, while its containerd runs."""
-    for process in find_processes(node):
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
+    _kill_containers(node)
     for task in _ctr(node, folder, "tasks", "list", "--quiet").split():
         with suppress(NetworkError):  # it may have ended by itself
             _ctr(node, folder, "tasks", "delete", "--force", task)
@@ -155,10 +170,7 @@ def remove_node(node: Node, folder: Path) -> None:
     for mount in sorted((mount for mount in mounts if mount.startswith(own)), reverse=True):
         with suppress(NetworkError):
             run("umount", "--lazy", mount)
-    for process in find_processes(node):
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-            process.wait(5)
+    _kill_containers(node)
     for root in _find_cgroups(node):
         for group, _, _ in os.walk(root, topdown=False):
             with suppress(OSError):
@@ -175,6 +187,13 @@ def keep_kernel_settings() -> Iterator[None]:
         for name, value in before.items():
             if Path("/proc/sys", name).read_text() != value:
                 Path("/proc/sys", name).write_text(value)
+
+
+def _kill_containers(node: Node) -> None:
+    for process in find_processes(node):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+            process.wait(5)
 
 
 def _ctr(node: Node, folder: Path, *arguments: str) -> str:

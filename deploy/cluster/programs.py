@@ -16,12 +16,14 @@ from randsvc.stack.build import (
     build_programs,
     download_upstream,
     find_version,
+    make_thanos_module,
 )
 
 __all__ = ("find_crds", "list_api_server_modules", "list_modules")
 
 _OPERATOR = "github.com/prometheus-operator/prometheus-operator"
 _METRICS_SERVER = "sigs.k8s.io/metrics-server"
+_KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
 _KEDA = "github.com/kedacore/keda/v2"
 _ETCD = "go.etcd.io/etcd/server/v3"
 _KUBERNETES = "k8s.io/kubernetes"
@@ -35,6 +37,7 @@ _PROGRAMS = {
         _OPERATOR,
         {name: f"{_OPERATOR}/cmd/{name}" for name in ("operator", "prometheus-config-reloader")},
     ),
+    "kube-router": (_KUBE_ROUTER, {"kube-router": f"{_KUBE_ROUTER}/cmd/kube-router"}),
     "coredns": ("github.com/coredns/coredns", {"coredns": "."}),
     "kubernetes": (
         _KUBERNETES,
@@ -48,8 +51,8 @@ _PROGRAMS = {
 
 
 def list_modules() -> tuple[GoModule, ...]:
-    """List the modules that only the cluster needs. Raises ``BuildError``."""
-    return tuple(map(_make, _PROGRAMS))
+    """List the modules that the stack of one machine does not need. Raises ``BuildError``."""
+    return (*map(_make, _PROGRAMS), make_thanos_module())
 
 
 def list_api_server_modules() -> tuple[GoModule, ...]:
