@@ -202,7 +202,7 @@ def build_programs(
 def main() -> int:
     """Build all programs, and print the folder; progress goes to stderr."""
     try:
-        folder = build_programs((*list_modules(), make_jaeger_module()))
+        folder = build_programs((*list_modules(), make_thanos_module(), make_jaeger_module()))
     except BuildError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
         return 1

@@ -1,12 +1,13 @@
 """Chaos on the highly available layout: its faults, its bounds, and that each promise can break."""
 
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
 
 from benchmarks.chaos import trial
 from benchmarks.chaos.alerts import AlertId, Episode, Notification, merge_episodes, read_times
-from benchmarks.chaos.books import compare
+from benchmarks.chaos.books import compare, send_load
 from benchmarks.chaos.chain import EXPORT_INTERVAL
 from benchmarks.chaos.faults import Fault
 from benchmarks.chaos.report import write_markdown
@@ -172,3 +173,27 @@ def test_the_results_name_the_seed_and_each_broken_promise(
     assert "| kill: receive | 1 | 100 |" in text
     assert "- trial 0 (kill: receive-0): Query: randsvc: 2 of 100 responses" in text
     assert Outcome.from_json(outcome.to_json()) == outcome
+
+
+# --------------------------------------------------------------------------------------- the layout
+
+FAULTS = (
+    # Long enough for an alert, which the first Alertmanager then hears of from one Prometheus only.
+    Fault("kill", "receive-1", 0.5, LONG[0]),
+    Fault("cut", "prometheus-0 to alertmanager-0", 2, LONG[0]),
+)
+
+
+@pytest.mark.usefixtures("programs")
+def test_the_layout_keeps_its_promises_while_parts_of_it_break() -> None:
+    with (
+        SYSTEM.run() as chain,
+        send_load(chain.users["randsvc"], chain.users["auth"], seed=1) as load,
+        closing(Trials(SYSTEM, chain, load, report=print)) as trials,
+    ):
+        trials.settle()
+        outcome = trials.run(0, FAULTS)
+    assert outcome.problems == ()
+    assert outcome.requests
+    assert set(outcome.missing.values()) == {0}
+    assert str(LOST) in outcome.sent
