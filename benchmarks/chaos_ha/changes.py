@@ -23,8 +23,8 @@ __all__ = ("CHANGES",)
 
 LOAD = 30.0
 """Seconds of load before and after a change."""
-GONE = 150.0
-"""Seconds for which the object store is gone: two blocks of each receiver wait for it."""
+GONE = 600.0
+"""Seconds for which the object store is gone: nine blocks of each receiver wait for it."""
 BLOCK = "1m"
 """Length of a block where the object store goes, so that a run of minutes uploads some."""
 PAGED_WITHIN = 240.0
