@@ -24,6 +24,7 @@ from deploy.cluster.nodes import (
     find_socket,
     import_image,
     keep_kernel_settings,
+    kill_programs,
     make_firewall,
     make_node,
     remove_node,
@@ -272,6 +273,7 @@ def _empty(node: Node, stack: Stack, folder: Path) -> None:
 
 def _remove(folder: Path) -> None:
     """Remove what a run has left, whether it ended in order or was killed."""
+    kill_programs(folder)
     for node in NODES:
         remove_node(node, folder)
     remove_network()

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +20,7 @@ __all__ = (
     "find_socket",
     "import_image",
     "keep_kernel_settings",
+    "kill_programs",
     "make_firewall",
     "make_node",
     "remove_node",
@@ -159,13 +160,8 @@ def empty_node(node: Node, folder: Path) -> None:
 
 
 def remove_node(node: Node, folder: Path) -> None:
-    """Remove what is left of the node on this machine: processes, mounts, control groups."""
+    """Remove what is left of the node on this machine: containers, mounts, control groups."""
     own = f"{folder / node.name}/"
-    for process in psutil.process_iter(["cmdline"]):
-        # containerd leaves the parents of its containers running, so that it can be restarted.
-        if any(own in part for part in process.info["cmdline"] or ()):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for mount in sorted((mount for mount in mounts if mount.startswith(own)), reverse=True):
         with suppress(NetworkError):
@@ -189,11 +185,29 @@ def keep_kernel_settings() -> Iterator[None]:
                 Path("/proc/sys", name).write_text(value)
 
 
+def kill_programs(folder: Path) -> None:
+    """Kill every program that has a file of the cluster's folder in its command.
+
+    containerd leaves the parents of its containers running, so that it can be restarted. After a
+    kill of the cluster, the API server takes a minute to end.
+    """
+    _kill(
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any(f"{folder}/" in part for part in process.info["cmdline"] or ())
+    )
+
+
 def _kill_containers(node: Node) -> None:
-    for process in find_processes(node):
+    _kill(find_processes(node))
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    killed = list(processes)
+    for process in killed:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-            process.wait(5)
+    psutil.wait_procs(killed, timeout=10)
 
 
 def _ctr(node: Node, folder: Path, *arguments: str) -> str:
