@@ -3,8 +3,10 @@
 import hashlib
 import io
 import json
+import subprocess
 import sys
 import tarfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from deploy.cluster import network
 from deploy.cluster.cluster import VALUES
 from deploy.cluster.images import Image, list_files, write_image
 from deploy.cluster.network import NODES, NetworkError, expect_free
+from deploy.cluster.nodes import kill_programs
 from tests.support.chart import check, render
 
 
@@ -47,6 +50,19 @@ def test_addresses_that_the_machine_does_not_use_are_accepted(
 
 def test_the_nodes_have_different_addresses() -> None:
     assert len({node.address for node in NODES} | {node.pods for node in NODES}) == 2 * len(NODES)
+
+
+def test_what_an_earlier_run_left_is_killed_and_nothing_else(tmp_path: Path) -> None:
+    waits = [sys.executable, "-c", "input()"]
+    with ExitStack() as cleanup:
+        theirs, other = (
+            cleanup.enter_context(subprocess.Popen([*waits, file], stdin=subprocess.PIPE))
+            for file in (f"--data-dir={tmp_path}/cluster/etcd", f"{tmp_path}/cluster.lock")
+        )
+        kill_programs(tmp_path / "cluster")
+        assert theirs.poll() is not None
+        assert other.poll() is None
+        other.kill()
 
 
 @pytest.mark.native
