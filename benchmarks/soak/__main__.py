@@ -56,7 +56,7 @@ SERIES = 600
 LOG_LINES = 5
 """Log lines of a service per minute, and as many at the start."""
 STORE_BYTES = 20 * 10**6
-"""10 MB of answers, docs/reliability.md, and the journal of SQLite."""
+"""11 MB of answers, docs/reliability.md, and the journal of SQLite."""
 
 
 @dataclass

@@ -23,7 +23,7 @@ __all__ = ("CAPACITY", "FeedbackStore", "StoreError")
 _logger = logging.getLogger(__name__)
 
 CAPACITY = 500_000
-"""Answers that are kept, 20 bytes each: an hour at 140 feedbacks a second, 10 MB."""
+"""Answers that are kept: an hour at 140 feedbacks a second. 22 bytes each in the file, 11 MB."""
 SWEEP = 1000
 """Feedbacks between two sweeps, which forget what has expired."""
 START_TIMEOUT = 5.0
