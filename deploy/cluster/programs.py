@@ -56,7 +56,7 @@ def list_modules() -> tuple[GoModule, ...]:
 
 
 def list_api_server_modules() -> tuple[GoModule, ...]:
-    """List what an API server alone needs, of its kind the quickest. Raises ``BuildError``."""
+    """List the modules of an API server without a cluster. Raises ``BuildError``."""
     kubernetes = _make("kubernetes")
     name = "kube-apiserver"
     return (_make("etcd"), replace(kubernetes, packages={name: kubernetes.packages[name]}))
