@@ -29,6 +29,9 @@ from typing import Any
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http_exceptions import InvalidURLError
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import _ErrInfo
 from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
 
 from .catalogue import CLIENT_LEFT
@@ -339,6 +342,17 @@ class _Connection(web.RequestHandler):
             self.metrics.tracing.connect(make_connection)
         else:
             make_connection()
+
+    async def start(self) -> None:
+        try:
+            await super().start()
+        except AttributeError as error:
+            if error.name != "absolute":
+                raise
+            # aiohttp 3.14 fails at the URL of a CONNECT without one. It is malformed as others are.
+            malformed = _ErrInfo(status=400, exc=InvalidURLError(""), message="no target")
+            self._messages.appendleft((malformed, EMPTY_PAYLOAD))
+            await super().start()
 
     def eof_received(self) -> None:
         self.left = True

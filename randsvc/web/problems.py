@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -58,7 +59,10 @@ def guard(handler: Handler) -> Handler:
 
 
 def add_catch_all(router: web.UrlDispatcher) -> None:
-    """Add a route for all other requests: 404, or 405 with the methods. Call it last."""
+    """Answer all other requests, whatever their target: 404, or 405 with the methods.
+
+    Call it last. Routes answer ``Expect`` as ``meet_expectations`` says.
+    """
 
     async def unmatched(request: web.Request) -> web.Response:
         allowed: set[str] = set()
@@ -72,25 +76,46 @@ def add_catch_all(router: web.UrlDispatcher) -> None:
             return make_problem(405, detail, {hdrs.ALLOW: names})
         return make_problem(404, f"nothing exists at {request.path}")
 
-    router.add_route(hdrs.METH_ANY, UNMATCHED.replace("}", ":.*}"), unmatched)
-    meet_expectations(router)
+    # A pattern matches no path with a line feed, no `*`, and not the authority of CONNECT.
+    route = router.add_route(hdrs.METH_ANY, UNMATCHED.replace("}", ":.*}"), unmatched)
+    _meet_expectations(router, lambda _: web.UrlMappingMatchInfo({}, route))
 
 
 def meet_expectations(router: web.UrlDispatcher) -> None:
-    """Have all routes answer ``Expect`` with 100 or a problem 417. Call it last.
+    """Answer ``Expect`` with 100 or a problem 417, also where no route matches. Call it last.
 
     aiohttp repeats the header in its response, and fails with 500 where the header is not text.
     """
 
-    async def expect(request: web.Request) -> web.Response | None:
-        expected = request.headers[hdrs.EXPECT]
-        if request.version != HttpVersion11:
-            return None
-        if expected.lower() != "100-continue":
-            return make_problem(417, f"Expect: {expected!a}: expected 100-continue")
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # no part of the response
-        return None
+    def meet(found: web.UrlMappingMatchInfo) -> web.UrlMappingMatchInfo:
+        found.route._expect_handler = _expect
+        return found
 
+    _meet_expectations(router, meet)
+
+
+def _meet_expectations(
+    router: web.UrlDispatcher,
+    replace: Callable[[web.UrlMappingMatchInfo], web.UrlMappingMatchInfo],
+) -> None:
+    """Let each route use ``_expect``, and ``replace`` what the router gives without a route."""
+    resolve = router.resolve
+
+    async def resolve_all(request: web.Request) -> web.UrlMappingMatchInfo:
+        found = await resolve(request)
+        return found if found.http_exception is None else replace(found)
+
+    router.resolve = resolve_all  # type: ignore[method-assign]
     for route in router.routes():
-        route._expect_handler = expect  # the parameter of each add_route
+        route._expect_handler = _expect  # the parameter of each add_route
+
+
+async def _expect(request: web.Request) -> web.Response | None:
+    expected = request.headers[hdrs.EXPECT]
+    if request.version != HttpVersion11:
+        return None
+    if expected.lower() != "100-continue":
+        return make_problem(417, f"Expect: {expected!a}: expected 100-continue")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # no part of the response
+    return None

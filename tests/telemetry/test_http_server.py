@@ -127,9 +127,12 @@ async def test_an_error_without_exception_has_its_status_as_type(
     assert outcomes(read) == {("GET", "/broken", 502, "502"): 1}
 
 
-async def test_bytes_that_are_no_http_are_a_counted_400(served: Served, read: Read) -> None:
+@pytest.mark.parametrize("request_line", [b"no such thing", b"CONNECT ", b"GET  HTTP/1.1"])
+async def test_bytes_that_are_no_http_are_a_counted_400(
+    served: Served, read: Read, request_line: bytes
+) -> None:
     reader, writer = await served.connect()
-    writer.write(b"no such thing\r\n\r\n")
+    writer.write(request_line + b"\r\n\r\n")
     assert b"400 Bad Request" in await reader.read()
     writer.close()
     assert outcomes(read) == {("_OTHER", None, 400, None): 1}

@@ -4,7 +4,7 @@ import logging
 import pytest
 from aiohttp import ClientResponse, request, web
 
-from randsvc.web.problems import add_catch_all, guard, make_problem
+from randsvc.web.problems import add_catch_all, guard, make_problem, meet_expectations
 from tests.support.serving import serving
 
 
@@ -94,18 +94,41 @@ def test_a_problem_carries_the_headers_it_is_given() -> None:
     assert make_problem(503, "full", {"Retry-After": "1"}).headers["Retry-After"] == "1"
 
 
-@pytest.mark.parametrize("path", [b"/answers", b"/nothing", b"/fails"])
-@pytest.mark.parametrize("value", [b"\xff", b"\xed\xa0\x80", b"miracles", b"100-continue, x"])
-async def test_an_expectation_that_is_not_met_is_a_problem_whatever_its_bytes(
-    path: bytes, value: bytes
-) -> None:
-    async with serving(make_app()) as url:
+async def send(request: bytes, app: web.Application | None = None) -> bytes:
+    """Send bytes, and give the head of the response."""
+    async with serving(app or make_app()) as url:
         reader, writer = await asyncio.open_connection(url.host, url.port)
-        writer.write(b"GET %s HTTP/1.1\r\nHost: x\r\nExpect: %s\r\n\r\n" % (path, value))
+        writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
         writer.close()
+    return head
+
+
+TARGETS = (b"GET /nothing", b"GET /no%0Athing", b"GET /no%0Dthing", b"OPTIONS *", b"CONNECT a:1")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+async def test_a_target_that_no_pattern_matches_is_a_problem(target: bytes) -> None:
+    head = await send(target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 404 Not Found\r\n")
+    assert b"application/problem+json" in head
+
+
+@pytest.mark.parametrize("target", [b"GET /answers", b"GET /fails", *TARGETS])
+@pytest.mark.parametrize("value", [b"\xff", b"\xed\xa0\x80", b"miracles", b"100-continue, x"])
+async def test_an_expectation_that_is_not_met_is_a_problem_whatever_its_bytes(
+    target: bytes, value: bytes
+) -> None:
+    head = await send(b"%s HTTP/1.1\r\nHost: x\r\nExpect: %s\r\n\r\n" % (target, value))
     assert head.startswith(b"HTTP/1.1 417 Expectation Failed\r\n")
     assert b"application/problem+json" in head
+
+
+async def test_without_a_catch_all_too_no_expectation_fails() -> None:
+    app = web.Application()
+    meet_expectations(app.router)
+    head = await send(b"GET /nothing HTTP/1.1\r\nHost: x\r\nExpect: \xff\r\n\r\n", app)
+    assert head.startswith(b"HTTP/1.1 417 Expectation Failed\r\n")
 
 
 async def test_a_client_that_waits_for_100_is_told_to_continue() -> None:
