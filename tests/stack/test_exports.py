@@ -2,6 +2,7 @@
 
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -92,5 +93,7 @@ def test_a_restarted_collector_gets_the_counts_of_its_downtime(programs: Path) -
         stack.start("otel-collector")
         wait_until(lambda: stack.number(f'{COUNT}{{job="randsvc"}}') == 7, within=20)
         log = [json.loads(line) for line in stack.log("randsvc").splitlines()]
-        told = [event for event in log if "deliver" in str(event["message"])]
-        assert len(told) <= 2, told
+        told = [str(event["message"]) for event in log if "deliver" in str(event["message"])]
+        # Once for each outage: a slow start of the Collector on a busy machine is one more.
+        for earlier, later in pairwise(told):
+            assert ("cannot" in earlier) != ("cannot" in later), told
