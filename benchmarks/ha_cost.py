@@ -107,7 +107,8 @@ def _measure(rate: int, seconds: float, console: Console) -> Cost:
             from_services=int(_ask(stack, 'sum(scrape_samples_scraped{job="otel-collector"})')),
             samples=_ask(
                 stack,
-                f"sum(rate(prometheus_tsdb_head_samples_appended_total[{seconds:.0f}s]))",
+                "sum(rate(prometheus_tsdb_head_samples_appended_total"
+                f'{{job="prometheus"}}[{seconds:.0f}s]))',
             ),
             bytes_per_sample=_write_block(stack, folder),
         )
