@@ -56,7 +56,7 @@ SIDE_BY_SIDE := --numprocesses=3 --dist=loadscope --no-loadscope-reorder
 .PHONY: test
 test: packages $(VENV)/dev.stamp  ## run every test, real programs included
 	@if command -v go >/dev/null; then \
-		$(BIN)/python -m randsvc.stack.build >/dev/null && $(BIN)/python -m deploy.cluster.programs; fi
+		{ $(BIN)/python -m randsvc.stack.build && $(BIN)/python -m deploy.cluster.programs; } >/dev/null; fi
 	$(BIN)/pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 .PHONY: quick

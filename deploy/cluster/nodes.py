@@ -153,7 +153,7 @@ def import_image(node: Node, folder: Path, image: Path) -> None:
 
 def empty_node(node: Node, folder: Path) -> None:
     """End all containers of the node, while its containerd runs."""
-    _kill_containers(node)
+    _kill(find_processes(node))
     for task in _ctr(node, folder, "tasks", "list", "--quiet").split():
         with suppress(NetworkError):  # it may have ended by itself
             _ctr(node, folder, "tasks", "delete", "--force", task)
@@ -166,7 +166,7 @@ def remove_node(node: Node, folder: Path) -> None:
     for mount in sorted((mount for mount in mounts if mount.startswith(own)), reverse=True):
         with suppress(NetworkError):
             run("umount", "--lazy", mount)
-    _kill_containers(node)
+    _kill(find_processes(node))
     for root in _find_cgroups(node):
         for group, _, _ in os.walk(root, topdown=False):
             with suppress(OSError):
@@ -196,10 +196,6 @@ def kill_programs(folder: Path) -> None:
         for process in psutil.process_iter(["cmdline"])
         if any(f"{folder}/" in part for part in process.info["cmdline"] or ())
     )
-
-
-def _kill_containers(node: Node) -> None:
-    _kill(find_processes(node))
 
 
 def _kill(processes: Iterable[psutil.Process]) -> None:

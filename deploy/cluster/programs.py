@@ -7,15 +7,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from randsvc.project import ROOT
 from randsvc.stack.build import (
-    BuildError,
     GoModule,
-    build_programs,
     download_upstream,
     find_version,
+    main,
     make_thanos_module,
 )
 
@@ -88,14 +85,5 @@ def _make(name: str) -> GoModule:
     )
 
 
-def _main() -> int:
-    try:
-        build_programs(list_api_server_modules())
-    except BuildError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(_main())
+    sys.exit(main(list_api_server_modules))

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -199,10 +199,14 @@ def build_programs(
         return _link_into_one_folder([_build(module, console) for module in chosen])
 
 
-def main() -> int:
-    """Build all programs, and print the folder; progress goes to stderr."""
+def _list_everything() -> tuple[GoModule, ...]:
+    return (*list_modules(), make_thanos_module(), make_jaeger_module())
+
+
+def main(list_chosen: Callable[[], Sequence[GoModule]] = _list_everything) -> int:
+    """Build programs, all by default, and print the folder; progress goes to stderr."""
     try:
-        folder = build_programs((*list_modules(), make_thanos_module(), make_jaeger_module()))
+        folder = build_programs(list_chosen())
     except BuildError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False)
         return 1
