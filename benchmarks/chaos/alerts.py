@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -28,7 +28,9 @@ __all__ = (
     "Notification",
     "Tally",
     "Times",
+    "describe_history",
     "find_episodes",
+    "find_unresolved",
     "judge_alerts",
     "merge_episodes",
     "read_times",
@@ -55,6 +57,10 @@ class AlertId(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.level}, {self.service})"
+
+
+Group = tuple[str, str, str]
+"""The receiver, level and service of alerts that are notified together."""
 
 
 class Notification(NamedTuple):
@@ -131,15 +137,6 @@ class Inbox:
         # Not the time that the inbox says: its clock may be wrong.
         self.notifications.append(Notification(time.time(), each["receiver"], alerts))
 
-    def find_unresolved(self) -> list[AlertId]:
-        """Return the alerts whose last notification says that they fire, except on speed."""
-        last = {alert: status for each in self.notifications for alert, status in each.alerts}
-        return sorted(
-            alert
-            for alert, status in last.items()
-            if status == "firing" and alert.name not in ON_SPEED
-        )
-
 
 def find_episodes(
     prometheus: Prometheus, since: float, blind: Sequence[tuple[float, float]] = ()
@@ -161,6 +158,12 @@ def find_episodes(
     return sorted(found, key=lambda episode: episode.begin)
 
 
+def find_unresolved(notifications: Iterable[Notification]) -> list[AlertId]:
+    """Return the alerts that fire for all that their receivers know, except on speed."""
+    last = {group: after for group, _, after in _follow(notifications)}
+    return sorted(alert for alert in set().union(*last.values()) if alert.name not in ON_SPEED)
+
+
 def merge_episodes(episodes: Sequence[Episode]) -> list[Episode]:
     """Join the overlapping episodes of an alert, which fired in more than one Prometheus."""
     merged: list[Episode] = []
@@ -171,6 +174,20 @@ def merge_episodes(episodes: Sequence[Episode]) -> list[Episode]:
         else:
             merged.append(episode)
     return sorted(merged, key=lambda episode: episode.begin)
+
+
+def describe_history(
+    episodes: Sequence[Episode], notifications: Sequence[Notification], since: float
+) -> list[str]:
+    """Return a line for each alert that fired and each notification, with seconds ``since``."""
+    lines = [
+        (begin, f"to {end - since:.1f} s: {alert} fired in a Prometheus")
+        for alert, begin, end in episodes
+    ] + [
+        (at, f"{receiver} was sent: {', '.join(f'{alert} is {how}' for alert, how in alerts)}")
+        for at, receiver, alerts in notifications
+    ]
+    return [f"{at - since:.1f} s {what}" for at, what in sorted(lines)]
 
 
 def read_times() -> dict[str, Times]:
@@ -271,28 +288,43 @@ def _must_be_sent(
     return episode.end - known >= waits + MARGIN
 
 
+def _follow(
+    notifications: Iterable[Notification],
+) -> Iterator[tuple[Group, set[AlertId], set[AlertId]]]:
+    """Yield what a receiver knows to fire in a group before and after each of its notifications.
+
+    If nothing in a notification fires, its whole group is over. It need not name each alert of the
+    group: the Alertmanager that sent it may not have heard of one that only its peers know.
+    """
+    firing: dict[Group, set[AlertId]] = {}
+    for each in notifications:
+        group = _find_group(each)
+        before = firing.get(group, set())
+        fire = {alert for alert, status in each.alerts if status == "firing"}
+        over = {alert for alert, _ in each.alerts} - fire
+        firing[group] = (before - over) | fire if fire else set()
+        yield group, before, firing[group]
+
+
+def _find_group(notification: Notification) -> Group:
+    """Return what alertmanager.yml groups by."""
+    alert, _ = notification.alerts[0]
+    return notification.receiver, alert.level, "" if alert.level == "minor" else alert.service
+
+
 def _count_beginnings(notifications: Sequence[Notification]) -> Counter[AlertId]:
     """Count how often each alert began to fire, as its receivers see it."""
-    states: dict[AlertId, str] = {}
     begun: Counter[AlertId] = Counter()
-    for notification in notifications:
-        for alert, status in notification.alerts:
-            if status == "firing" and states.get(alert) != "firing":
-                begun[alert] += 1
-            states[alert] = status
+    for _, before, after in _follow(notifications):
+        begun.update(after - before)
     return begun
 
 
 def _count_repetitions(notifications: Sequence[Notification], times: Mapping[str, Times]) -> int:
     """Count notifications that say what the one before said, earlier than a repetition is due."""
-
-    def find_group(notification: Notification) -> tuple[str, str, str]:
-        alert, _ = notification.alerts[0]
-        return notification.receiver, alert.level, "" if alert.level == "minor" else alert.service
-
     found = 0
-    ordered = sorted(notifications, key=lambda each: (find_group(each), each.at))
-    for (_, level, _), group in groupby(ordered, key=find_group):
+    ordered = sorted(notifications, key=lambda each: (_find_group(each), each.at))
+    for (_, level, _), group in groupby(ordered, key=_find_group):
         due = times[level].repeat - MARGIN if level in times else 0
         for one, following in pairwise(group):
             found += one.alerts == following.alerts and following.at - one.at < due

@@ -21,6 +21,7 @@ def describe(outcome: Outcome) -> str:
         f"{len(outcome.sent)} sent, {outcome.doubled} doubled; {outcome.seconds:g} s"
         + "".join(f"\n  sent: {alert}" for alert in outcome.sent)
         + "".join(f"\n  broken promise: {problem}" for problem in outcome.problems)
+        + "".join(f"\n  {line}" for line in outcome.history)
     )
 
 

@@ -16,7 +16,9 @@ from benchmarks.chaos.alerts import (
     Inbox,
     Tally,
     Times,
+    describe_history,
     find_episodes,
+    find_unresolved,
     judge_alerts,
     merge_episodes,
     read_times,
@@ -74,8 +76,8 @@ class System:
     """Returns the alerts that faults must raise, each with its fault."""
     delivery: Sequence[str] = ()
     """What each notification passes: while it is broken, none arrives."""
-    doubling: Sequence[str]
-    """What may let a notification come again."""
+    doubling: Sequence[str] | None
+    """What may let a notification come again; None where anything may."""
     doubled: float = inf
     """How often each notification may come again then."""
     failover: float = 0.0
@@ -113,6 +115,8 @@ class Outcome:
     doubled: int
     seconds: float
     problems: tuple[str, ...]
+    history: tuple[str, ...] = ()
+    """Where a promise broke: which alerts fired when, and which notifications said what."""
 
     def to_json(self) -> str:
         """Return one line of JSON."""
@@ -122,7 +126,8 @@ class Outcome:
     def from_json(cls, line: str) -> "Outcome":
         """Read what ``to_json`` returned."""
         read: dict[str, Any] = json.loads(line)
-        return cls(**{**read, **{key: tuple(read[key]) for key in ("faults", "sent", "problems")}})
+        lists = ("faults", "sent", "problems", "history")
+        return cls(**{**read, **{key: tuple(read.get(key, ())) for key in lists}})
 
 
 class Trials:
@@ -188,6 +193,7 @@ class Trials:
         earlier = len(self._inbox.notifications)
         problems: list[str] = []
         balances: Mapping[str, Balance] = {name: Balance() for name in self._system.sources}
+        episodes: list[Episode] = []
         tally = Tally()
         try:
             events = act()
@@ -195,7 +201,9 @@ class Trials:
             self._stack.check()
             self._report("comparing the books")
             balances = self.balance(find_windows(events))
-            tally = self._judge_alerts(events, begun, earlier, outside)
+            episodes = [Episode(alert, begun, begun) for alert in outside]
+            episodes += self._find_episodes(events, begun)
+            tally = self._judge_alerts(episodes, events, earlier)
             for source, balance in balances.items():
                 problems += [f"{source}: {problem}" for problem in balance.problems]
             problems += tally.problems
@@ -209,6 +217,7 @@ class Trials:
         except (StackError, PrometheusError) as error:
             problems.append(str(error))
         books = next(iter(balances.values()))
+        sent = self._inbox.notifications[earlier:]
         return Outcome(
             trial=trial,
             faults=names,
@@ -222,6 +231,7 @@ class Trials:
             doubled=tally.doubled,
             seconds=round(time.time() - begun, 1),
             problems=tuple(problems),
+            history=tuple(describe_history(episodes, sent, begun)) if problems else (),
         )
 
     def balance(self, windows: Sequence[Window]) -> dict[str, Balance]:
@@ -281,7 +291,9 @@ class Trials:
                 return f"not all processes at {address} serve"
         # Minor alerts are notified once a minute: the last trial looks at those of all.
         unresolved = [
-            alert for alert in self._inbox.find_unresolved() if is_last or alert.level != "minor"
+            alert
+            for alert in find_unresolved(self._inbox.notifications)
+            if is_last or alert.level != "minor"
         ]
         if unresolved:
             return f"nobody was notified that {', '.join(map(str, unresolved))} is over"
@@ -303,14 +315,18 @@ class Trials:
                     )
         return problems
 
+    def _find_episodes(self, events: Sequence[Event], since: float) -> list[Episode]:
+        """Return when which alerts fired in any Prometheus that was not broken itself."""
+        found = []
+        for source in self._system.evaluating:
+            blind = [(e.begin, e.end) for e in events if e.fault.befalls(source)]
+            found += find_episodes(self._clients[source], since, blind)
+        return found
+
     def _judge_alerts(
-        self, events: Sequence[Event], since: float, earlier: int, outside: Sequence[AlertId]
+        self, episodes: Sequence[Episode], events: Sequence[Event], earlier: int
     ) -> Tally:
         system = self._system
-        episodes = [Episode(alert, since, since) for alert in outside]
-        for source in system.evaluating:
-            blind = [(e.begin, e.end) for e in events if e.fault.befalls(source)]
-            episodes += find_episodes(self._clients[source], since, blind)
         return judge_alerts(
             merge_episodes(episodes),
             self._inbox.notifications[earlier:],
@@ -321,7 +337,8 @@ class Trials:
             resend=system.resend,
             may_double=(
                 system.doubled
-                if any(event.fault.befalls(*system.doubling) for event in events)
+                if system.doubling is None
+                or any(event.fault.befalls(*system.doubling) for event in events)
                 else 0
             ),
             # What Prometheus could not write, it forgets as it is restarted.

@@ -10,7 +10,14 @@ from typing import cast
 import pytest
 
 from benchmarks.chaos import inject
-from benchmarks.chaos.alerts import AlertId, Episode, Notification, judge_alerts, read_times
+from benchmarks.chaos.alerts import (
+    AlertId,
+    Episode,
+    Notification,
+    find_unresolved,
+    judge_alerts,
+    read_times,
+)
 from benchmarks.chaos.books import Books, Kind, Window, compare, send_load
 from benchmarks.chaos.chain import EXPORT_INTERVAL, PROGRAMS, Chain, run_chain
 from benchmarks.chaos.faults import KINDS, MACHINE, Fault, draw_faults, list_kinds
@@ -239,6 +246,24 @@ def test_an_alert_that_is_sent_twice_breaks_the_promise(sent: list[Notification]
 
 def test_a_repetition_that_is_due_is_no_second_notification() -> None:
     assert judge([Episode(DOWN, 100, 180)], [notify(105, DOWN), notify(165, DOWN)]) == ()
+
+
+def test_an_alert_is_over_when_its_receiver_hears_so_of_it_or_of_its_whole_group() -> None:
+    other = DOWN._replace(name="RandsvcTargetsLost")
+    both = Notification(105, "pager", ((DOWN, "firing"), (other, "firing")))
+    one_is_over = Notification(110, "pager", ((DOWN, "resolved"), (other, "firing")))
+    assert find_unresolved([both]) == [DOWN, other]
+    assert find_unresolved([both, one_is_over]) == [other]
+    assert find_unresolved([both, notify(110, DOWN, "resolved")]) == []
+    elsewhere = notify(110, DOWN._replace(service="elsewhere"), "resolved")
+    assert find_unresolved([both, elsewhere]) == [DOWN, other]
+
+
+def test_an_alert_that_fires_after_the_end_of_its_group_came_again() -> None:
+    other = DOWN._replace(name="RandsvcTargetsLost")
+    sent = [notify(105, DOWN), notify(110, other, "resolved"), notify(115, DOWN)]
+    episodes = [*FIRED, Episode(other, 100, 105)]
+    assert judge(episodes, sent) == ("1 notifications came again, at most 0 may",)
 
 
 def test_a_long_outage_must_raise_its_alert_and_a_short_one_need_not() -> None:
