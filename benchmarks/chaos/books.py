@@ -41,6 +41,8 @@ RATE = 10.0
 LOGIN_SHARE = 0.25
 WRONG_SHARE = 0.1
 """Of the requests that the service refuses: an unknown path, a wrong password."""
+GATEWAY = (502, 503, 504)
+"""The statuses of a balancer without a response."""
 TIMEOUT = 5.0
 """Seconds that a client waits for its response."""
 
@@ -230,6 +232,11 @@ class Load:
             self._books.failures.append((time.time(), type(error).__name__))
             if not isinstance(error, aiohttp.ClientConnectorError):  # no program has seen those
                 self._books.unanswered[job] += 1
+            return None
+        if response.status in GATEWAY and not response.content_type.endswith("json"):
+            # The services answer in JSON. A balancer says that it had no response of theirs.
+            self._books.failures.append((time.time(), f"{response.status} of a balancer"))
+            self._books.unanswered[job] += 1
             return None
         self._books.responses.append((time.time(), Kind(job, str(response.status))))
         return response.status, response.headers, body

@@ -1,5 +1,6 @@
 """Chaos: its faults, its books, what it asks of alerts, and that each promise can break."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from aiohttp import web
 
 from benchmarks.chaos import inject
 from benchmarks.chaos.alerts import (
@@ -25,6 +27,7 @@ from benchmarks.chaos.footprint import Footprint, list_growth
 from benchmarks.chaos.system import SYSTEM, find_required_alerts
 from benchmarks.chaos.trial import SLACK, Event, Trials, find_windows
 from randsvc.stack.supervisor import Stack
+from tests.support.serving import serving
 
 OK = Kind("randsvc", "200")
 WRONG = Kind("randsvc", "404")
@@ -175,6 +178,30 @@ def test_a_prometheus_whose_writes_failed_is_restarted_when_the_disk_has_space(
     with inject.inject(chain, Fault("full disk", MACHINE, 0, 1), lambda: None):
         pass
     assert done == ["space", *expected]
+
+
+@pytest.mark.parametrize(
+    ("answer", "counts"),
+    [("text/html", False), ("application/problem+json", True)],
+    ids=["of a balancer", "of a service"],
+)
+async def test_the_answer_of_a_balancer_is_no_response_of_a_service(
+    answer: str, counts: bool
+) -> None:
+    asked = asyncio.Event()
+
+    async def fails(_: web.Request) -> web.Response:
+        asked.set()
+        return web.Response(status=503, text="{}", content_type=answer)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path}", fails)
+    async with serving(app) as url:
+        with send_load(str(url).rstrip("/"), str(url).rstrip("/"), seed=1) as load:
+            await asked.wait()
+            closed = await asyncio.to_thread(load.close_books)
+    assert bool(closed.responses) == counts
+    assert bool(closed.unanswered.total()) != counts
 
 
 # ------------------------------------------------------------------------------------------ alerts
