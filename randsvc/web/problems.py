@@ -63,21 +63,19 @@ def add_catch_all(router: web.UrlDispatcher) -> None:
 
     Call it last. Routes answer ``Expect`` as ``meet_expectations`` says.
     """
+    resolve = router.resolve
 
     async def unmatched(request: web.Request) -> web.Response:
-        allowed: set[str] = set()
-        for resource in router.resources():
-            if resource.canonical != UNMATCHED:
-                _, methods = await resource.resolve(request)
-                allowed |= methods
-        if allowed:
-            names = ", ".join(sorted(allowed))
+        error = (await resolve(request)).http_exception
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            names = ", ".join(sorted(error.allowed_methods))
             detail = f"{request.path} supports {names}, not {request.method}"
             return make_problem(405, detail, {hdrs.ALLOW: names})
         return make_problem(404, f"nothing exists at {request.path}")
 
-    # A pattern matches no path with a line feed, no `*`, and not the authority of CONNECT.
-    route = router.add_route(hdrs.METH_ANY, UNMATCHED.replace("}", ":.*}"), unmatched)
+    # Not in the router: a pattern matches no path with a line feed, no `*`, and not the authority
+    # of CONNECT.
+    route = web.PlainResource(UNMATCHED).add_route(hdrs.METH_ANY, unmatched, expect_handler=_expect)
     _meet_expectations(router, lambda _: web.UrlMappingMatchInfo({}, route))
 
 
