@@ -23,11 +23,12 @@ from rich.table import Table
 
 from benchmarks.chaos.alerts import ON_SPEED
 from benchmarks.chaos.books import Books, Load, send_load
-from benchmarks.markdown import describe_machine, write_table
+from benchmarks.machine import describe_machine
 from deploy.cluster.cluster import Cluster, ClusterError, run_cluster
 from deploy.cluster.network import NODES, NetworkError, cut_link
 from deploy.cluster.nodes import find_processes
 from randsvc.dashboards import list_queries
+from randsvc.markdown import write_table
 from randsvc.project import ROOT
 from randsvc.prometheus_api import Prometheus, PrometheusError
 from randsvc.stack.build import BuildError

@@ -30,8 +30,8 @@ from rich.progress import Progress
 from rich.table import Table
 from scipy import stats
 
-from benchmarks.markdown import write_table
 from randsvc import metrics
+from randsvc.markdown import write_table
 from randsvc.model.baselines import BaselineNumbers, load_baselines
 from randsvc.rules.cusum import (
     LIMIT,

@@ -25,7 +25,8 @@ from rich.progress import track
 
 from benchmarks.arguments import parse_positive
 from benchmarks.chaos_ha.chain import change_layout
-from benchmarks.markdown import describe_machine, write_table
+from benchmarks.machine import describe_machine
+from randsvc.markdown import write_table
 from randsvc.project import ROOT
 from randsvc.prometheus_api import Prometheus
 from randsvc.stack.addresses import AddressBook

@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.markdown import describe_machine, write_table
+from benchmarks.machine import describe_machine
+from randsvc.markdown import write_table
 
 __all__ = ("Promise", "conclude")
 

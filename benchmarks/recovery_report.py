@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from rich.table import Table
 
-from benchmarks.markdown import write_table
+from randsvc.markdown import write_table
 
 __all__ = ("Section", "draw_table", "write_markdown")
 

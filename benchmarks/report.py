@@ -6,8 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from rich.table import Table
 
-from benchmarks.markdown import describe_machine, write_table
+from benchmarks.machine import describe_machine
 from benchmarks.summary import Spread
+from randsvc.markdown import write_table
 
 __all__ = ("Row", "Section", "draw_table", "write_markdown")
 

@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.chaos.alerts import ON_SPEED
-from benchmarks.markdown import describe_machine, write_table
+from benchmarks.machine import describe_machine
+from randsvc.markdown import write_table
 from randsvc.project import ROOT
 from randsvc.rules.time_scale import DEMO
 from randsvc.stack.build import BuildError

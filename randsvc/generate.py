@@ -15,6 +15,7 @@ from typing import Any
 
 from randsvc.cli.main import app as command_line
 from randsvc.dashboards import DASHBOARDS, to_json
+from randsvc.markdown import write_table
 from randsvc.metrics import METRICS
 from randsvc.model.default_baselines import make_default_baseline_files
 from randsvc.objectives import SLOS
@@ -139,11 +140,11 @@ def _describe_alerts() -> str:
                 level,
                 f"[{alert.name}](runbooks/{alert.name}.md)",
                 alert.service,
-                alert.description.replace("|", "\\|"),
+                alert.description,
                 alert.wait or "none",
                 compressed.wait or "none",
             )
-            rows.append(f"| {' | '.join(cells)} |")
+            rows.append(cells)
     return "\n".join(
         (
             "<!-- Generated from randsvc/rules/service_alerts.py. Change that file, then run",
@@ -156,9 +157,10 @@ def _describe_alerts() -> str:
             "`production`. The time scale `demo` has the same rules with shorter times. The last",
             "two columns show how long the condition must be true before the alert fires.",
             "",
-            "| Level | Alert | Service | Description | Wait (production) | Wait (demo) |",
-            "| --- | --- | --- | --- | --- | --- |",
-            *rows,
+            write_table(
+                ("Level", "Alert", "Service", "Description", "Wait (production)", "Wait (demo)"),
+                rows,
+            ),
             "",
             "## How soon an alert on an error budget fires",
             "",
@@ -171,7 +173,7 @@ def _describe_alerts() -> str:
             "",
             "![Time until an alert fires, over the share of bad requests](images/alert-times.svg)",
             "",
-            *make_table(),
+            make_table(),
             "",
             "A full outage does not wait for an error budget: RandsvcServiceDown,",
             "RandsvcNotAnswering and RandsvcNobodyCanLogIn report it first.",
@@ -253,9 +255,20 @@ def _describe_operation(name: str, service: str, operation: Mapping[str, Any]) -
         yield f"- `{parameter['name']}`: {parameter['description']}, `{schema}`"
     if "parameters" in operation:
         yield ""
-    yield from ("| Status | When |", "| --- | --- |")
-    for status, response in operation["responses"].items():
-        yield f"| {status} | {response['description']} |"
+    responses = operation["responses"].items()
+    rows = [(status, response["description"]) for status, response in responses]
+    yield write_table(("Status", "When"), rows)
+
+
+METRIC_HEADS = [
+    "OpenTelemetry",
+    "Prometheus",
+    "Kind",
+    "Unit",
+    "Attributes",
+    "Description",
+    "Buckets",
+]
 
 
 def _describe_metrics(metrics: Sequence[Metric]) -> str:
@@ -263,7 +276,7 @@ def _describe_metrics(metrics: Sequence[Metric]) -> str:
         "exponential_histogram": "exponential histogram",
         "updowncounter": "up-down counter",
     }
-    rows = (
+    rows = [
         (
             f"`{metric.name}`",
             f"`{metric.prometheus_name}`",
@@ -274,7 +287,7 @@ def _describe_metrics(metrics: Sequence[Metric]) -> str:
             ", ".join(map(format_bound, metric.buckets)),
         )
         for metric in metrics
-    )
+    ]
     return "\n".join(
         (
             "<!-- Generated from randsvc/metrics.py and randsvc/telemetry/catalogue.py. Change",
@@ -288,16 +301,14 @@ def _describe_metrics(metrics: Sequence[Metric]) -> str:
             "with the buckets below. Attributes become labels, and dots in their names become",
             "underscores.",
             "",
-            "| OpenTelemetry | Prometheus | Kind | Unit | Attributes | Description | Buckets |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
-            *(f"| {' | '.join(row)} |" for row in rows),
+            write_table(METRIC_HEADS, rows),
             "",
         )
     )
 
 
 def _describe_telemetry_variables() -> str:
-    rows = (
+    rows = [
         (
             f"`{row.name}`",
             row.status,
@@ -306,7 +317,7 @@ def _describe_telemetry_variables() -> str:
             row.note,
         )
         for row in VARIABLES.values()
-    )
+    ]
     return "\n".join(
         (
             "<!-- Generated from randsvc/telemetry/variables.py. Change that file, then run",
@@ -327,9 +338,7 @@ def _describe_telemetry_variables() -> str:
             "instrumentation libraries (`OTEL_INSTRUMENTATION_*`, `OTEL_PYTHON_*`) are passed on.",
             "`tests/telemetry/test_environment.py` tests every row.",
             "",
-            "| Variable | Status | Value | Default | Note |",
-            "| --- | --- | --- | --- | --- |",
-            *(f"| {' | '.join(row)} |" for row in rows),
+            write_table(("Variable", "Status", "Value", "Default", "Note"), rows),
             "",
         )
     )

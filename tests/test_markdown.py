@@ -1,6 +1,6 @@
-"""The tables of the results."""
+"""Tables in Markdown."""
 
-from benchmarks.markdown import describe_machine, write_table
+from randsvc.markdown import write_table
 
 
 def test_a_table_has_a_rule_below_its_heads() -> None:
@@ -13,7 +13,3 @@ def test_a_table_has_a_rule_below_its_heads() -> None:
 
 def test_a_bar_in_a_cell_starts_no_cell() -> None:
     assert write_table(["a"], [["b | c"]]).endswith("| b \\| c |")
-
-
-def test_the_machine_is_described() -> None:
-    assert "cores" in describe_machine()

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from rich.table import Table
 
 from benchmarks.chaos.trial import Outcome
-from benchmarks.markdown import describe_machine, write_table
+from benchmarks.machine import describe_machine
+from randsvc.markdown import write_table
 
 __all__ = ("describe", "draw_table", "write_markdown")
 

@@ -1,7 +1,6 @@
 """When an alert on an error budget fires, computed: the table and the curve of docs/alerts.md."""
 
 import io
-from collections.abc import Iterator
 from functools import cache
 from math import ceil, floor, inf
 
@@ -9,6 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from randsvc.markdown import write_table
 from randsvc.objectives import SLOS
 from randsvc.rules.time_scale import PRODUCTION, SEVERITY, Level, TimeScale
 from randsvc.times import parse_duration
@@ -51,15 +51,21 @@ def list_budgets() -> list[float]:
     return sorted({slo.budget for slo in SLOS})
 
 
-def make_table(scale: TimeScale = PRODUCTION) -> Iterator[str]:
-    """Give the lines of a table in Markdown: a row for each share of bad requests."""
+def make_table(scale: TimeScale = PRODUCTION) -> str:
+    """Return a table in Markdown: a row for each share of bad requests."""
     columns = [(budget, level) for budget in list_budgets() for level in SEVERITY]
-    names = (f"{_spell_objective(budget)}: {level}" for budget, level in columns)
-    yield f"| bad requests | {' | '.join(names)} |"
-    yield "| ---: |" + " ---: |" * len(columns)
-    for percent in SHARES:
-        times = (compute_alert_time(b, level, percent / 100, scale) for b, level in columns)
-        yield f"| {percent}% | " + " | ".join(map(_format, times)) + " |"
+    heads = ["bad requests", *(f"{_spell_objective(budget)}: {level}" for budget, level in columns)]
+    rows = [
+        [
+            f"{percent}%",
+            *(
+                _format(compute_alert_time(budget, level, percent / 100, scale))
+                for budget, level in columns
+            ),
+        ]
+        for percent in SHARES
+    ]
+    return write_table(heads, rows, right=range(len(heads)))
 
 
 def _spell_objective(budget: float) -> str:
