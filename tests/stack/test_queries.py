@@ -15,6 +15,7 @@ from randsvc.rules.slo import BUDGET_TIME
 from randsvc.stack.programs import make_randsvc
 from randsvc.stack.run import run_stack
 from randsvc.stack.supervisor import Stack, wait_until
+from tests.support.chart import find, render
 
 SECONDS = 25
 """Until the rules have evaluated what the first rules recorded, at an interval of 1 s."""
@@ -68,3 +69,14 @@ def test_every_rule_is_evaluated_without_error_and_records(used: Stack) -> None:
             assert rule["health"] == "ok", rule
             if rule["type"] == "recording" and rule["name"] not in NOT_YET:
                 assert wait_until(partial(ask, used, rule["name"]), within=10), rule
+
+
+def test_the_query_of_keda_gives_one_number(used: Stack) -> None:
+    """KEDA refuses an answer with several."""
+    scaled = find(
+        render("--set=autoscaling.mode=concurrency", "--set=autoscaling.prometheusUrl=http://x"),
+        *("ScaledObject", "randsvc"),
+    )
+    (trigger,) = scaled["spec"]["triggers"]
+    (found,) = ask(used, trigger["metadata"]["query"])
+    assert 0 <= float(found["value"][1]) <= 1
