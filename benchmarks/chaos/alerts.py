@@ -102,7 +102,7 @@ class Inbox:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._seen: set[tuple[str, str]] = set()
+        self._seen: set[tuple[str, str, int]] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self.notifications: list[Notification] = []
@@ -112,8 +112,12 @@ class Inbox:
         """Copy what is new, if the inbox answers."""
         # A killed inbox may end a response in its middle.
         with self._lock, suppress(OSError, HTTPException, ValueError):
+            # An inbox that was held up takes several in one millisecond.
+            at_once: Counter[tuple[str, str]] = Counter()
             for each in reversed(json.loads(self._stack.get("inbox:9095", "/notifications"))):
-                self._take(each)
+                at = each["receiver"], each["at"]
+                at_once[at] += 1
+                self._take(each, (*at, at_once[at]))
 
     def close(self) -> None:
         """Look no more."""
@@ -123,8 +127,7 @@ class Inbox:
         while not self._closed.wait(READ_EVERY):
             self.read()
 
-    def _take(self, each: Mapping[str, Any]) -> None:
-        key = (each["receiver"], each["at"])
+    def _take(self, each: Mapping[str, Any], key: tuple[str, str, int]) -> None:
         if key in self._seen or each["receiver"] == "watchdog":
             return
         self._seen.add(key)

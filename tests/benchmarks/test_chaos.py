@@ -1,6 +1,7 @@
 """Chaos: its faults, its books, what it asks of alerts, and that each promise can break."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +16,7 @@ from benchmarks.chaos import inject
 from benchmarks.chaos.alerts import (
     AlertId,
     Episode,
+    Inbox,
     Notification,
     find_unresolved,
     judge_alerts,
@@ -273,6 +275,26 @@ def test_an_alert_that_is_sent_twice_breaks_the_promise(sent: list[Notification]
 
 def test_a_repetition_that_is_due_is_no_second_notification() -> None:
     assert judge([Episode(DOWN, 100, 180)], [notify(105, DOWN), notify(165, DOWN)]) == ()
+
+
+def test_two_notifications_in_one_millisecond_are_two() -> None:
+    def get(*_: str) -> str:
+        return json.dumps(
+            [
+                {
+                    "receiver": "pager",
+                    "at": "2026-11-27T06:00:00.123+00:00",
+                    "alerts": [{**DOWN._asdict(), "status": status}],
+                }
+                for status in ("resolved", "firing")
+            ]
+        )
+
+    with closing(Inbox(cast("Stack", SimpleNamespace(get=get)))) as inbox:
+        inbox.read()
+        inbox.read()
+        sent = [alerts for _, _, alerts in inbox.notifications]
+    assert sent == [((DOWN, "firing"),), ((DOWN, "resolved"),)]
 
 
 def test_an_alert_is_over_when_its_receiver_hears_so_of_it_or_of_its_whole_group() -> None:
