@@ -13,13 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import starmap
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import aiohttp
 
 from randsvc.credentials import PASSWORD
-from randsvc.prometheus_api import Prometheus, PrometheusError
+from randsvc.prometheus_api import Prometheus, PrometheusError, format_matcher, format_selector
 from randsvc.simulation.behaviour import User, draw_features
 
 __all__ = (
@@ -30,6 +31,7 @@ __all__ = (
     "Window",
     "compare",
     "count_requests",
+    "list_differences",
     "send_load",
     "settle",
 )
@@ -269,6 +271,29 @@ def count_requests(source: Prometheus, jobs: Iterable[str], seconds: int) -> Cou
             for series in found
         }
     )
+
+
+def list_differences(
+    sources: Mapping[str, Prometheus], jobs: Iterable[str], seconds: int
+) -> list[str]:
+    """Return a line for each series of requests that is not the same in all sources."""
+    selector = f'max_over_time({REQUESTS}{{job=~"{"|".join(jobs)}"}}[{seconds}s])'
+    found = {
+        name: {
+            format_selector(REQUESTS, starmap(format_matcher, sorted(series.labels.items()))): int(
+                series.values[-1][1]
+            )
+            for series in source.query(selector)
+        }
+        for name, source in sources.items()
+    }
+    lines = []
+    for labels in sorted(set().union(*found.values())):
+        counted = {name: series.get(labels) for name, series in found.items()}
+        if len(set(counted.values())) > 1:
+            in_each = ", ".join(f"{number} in {name}" for name, number in counted.items())
+            lines.append(f"{labels}: {in_each}")
+    return lines
 
 
 def settle(

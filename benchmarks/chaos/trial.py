@@ -23,7 +23,16 @@ from benchmarks.chaos.alerts import (
     merge_episodes,
     read_times,
 )
-from benchmarks.chaos.books import Balance, Kind, Load, Window, compare, count_requests, settle
+from benchmarks.chaos.books import (
+    Balance,
+    Kind,
+    Load,
+    Window,
+    compare,
+    count_requests,
+    list_differences,
+    settle,
+)
 from benchmarks.chaos.chain import EXPORT_INTERVAL, Chain
 from benchmarks.chaos.faults import Fault
 from benchmarks.chaos.footprint import Footprint, list_growth, measure_footprint
@@ -116,7 +125,8 @@ class Outcome:
     seconds: float
     problems: tuple[str, ...]
     history: tuple[str, ...] = ()
-    """Where a promise broke: which alerts fired when, and which notifications said what."""
+    """Where a promise broke: which alerts fired when, which notifications said what, and which
+    series differ between the sources."""
 
     def to_json(self) -> str:
         """Return one line of JSON."""
@@ -193,7 +203,7 @@ class Trials:
         earlier = len(self._inbox.notifications)
         problems: list[str] = []
         balances: Mapping[str, Balance] = {name: Balance() for name in self._system.sources}
-        episodes: list[Episode] = []
+        history: list[str] = []
         tally = Tally()
         try:
             events = act()
@@ -204,8 +214,12 @@ class Trials:
             episodes = [Episode(alert, begun, begun) for alert in outside]
             episodes += self._find_episodes(events, begun)
             tally = self._judge_alerts(episodes, events, earlier)
+            history = describe_history(episodes, self._inbox.notifications[earlier:], begun)
             for source, balance in balances.items():
                 problems += [f"{source}: {problem}" for problem in balance.problems]
+            if problems:
+                jobs = self._system.instances
+                history += list_differences(self._clients, jobs, self._seconds())
             problems += tally.problems
             problems += self._list_hidden_ends(events, begun)
             if not all(balance.requests for balance in balances.values()):
@@ -217,7 +231,6 @@ class Trials:
         except (StackError, PrometheusError) as error:
             problems.append(str(error))
         books = next(iter(balances.values()))
-        sent = self._inbox.notifications[earlier:]
         return Outcome(
             trial=trial,
             faults=names,
@@ -231,7 +244,7 @@ class Trials:
             doubled=tally.doubled,
             seconds=round(time.time() - begun, 1),
             problems=tuple(problems),
-            history=tuple(describe_history(episodes, sent, begun)) if problems else (),
+            history=tuple(history) if problems else (),
         )
 
     def balance(self, windows: Sequence[Window]) -> dict[str, Balance]:
@@ -251,11 +264,14 @@ class Trials:
 
     def _count_all(self) -> dict[str, Counter[Kind]]:
         """Return what each source has counted since the start, ended processes included."""
-        seconds = int(time.time() - self._began) + 60
         return {
-            source: count_requests(client, self._system.instances, seconds)
+            source: count_requests(client, self._system.instances, self._seconds())
             for source, client in self._clients.items()
         }
+
+    def _seconds(self) -> int:
+        """Return a time, in seconds, in which all processes have exported, ended ones included."""
+        return int(time.time() - self._began) + 60
 
     def _wait_for_quiet(self, is_last: bool = False) -> list[str]:
         """Wait until everything has been as before for some time, or return what is not."""

@@ -22,12 +22,21 @@ from benchmarks.chaos.alerts import (
     judge_alerts,
     read_times,
 )
-from benchmarks.chaos.books import Books, Kind, Window, compare, send_load
+from benchmarks.chaos.books import (
+    REQUESTS,
+    Books,
+    Kind,
+    Window,
+    compare,
+    list_differences,
+    send_load,
+)
 from benchmarks.chaos.chain import EXPORT_INTERVAL, PROGRAMS, Chain, run_chain
 from benchmarks.chaos.faults import KINDS, MACHINE, Fault, draw_faults, list_kinds
 from benchmarks.chaos.footprint import Footprint, list_growth
 from benchmarks.chaos.system import SYSTEM, find_required_alerts
 from benchmarks.chaos.trial import SLACK, Event, Trials, find_windows
+from randsvc.prometheus_api import Prometheus, Series
 from randsvc.stack.supervisor import Stack
 from tests.support.serving import serving
 
@@ -180,6 +189,18 @@ def test_a_prometheus_whose_writes_failed_is_restarted_when_the_disk_has_space(
     with inject.inject(chain, Fault("full disk", MACHINE, 0, 1), lambda: None):
         pass
     assert done == ["space", *expected]
+
+
+def test_a_series_that_two_sources_count_differently_is_named() -> None:
+    def source(**values: float) -> Prometheus:
+        found = [Series({"instance": name}, [(0, value)]) for name, value in values.items()]
+        return cast("Prometheus", SimpleNamespace(query=lambda _: found))
+
+    sources = {"one": source(a=1, b=2, c=3), "two": source(a=1, b=3)}
+    assert list_differences(sources, ["randsvc"], 60) == [
+        f'{REQUESTS}{{instance="b"}}: 2 in one, 3 in two',
+        f'{REQUESTS}{{instance="c"}}: 3 in one, None in two',
+    ]
 
 
 @pytest.mark.parametrize(

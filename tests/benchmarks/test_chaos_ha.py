@@ -106,7 +106,8 @@ def judge(
         "_load": SimpleNamespace(resume=lambda: None),
         "_report": lambda _: None,
         "_times": read_times(),
-        "_clients": dict.fromkeys(SYSTEM.sources),
+        "_clients": dict.fromkeys(SYSTEM.sources, SimpleNamespace(query=lambda _: [])),
+        "_began": 0.0,
     }
 
     def act() -> list[Event]:
