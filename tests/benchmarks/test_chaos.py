@@ -191,6 +191,28 @@ def test_a_prometheus_whose_writes_failed_is_restarted_when_the_disk_has_space(
     assert done == ["space", *expected]
 
 
+async def test_a_request_whose_connection_breaks_is_not_repeated() -> None:
+    asked = asyncio.Event()
+    number = 0
+
+    async def breaks(request: web.Request) -> web.Response:
+        nonlocal number
+        number += 1
+        assert request.transport
+        request.transport.abort()
+        if number == 5:
+            asked.set()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_route("*", "/{path}", breaks)
+    async with serving(app) as url:
+        with send_load(str(url).rstrip("/"), str(url).rstrip("/"), seed=1) as load:
+            await asked.wait()
+            closed = await asyncio.to_thread(load.close_books)
+    assert closed.unanswered.total() == number
+
+
 def test_a_series_that_two_sources_count_differently_is_named() -> None:
     def source(**values: float) -> Prometheus:
         found = [Series({"instance": name}, [(0, value)]) for name, value in values.items()]
