@@ -101,6 +101,8 @@ class Balance:
     """Responses that may be missing."""
     unanswered: int = 0
     """Requests without a response, which may have been counted."""
+    uncertain: int = 0
+    """The same, with those of the books before: they may still be counted."""
     problems: tuple[str, ...] = ()
     """One line for each kind whose count no such request explains."""
 
@@ -146,6 +148,7 @@ def compare(
         missing=sum(missing.values()),
         bound=excused.total(),
         unanswered=books.unanswered.total(),
+        uncertain=books.unanswered.total() + sum(earlier.values()),
         problems=tuple(problems),
     )
 
@@ -309,8 +312,8 @@ def settle(
 ) -> tuple[dict[str, Counter[Kind]], dict[str, Balance]]:
     """Count until each source has everything; return the counts and the balances, by source.
 
-    The counts are final where each balance is exact, where none has a problem and nothing has
-    changed for ``stable_for`` seconds, or after ``within`` seconds.
+    The counts are final where each balance is exact and no request can still be counted, where none
+    has a problem and nothing has changed for ``stable_for`` seconds, or after ``within`` seconds.
     """
     deadline = time.monotonic() + within
     seen, since = count(), time.monotonic()
@@ -318,7 +321,7 @@ def settle(
         found = {source: judge(source, counted) for source, counted in seen.items()}
         stable = time.monotonic() - since > stable_for
         kept = stable and not any(balance.problems for balance in found.values())
-        if kept or all(balance.is_exact for balance in found.values()):
+        if kept or all(one.is_exact and not one.uncertain for one in found.values()):
             break
         if time.monotonic() > deadline:
             break

@@ -30,6 +30,7 @@ from benchmarks.chaos.books import (
     compare,
     list_differences,
     send_load,
+    settle,
 )
 from benchmarks.chaos.chain import EXPORT_INTERVAL, PROGRAMS, Chain, run_chain
 from benchmarks.chaos.faults import KINDS, MACHINE, Fault, draw_faults, list_kinds
@@ -189,6 +190,22 @@ def test_a_prometheus_whose_writes_failed_is_restarted_when_the_disk_has_space(
     with inject.inject(chain, Fault("full disk", MACHINE, 0, 1), lambda: None):
         pass
     assert done == ["space", *expected]
+
+
+def test_books_stay_open_while_a_request_without_a_response_may_be_counted() -> None:
+    counts = iter([5, 5, 5])
+
+    def count() -> dict[str, Counter[Kind]]:
+        return {"prometheus": Counter({OK: next(counts, 6)})}
+
+    seen, _ = settle(
+        count,
+        lambda _, counted: compare(books(ok=5, unanswered=1), counted, ()),
+        within=5,
+        stable_for=0.1,
+        every=0.01,
+    )
+    assert seen["prometheus"][OK] == 6
 
 
 async def test_a_request_whose_connection_breaks_is_not_repeated() -> None:
