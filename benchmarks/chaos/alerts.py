@@ -222,6 +222,7 @@ def judge_alerts(
     resend: float,
     may_double: float,
     may_forget: bool = False,
+    required_are_sent: bool = False,
 ) -> Tally:
     """Judge the alerts of a trial.
 
@@ -229,7 +230,8 @@ def judge_alerts(
     faults must raise, each with the fault. ``broken`` holds the times in which notifications could
     not arrive; ``resend`` is after how many seconds Prometheus sends a firing alert again. Each
     notification may come again ``may_double`` times; with ``may_forget`` Prometheus may have lost
-    what it recorded of an alert.
+    what it recorded of an alert. With ``required_are_sent``, what must fire must also be notified,
+    however long it fired.
     """
     fired = {episode.alert for episode in episodes if episode.alert.name not in ON_SPEED}
     problems = [
@@ -243,8 +245,11 @@ def judge_alerts(
         for episode in episodes
         if _must_be_sent(episode, episodes, broken, times, resend)
     )
+    must_be_sent = expected.keys() | (required.keys() & fired if required_are_sent else set())
     problems += [
-        f"{alert} fired, but nobody was notified" for alert in sorted(expected) if not begun[alert]
+        f"{alert} fired, but nobody was notified"
+        for alert in sorted(must_be_sent)
+        if not begun[alert]
     ]
     problems += [
         f"{alert}: a notification came, but the alert did not fire"

@@ -83,6 +83,8 @@ class System:
     """The programs whose footprint must return to where it was."""
     find_required: Callable[[Sequence[Fault]], Mapping[AlertId, str]]
     """Returns the alerts that faults must raise, each with its fault."""
+    required_are_sent: bool = False
+    """Whether these last long enough for a notification."""
     delivery: Sequence[str] = ()
     """What each notification passes: while it is broken, none arrives."""
     doubling: Sequence[str] | None
@@ -359,6 +361,7 @@ class Trials:
             ),
             # What Prometheus could not write, it forgets as it is restarted.
             may_forget=any(event.fault.kind == "full disk" for event in events),
+            required_are_sent=system.required_are_sent,
         )
 
 

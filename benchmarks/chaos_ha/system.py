@@ -5,8 +5,9 @@ The promises, stated before any trial ran:
 - Each of the two Prometheus, and Query, has counted each response that a client has exactly once.
   Only what a killed service had measured since its last export may be missing
   (``benchmarks.chaos.trial.find_windows``). Nothing that stores or forwards numbers may lose one.
-- An alert that fires in any Prometheus for longer than its waiting times reaches its receiver, with
-  any one part broken. Two failovers between the Alertmanagers may make it ``failover`` s later.
+- The alert on a part that is gone for more than ``LONG`` reaches its receiver. So does each alert
+  that fires in any Prometheus for longer than its waiting times, with any one part broken. Two
+  failovers between the Alertmanagers may make it ``failover`` s later.
 - A notification comes again at most ``doubled`` times: as often as there are other Alertmanagers.
 """
 
@@ -52,6 +53,7 @@ SYSTEM = System(
     instances={"randsvc": 2, "auth": 2},
     management=("randsvc-0:9464", "randsvc-1:9464", "auth-0:9465", "auth-1:9465"),
     find_required=find_required_alerts,
+    required_are_sent=True,
     # Without a fault on their way too: a peer that looked just before an alert ended waits for its
     # turn, finds that another has notified of the end, and notifies that the alert fires.
     doubling=None,

@@ -76,13 +76,12 @@ def judge(
     counted: dict[str, int],
     fired: float = 0.0,
     sent: int = 0,
-    fault: str = "kill: receive-0",
+    lasts: float = 5.0,
 ) -> Outcome:
     """Judge a trial of 100 responses, of which each source has counted so many, and in which an
     alert fired for so many seconds and was sent so often."""
     made = Trials.__new__(Trials)
     inbox = SimpleNamespace(notifications=[])
-    kind, target = fault.split(": ")
     monkeypatch.setattr(
         trial,
         "find_episodes",
@@ -114,9 +113,9 @@ def judge(
         inbox.notifications += [
             Notification(1020 + place, "ticket", ((LOST, "firing"),)) for place in range(sent)
         ]
-        return [event(kind, target, 0, 5)]
+        return [event("kill", "receive-0", 0, lasts)]
 
-    return made.judge(0, (fault,), act)
+    return made.judge(0, ("kill: receive-0",), act)
 
 
 EXACT = dict.fromkeys(SYSTEM.sources, 100)
@@ -141,6 +140,15 @@ def test_a_count_that_differs_in_one_source_breaks_the_promise(
 def test_a_page_that_is_lost_breaks_the_promise(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = judge(monkeypatch, counted=EXACT, fired=60, sent=0)
     assert outcome.problems == (f"{LOST} fired, but nobody was notified",)
+
+
+def test_the_alert_on_a_part_that_is_gone_is_sent_however_long_it_fires(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = judge(monkeypatch, counted=EXACT, fired=1, sent=1, lasts=LONG[0])
+    assert kept.problems == ()
+    lost = judge(monkeypatch, counted=EXACT, fired=1, sent=0, lasts=LONG[0])
+    assert lost.problems == (f"{LOST} fired, but nobody was notified",)
 
 
 def test_each_other_alertmanager_may_repeat_a_page_once(monkeypatch: pytest.MonkeyPatch) -> None:
