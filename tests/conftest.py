@@ -100,6 +100,13 @@ SLOWEST = (
     "service/test_shutdown",
     "telemetry/test_request_matrix",
     "cli/test_recover",
+    "benchmarks/test_chaos_ha",
+    "rules/test_alert_times",
+    "stack/test_any_service",
+    "stack/test_alertmanagers",
+    "stack/test_starts",
+    "stack/test_collectors",
+    "stack/test_queries",
 )
 
 
