@@ -283,13 +283,15 @@ def list_differences(
     sources: Mapping[str, Prometheus], jobs: Iterable[str], seconds: int
 ) -> list[str]:
     """Return a line for each series of requests that is not the same in all sources."""
-    selector = f'max_over_time({REQUESTS}{{job=~"{"|".join(jobs)}"}}[{seconds}s])'
+    of_jobs = f'{REQUESTS}{{job=~"{"|".join(jobs)}"}}'
+    # The receivers of Thanos add a tenant.
+    query = f"max without (tenant_id) (max_over_time({of_jobs}[{seconds}s]))"
     found = {
         name: {
             format_selector(REQUESTS, starmap(format_matcher, sorted(series.labels.items()))): int(
                 series.values[-1][1]
             )
-            for series in source.query(selector)
+            for series in source.query(query)
         }
         for name, source in sources.items()
     }
