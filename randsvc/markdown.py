@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-__all__ = ("write_row", "write_table")
+__all__ = ("write_table",)
 
 
 def write_table(
@@ -10,10 +10,10 @@ def write_table(
 ) -> str:
     """Return a table; ``right`` are the columns whose cells are aligned there."""
     rule = ["---:" if column in right else "---" for column in range(len(heads))]
-    return "\n".join(map(write_row, (heads, rule, *rows)))
+    return "\n".join(map(_write_row, (heads, rule, *rows)))
 
 
-def write_row(cells: Sequence[str]) -> str:
+def _write_row(cells: Sequence[str]) -> str:
     """Return a row of a table, whatever is in its cells."""
     escaped = (cell.replace("|", "\\|") for cell in cells)
     return f"| {' | '.join(escaped)} |"

@@ -266,8 +266,7 @@ def send_load(service: str, auth: str, seed: int) -> Iterator[Load]:
 def count_requests(source: Prometheus, jobs: Iterable[str], seconds: int) -> Counter[Kind]:
     """Return what a source has counted in so many seconds, ended processes included."""
     found = source.query(
-        "sum by (job, http_response_status_code) "
-        f'(max_over_time({REQUESTS}{{job=~"{"|".join(jobs)}"}}[{seconds}s]))'
+        f"sum by (job, http_response_status_code) ({_count_of_each(jobs, seconds)})"
     )
     return Counter(
         {
@@ -283,9 +282,8 @@ def list_differences(
     sources: Mapping[str, Prometheus], jobs: Iterable[str], seconds: int
 ) -> list[str]:
     """Return a line for each series of requests that is not the same in all sources."""
-    of_jobs = f'{REQUESTS}{{job=~"{"|".join(jobs)}"}}'
     # The receivers of Thanos add a tenant.
-    query = f"max without (tenant_id) (max_over_time({of_jobs}[{seconds}s]))"
+    query = f"max without (tenant_id) ({_count_of_each(jobs, seconds)})"
     found = {
         name: {
             format_selector(REQUESTS, starmap(format_matcher, sorted(series.labels.items()))): int(
@@ -302,6 +300,11 @@ def list_differences(
             in_each = ", ".join(f"{number} in {name}" for name, number in counted.items())
             lines.append(f"{labels}: {in_each}")
     return lines
+
+
+def _count_of_each(jobs: Iterable[str], seconds: int) -> str:
+    """Return the query for the count of each series."""
+    return f'max_over_time({REQUESTS}{{job=~"{"|".join(jobs)}"}}[{seconds}s])'
 
 
 def settle(

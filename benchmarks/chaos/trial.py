@@ -219,9 +219,6 @@ class Trials:
             history = describe_history(episodes, self._inbox.notifications[earlier:], begun)
             for source, balance in balances.items():
                 problems += [f"{source}: {problem}" for problem in balance.problems]
-            if problems:
-                jobs = self._system.instances
-                history += list_differences(self._clients, jobs, self._seconds())
             problems += tally.problems
             problems += self._list_hidden_ends(events, begun)
             if not all(balance.requests for balance in balances.values()):
@@ -229,6 +226,10 @@ class Trials:
             if self._before:
                 now = measure_footprint(self._stack, self._system.measured)
                 problems += list_growth(self._before, now)
+            # Last, as a source that does not answer ends it.
+            if problems:
+                jobs = self._system.instances
+                history += list_differences(self._clients, jobs, self._seconds())
             self._load.resume()
         except (StackError, PrometheusError) as error:
             problems.append(str(error))
@@ -266,8 +267,9 @@ class Trials:
 
     def _count_all(self) -> dict[str, Counter[Kind]]:
         """Return what each source has counted since the start, ended processes included."""
+        seconds = self._seconds()
         return {
-            source: count_requests(client, self._system.instances, self._seconds())
+            source: count_requests(client, self._system.instances, seconds)
             for source, client in self._clients.items()
         }
 

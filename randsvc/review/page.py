@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from randsvc.markdown import write_row
+from randsvc.markdown import write_table
 from randsvc.review.formatting import format_duration
 from randsvc.review.section import Section
 from randsvc.times import Span, format_time
@@ -41,7 +41,7 @@ class Page:
     def to_markdown(self) -> str:
         """The report as Markdown; a picture is a line of block characters."""
         template = make_environment(html=False).get_template("page.md.j2")
-        return template.render(self._content(), cells=write_row).rstrip() + "\n"
+        return template.render(self._content(), write_table=write_table).rstrip() + "\n"
 
     def _content(self) -> dict[str, Any]:
         return {

@@ -63,12 +63,9 @@ def add_catch_all(router: web.UrlDispatcher) -> None:
 
     Call it last. Routes answer ``Expect`` as ``meet_expectations`` says.
     """
-    resolve = router.resolve
 
     async def unmatched(request: web.Request) -> web.Response:
-        error = (await resolve(request)).http_exception
-        if isinstance(error, web.HTTPMethodNotAllowed):
-            names = ", ".join(sorted(error.allowed_methods))
+        if names := request.match_info["allowed"]:
             detail = f"{request.path} supports {names}, not {request.method}"
             return make_problem(405, detail, {hdrs.ALLOW: names})
         return make_problem(404, f"nothing exists at {request.path}")
@@ -76,7 +73,13 @@ def add_catch_all(router: web.UrlDispatcher) -> None:
     # Not in the router: a pattern matches no path with a line feed, no `*`, and not the authority
     # of CONNECT.
     route = web.PlainResource(UNMATCHED).add_route(hdrs.METH_ANY, unmatched, expect_handler=_expect)
-    _meet_expectations(router, lambda _: web.UrlMappingMatchInfo({}, route))
+
+    def match(found: web.UrlMappingMatchInfo) -> web.UrlMappingMatchInfo:
+        error = found.http_exception
+        allowed = error.allowed_methods if isinstance(error, web.HTTPMethodNotAllowed) else ()
+        return web.UrlMappingMatchInfo({"allowed": ", ".join(sorted(allowed))}, route)
+
+    _meet_expectations(router, match)
 
 
 def meet_expectations(router: web.UrlDispatcher) -> None:

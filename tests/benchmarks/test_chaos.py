@@ -11,6 +11,7 @@ from typing import cast
 
 import pytest
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from benchmarks.chaos import inject
 from benchmarks.chaos.alerts import (
@@ -208,26 +209,34 @@ def test_books_stay_open_while_a_request_without_a_response_may_be_counted() -> 
     assert seen["prometheus"][OK] == 6
 
 
-async def test_a_request_whose_connection_breaks_is_not_repeated() -> None:
-    asked = asyncio.Event()
-    number = 0
+async def keep_books(answer: Handler, *, requests: int) -> tuple[Books, int]:
+    """Send at least so many requests, and return the books with the number that was served."""
+    served = 0
+    enough = asyncio.Event()
 
-    async def breaks(request: web.Request) -> web.Response:
-        nonlocal number
-        number += 1
-        assert request.transport
-        request.transport.abort()
-        if number == 5:
-            asked.set()
-        return web.Response()
+    async def serve(request: web.Request) -> web.StreamResponse:
+        nonlocal served
+        served += 1
+        if served == requests:
+            enough.set()
+        return await answer(request)
 
     app = web.Application()
-    app.router.add_route("*", "/{path}", breaks)
+    app.router.add_route("*", "/{path}", serve)
     async with serving(app) as url:
         with send_load(str(url).rstrip("/"), str(url).rstrip("/"), seed=1) as load:
-            await asked.wait()
-            closed = await asyncio.to_thread(load.close_books)
-    assert closed.unanswered.total() == number
+            await enough.wait()
+            return await asyncio.to_thread(load.close_books), served
+
+
+async def test_a_request_whose_connection_breaks_is_not_repeated() -> None:
+    async def breaks(request: web.Request) -> web.Response:
+        assert request.transport
+        request.transport.abort()
+        return web.Response()
+
+    closed, served = await keep_books(breaks, requests=5)
+    assert closed.unanswered.total() == served
 
 
 def test_a_series_that_two_sources_count_differently_is_named() -> None:
@@ -250,18 +259,10 @@ def test_a_series_that_two_sources_count_differently_is_named() -> None:
 async def test_the_answer_of_a_balancer_is_no_response_of_a_service(
     answer: str, counts: bool
 ) -> None:
-    asked = asyncio.Event()
-
     async def fails(_: web.Request) -> web.Response:
-        asked.set()
         return web.Response(status=503, text="{}", content_type=answer)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path}", fails)
-    async with serving(app) as url:
-        with send_load(str(url).rstrip("/"), str(url).rstrip("/"), seed=1) as load:
-            await asked.wait()
-            closed = await asyncio.to_thread(load.close_books)
+    closed, _ = await keep_books(fails, requests=1)
     assert bool(closed.responses) == counts
     assert bool(closed.unanswered.total()) != counts
 

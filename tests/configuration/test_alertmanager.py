@@ -5,10 +5,9 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import pytest
 import yaml
@@ -19,6 +18,7 @@ from randsvc.rules.time_scale import PRODUCTION, SCALES
 from randsvc.stack.addresses import find_unused_ports
 from randsvc.stack.supervisor import wait_until
 from tests.support import native_programs
+from tests.support.alertmanager import send_alerts
 
 FOLDER = ROOT / "observability/alertmanager"
 CONFIG = FOLDER / "alertmanager.yml"
@@ -196,18 +196,6 @@ def is_ready(url: str) -> bool:
         return False
 
 
-def send(url: str, labels: dict[str, str], *, ends_in: float) -> None:
-    now = datetime.now(UTC)
-    alert = {
-        "labels": labels,
-        "startsAt": (now - timedelta(minutes=1)).isoformat(),
-        "endsAt": (now + timedelta(seconds=ends_in)).isoformat(),
-    }
-    headers = {"Content-Type": "application/json"}
-    with urlopen(Request(f"{url}/api/v2/alerts", json.dumps([alert]).encode(), headers)):
-        pass
-
-
 def states(url: str) -> dict[str, str]:
     with urlopen(f"{url}/api/v2/alerts") as answer:
         return {a["labels"]["alertname"]: a["status"]["state"] for a in json.load(answer)}
@@ -223,15 +211,15 @@ def test_a_target_stays_muted_until_the_last_of_its_sources_resolves(
     target = find("RandsvcSheddingLoad", "major", "randsvc")
     sources = {name: find(name, "critical", "randsvc") for name in CAUSES}
     for labels in (*sources.values(), target):
-        send(alertmanager, labels, ends_in=300)
+        send_alerts(alertmanager, labels, ends_in=300)
     wait_until(lambda: states(alertmanager).get(target["alertname"]) == "suppressed", within=60)
-    send(alertmanager, sources[first], ends_in=0)
+    send_alerts(alertmanager, sources[first], ends_in=0)
     wait_until(lambda: first not in states(alertmanager), within=60)
     deadline = time.monotonic() + 2
     while time.monotonic() < deadline:
         assert states(alertmanager) == {last: "active", target["alertname"]: "suppressed"}
         time.sleep(0.1)
-    send(alertmanager, sources[last], ends_in=0)
+    send_alerts(alertmanager, sources[last], ends_in=0)
     wait_until(lambda: states(alertmanager) == {target["alertname"]: "active"}, within=60)
 
 

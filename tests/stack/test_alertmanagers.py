@@ -2,9 +2,7 @@
 
 import json
 import time
-import urllib.request
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 
 from randsvc.stack.highly_available import find_book, make_replicas
 from randsvc.stack.supervisor import Stack, run_programs, wait_until
+from tests.support.alertmanager import send_alerts
 
 pytestmark = pytest.mark.native
 
@@ -44,28 +43,11 @@ def list_peers(stack: Stack) -> list[str]:
     return sorted(PEERS, key=lambda peer: str(read(peer)["name"]))
 
 
-def tell(stack: Stack, peer: str, service: str, **alerts: str) -> None:
-    """Tell a peer which alerts of a service fire and which are over, as Prometheus does."""
-    now = datetime.now(UTC)
-    body = [
-        {
-            "labels": {
-                "alertname": name,
-                "service": service,
-                "level": "major",
-                "time_scale": "demo",
-            },
-            "startsAt": (now - timedelta(minutes=1)).isoformat(),
-            "endsAt": (now + timedelta(minutes=5 if how == FIRE else 0)).isoformat(),
-        }
-        for name, how in alerts.items()
-    ]
-    request = urllib.request.Request(
-        stack.url(f"{peer}:9093", "/api/v2/alerts"),
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
-    urllib.request.urlopen(request).close()
+def tell(stack: Stack, peer: str, service: str, *names: str, ends_in: float = 300) -> None:
+    """Tell a peer that alerts of a service fire, or are over."""
+    labels = {"service": service, "level": "major", "time_scale": "demo"}
+    alerts = [{"alertname": name, **labels} for name in names]
+    send_alerts(stack.url(f"{peer}:9093"), *alerts, ends_in=ends_in)
 
 
 def list_sent(stack: Stack, service: str) -> list[dict[str, str]]:
@@ -85,10 +67,10 @@ def wait_for(stack: Stack, service: str, **alerts: str) -> None:
 
 def test_an_alert_that_all_peers_know_is_notified_once(stack: Stack) -> None:
     for peer in PEERS:
-        tell(stack, peer, "known", A=FIRE)
+        tell(stack, peer, "known", "A")
     wait_for(stack, "known", A=FIRE)
     for peer in PEERS:
-        tell(stack, peer, "known", A=OVER)
+        tell(stack, peer, "known", "A", ends_in=0)
     wait_for(stack, "known", A=OVER)
     assert list_sent(stack, "known") == [{"A": FIRE}, {"A": OVER}]
 
@@ -99,15 +81,15 @@ def test_a_peer_that_does_not_know_an_alert_ends_its_group_too(stack: Stack) -> 
     # Of two services at once, as the times are those of Alertmanager.
     cases = {"ended by the later peer": (first, later), "ended by the first peer": (later, first)}
     for service, (knowing, other) in cases.items():
-        tell(stack, knowing, service, A=FIRE, B=FIRE)
-        tell(stack, other, service, B=FIRE)
+        tell(stack, knowing, service, "A", "B")
+        tell(stack, other, service, "B")
     for service in cases:
         wait_for(stack, service, A=FIRE, B=FIRE)
     for service, (_, other) in cases.items():
-        tell(stack, other, service, B=OVER)
+        tell(stack, other, service, "B", ends_in=0)
     wait_for(stack, "ended by the later peer", B=OVER)
     for service, (knowing, _) in cases.items():
-        tell(stack, knowing, service, A=OVER, B=OVER)
+        tell(stack, knowing, service, "A", "B", ends_in=0)
     wait_for(stack, "ended by the first peer", A=OVER, B=OVER)
     # The later peer knew better when its turn came, and notified again.
     assert list_sent(stack, "ended by the first peer")[-3:] == [
