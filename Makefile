@@ -144,7 +144,7 @@ cluster: packages $(VENV)/dev.stamp  ## run Kubernetes with two nodes and the ch
 	$(BIN)/python -m deploy.cluster
 
 .PHONY: chaos-cluster
-chaos-cluster: packages $(VENV)/dev.stamp  ## upgrade, drain, cut and saturate that cluster under load, and count what fails (7 min)
+chaos-cluster: packages $(VENV)/dev.stamp  ## upgrade, drain, cut and saturate that cluster under load, and count what fails (18 min)
 	$(BIN)/python -m benchmarks.chaos_cluster
 
 .PHONY: starts

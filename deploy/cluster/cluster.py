@@ -16,7 +16,7 @@ from rich.console import Console
 from deploy.cluster.certificates import make_certificates
 from deploy.cluster.clients import fetch_clients
 from deploy.cluster.control_plane import make_api_server, make_controllers, make_operator
-from deploy.cluster.images import RELOADER, build_images
+from deploy.cluster.images import RELOADER, build_images, list_images
 from deploy.cluster.network import NODES, NetworkError, Node, remove_network, run_network
 from deploy.cluster.nodes import (
     PLUGINS,
@@ -150,7 +150,7 @@ def run_cluster(console: Console) -> Iterator[Cluster]:
     stack_programs = build_programs(console=console)
     programs = build_programs(list_modules(), console=console)
     versions = _read_versions()
-    images = list(build_images(stack_programs, programs, versions))
+    images = list(build_images(list_images(stack_programs, programs, versions)))
     report(f"{len(images)} images are built")
     with ExitStack() as cleanup:
         cleanup.enter_context(keep_kernel_settings())

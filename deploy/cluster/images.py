@@ -14,7 +14,7 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,15 @@ from randsvc.project import ROOT
 from randsvc.stack.build import BuildError, find_cache
 from randsvc.stack.programs import BLACKBOX_PACKAGE
 
-__all__ = ("RELOADER", "SERVICE", "Image", "build_images", "list_files", "write_image")
+__all__ = (
+    "RELOADER",
+    "SERVICE",
+    "Image",
+    "build_images",
+    "list_files",
+    "list_images",
+    "write_image",
+)
 
 SERVICE = "docker.io/randsvc/service:local"
 RELOADER = "localhost/prometheus-config-reloader:1"
@@ -43,16 +51,11 @@ class Image:
     folder: str = "/"
 
 
-def build_images(stack: Path, cluster: Path, versions: Mapping[str, str]) -> Iterator[Path]:
-    """Yield each image as a file that containerd imports; those of unchanged files are kept.
-
-    ``stack`` and ``cluster`` are folders of programs, and ``versions`` gives those of
-    images, by the names of .env.
-    Raises ``BuildError``.
-    """
+def build_images(images: Iterable[Image]) -> Iterator[Path]:
+    """Yield each image as a file that containerd imports; those of unchanged files are kept."""
     kept = find_cache().parent / "images"
     kept.mkdir(parents=True, exist_ok=True)
-    for image in _list_images(stack, cluster, versions):
+    for image in images:
         files = list(list_files(image))
         target = kept / f"{re.sub('[^a-z0-9]+', '-', image.name)}-{_hash(image, files)}.tar"
         if not target.exists():
@@ -62,7 +65,12 @@ def build_images(stack: Path, cluster: Path, versions: Mapping[str, str]) -> Ite
         yield target
 
 
-def _list_images(stack: Path, cluster: Path, versions: Mapping[str, str]) -> Iterator[Image]:
+def list_images(stack: Path, cluster: Path, versions: Mapping[str, str]) -> Iterator[Image]:
+    """Yield the images of `make cluster`.
+
+    ``stack`` and ``cluster`` are folders of programs, and ``versions`` gives those of images, by
+    the names of .env. Raises ``BuildError``.
+    """
     prom = "docker.io/prom"
     single = {
         PAUSE: _find("sleep"),

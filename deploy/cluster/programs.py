@@ -16,7 +16,7 @@ from randsvc.stack.build import (
     make_thanos_module,
 )
 
-__all__ = ("find_crds", "list_api_server_modules", "list_modules")
+__all__ = ("find_crds", "list_api_server_modules", "list_modules", "make_keda_module")
 
 _OPERATOR = "github.com/prometheus-operator/prometheus-operator"
 _METRICS_SERVER = "sigs.k8s.io/metrics-server"
@@ -34,6 +34,7 @@ _PROGRAMS = {
         _OPERATOR,
         {name: f"{_OPERATOR}/cmd/{name}" for name in ("operator", "prometheus-config-reloader")},
     ),
+    "keda": (_KEDA, {name: f"{_KEDA}/cmd/{name}" for name in ("operator", "adapter", "webhooks")}),
     "kube-router": (_KUBE_ROUTER, {"kube-router": f"{_KUBE_ROUTER}/cmd/kube-router"}),
     "coredns": ("github.com/coredns/coredns", {"coredns": "."}),
     "kubernetes": (
@@ -48,8 +49,19 @@ _PROGRAMS = {
 
 
 def list_modules() -> tuple[GoModule, ...]:
-    """List the modules that the stack of one machine does not need. Raises ``BuildError``."""
-    return (*map(_make, _PROGRAMS), make_thanos_module())
+    """List the modules of `make cluster` that the stack of one machine does not need.
+
+    Raises ``BuildError``.
+    """
+    return (*(_make(name) for name in _PROGRAMS if name != "keda"), make_thanos_module())
+
+
+def make_keda_module() -> GoModule:
+    """Make the module of KEDA, which takes as long as all others: no more than one trial needs it.
+
+    Raises ``BuildError``.
+    """
+    return _make("keda")
 
 
 def list_api_server_modules() -> tuple[GoModule, ...]:
@@ -64,10 +76,9 @@ def find_crds() -> tuple[Path, ...]:
 
     Their Go modules have them. Raises ``BuildError``.
     """
-    keda = GoModule(ROOT / "deploy/cluster/build/keda", {}, release="", upstream=_KEDA)
     return (
         download_upstream(_make("prometheus-operator")) / "example/prometheus-operator-crd",
-        download_upstream(keda) / "config/crd/bases",
+        download_upstream(make_keda_module()) / "config/crd/bases",
     )
 
 

@@ -106,6 +106,12 @@ def test_helm_finds_no_fault_with_the_chart() -> None:
     assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART), MONITORING)
 
 
+def test_keda_does_not_refuse_the_mode_of_a_release_that_has_scaled_by_cpu() -> None:
+    """While Helm changes the mode, both autoscalers exist."""
+    autoscaler = find(render(), "HorizontalPodAutoscaler", "randsvc")
+    assert autoscaler["metadata"]["annotations"] == {"validations.keda.sh/hpa-ownership": "false"}
+
+
 def test_a_package_has_the_rules_and_dashboards(tmp_path: Path) -> None:
     helm("package", str(CHART), f"--destination={tmp_path}")
     with tarfile.open(tmp_path / f"randsvc-{__version__}.tgz") as package:
