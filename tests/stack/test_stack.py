@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -25,10 +26,11 @@ from randsvc.project import ROOT
 from randsvc.rules.time_scale import SCALES, TimeScale
 from randsvc.stack import programs as described
 from randsvc.stack import supervisor
-from randsvc.stack.addresses import ADDRESSES, find_unused_ports
-from randsvc.stack.programs import Program, StackError, make_randsvc
+from randsvc.stack.addresses import ADDRESSES, find_free_addresses, find_unused_ports
+from randsvc.stack.build import build_programs, make_jaeger_module
+from randsvc.stack.programs import Program, StackError, make_jaeger, make_randsvc
 from randsvc.stack.run import run_stack
-from randsvc.stack.supervisor import Stack, wait_until
+from randsvc.stack.supervisor import Stack, run_programs, wait_until
 
 PUSHED = {
     "wait": [0.004, 0.03, 0.03, 7.0],
@@ -242,6 +244,20 @@ def test_a_program_that_is_not_ready_in_time_is_named_with_its_last_lines(
     with pytest.raises(StackError, match=r"^server is not ready after 1 s: http://.*/\nwaiting$"):
         stack.start("server")
     stack.kill("server")
+
+
+@pytest.mark.native
+def test_jaeger_sends_no_traces_of_itself_to_whoever_listens(tmp_path: Path) -> None:
+    book = find_free_addresses()
+    jaeger = make_jaeger(build_programs([make_jaeger_module()]), book)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        jaeger = replace(jaeger, env={**jaeger.env, "OTEL_EXPORTER_OTLP_ENDPOINT": url})
+        with run_programs([jaeger], book, tmp_path) as stack:
+            stack.get("jaeger:16686", "/api/services")
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
 
 
 def test_no_program_outlives_a_killed_parent(book: dict[str, str], tmp_path: Path) -> None:
