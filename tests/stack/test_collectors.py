@@ -26,6 +26,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Iterator[
     made = {one.name: one for one in make_replicas(book, folder, without=WITHOUT)}
     with run_programs([made[name] for name in NEEDED], book, folder) as running:
         yield running
+        running.kill("prometheus-0")  # or it would wait for its receivers, which do not run
 
 
 class Sender:
