@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -97,16 +96,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [trial.name for trial in TRIALS]
     parser.add_argument("--only", action="append", choices=names, help="writes no results")
     given = parser.parse_args(arguments)
+    chosen = [trial for trial in TRIALS if not given.only or trial.name in given.only]
     console = Console(width=150, soft_wrap=True, highlight=False)
     outcomes = []
     try:
-        build_programs([make_keda_module()], console=console)  # no trial waits for it
+        if any(trial.act is _scale_on_concurrency for trial in chosen):
+            build_programs([make_keda_module()], console=console)  # no trial waits for it
         with run_cluster(console) as cluster:
-            for trial in TRIALS:
-                if not given.only or trial.name in given.only:
-                    with console.status(trial.name):
-                        outcomes.append(_run(trial, cluster, given.seed))
-                    console.print(_describe(outcomes[-1]), markup=False)
+            for trial in chosen:
+                with console.status(trial.name):
+                    outcomes.append(_run(trial, cluster, given.seed))
+                console.print(_describe(outcomes[-1]), markup=False)
     except KeyboardInterrupt:
         return 130
     except (ClusterError, NetworkError, BuildError, StackError) as error:
@@ -438,10 +438,8 @@ def _cut(cluster: Cluster, load: Load) -> None:
 
 
 def _scale(cluster: Cluster, load: Load) -> None:
-    load.rate = SATURATING
-    cluster.wait("there are 4 replicas", partial(_has_replicas, cluster, 2 * REPLICAS))
-    load.rate = RATE
-    cluster.wait("there are 2 replicas", partial(_has_replicas, cluster, REPLICAS))
+    _scale_to(2 * REPLICAS, SATURATING, cluster, load)
+    _scale_to(REPLICAS, RATE, cluster, load)
 
 
 def _scale_on_concurrency(cluster: Cluster, load: Load) -> None:
@@ -453,14 +451,14 @@ def _scale_on_concurrency(cluster: Cluster, load: Load) -> None:
         f"--set=randsvc.env.RANDSVC_DELAY=constant({_LONG:g})",
     )
     for rate, replicas in _FILLING:
-        load.rate = rate
-        expected = partial(_has_replicas, cluster, replicas)
-        cluster.wait(f"there are {replicas} replicas", expected)
+        _scale_to(replicas, rate, cluster, load)
     cluster.install()
 
 
-def _has_replicas(cluster: Cluster, number: int) -> bool:
-    return _count_ready(cluster) == number
+def _scale_to(replicas: int, rate: float, cluster: Cluster, load: Load) -> None:
+    """Send so many requests/s, and wait for the replicas that they need."""
+    load.rate = rate
+    cluster.wait(f"there are {replicas} replicas", lambda: _count_ready(cluster) == replicas)
 
 
 def _stop_logins(cluster: Cluster, load: Load) -> None:

@@ -20,12 +20,12 @@ _DEPLOYMENTS = ("keda-operator", "keda-metrics-apiserver", "keda-admission")
 
 
 def install_keda(cluster: Cluster) -> None:
-    """Install KEDA, and wait until it serves. Raises ``ClusterError`` or ``BuildError``."""
+    """Install KEDA, and wait until it serves. Raises what ``run_cluster`` raises."""
     module = make_keda_module()
     programs = build_programs([module])
     images = [
         Image(
-            name=f"ghcr.io/kedacore/{name}:main",  # as the manifests of each release say
+            name=f"ghcr.io/kedacore/{name}:main",  # as the manifests of the Go module say
             entrypoint=[path],
             files={path: programs / program},
         )

@@ -102,8 +102,13 @@ class Asked:
         self.values: list[float] = []
         self.urls = urls
         born = 'count(randsvc_value{job="randsvc",randsvc_source="model"})'
+
+        def is_born() -> bool:
+            self.ask(20)
+            return stack.number(born) == self.processes
+
         # Every process is known before the requests that are compared.
-        wait_until(lambda: self.ask(20) and stack.number(born) == self.processes, within=30)
+        wait_until(is_born, within=30)
         # An evaluation later, and a scrape that an evaluation reads is a second old.
         time.sleep(5)
         before, self.since = self.total(), time.time()
@@ -112,9 +117,8 @@ class Asked:
         time.sleep(5)
         self.at = time.time()
 
-    def ask(self, number: int) -> bool:
+    def ask(self, number: int) -> None:
         self.values += asyncio.run(ask(self.urls, number))
-        return True
 
     def total(self) -> float:
         return self.stack.number("sum(histogram_count(randsvc_value))") or 0.0
