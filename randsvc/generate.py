@@ -205,7 +205,8 @@ def _describe_alerts() -> str:
             "In ten simulated years at one request a minute, and at one in ten minutes, a healthy",
             "service raises no alert: see [A simulated month](month.md#low-traffic). With so few",
             "requests, an error budget reports an outage late or never. The probe does not depend",
-            "on traffic: RandsvcNotAnswering fires within 2 minutes.",
+            "on traffic: RandsvcNotAnswering fires 105 to 135 seconds after the last probe that",
+            "succeeded, and RandsvcServiceDown 90 to 120 seconds after the last scrape that did.",
             "",
         )
     )

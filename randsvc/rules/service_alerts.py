@@ -13,6 +13,7 @@ from dataclasses import replace
 from randsvc.metrics import PREDICTIONS
 from randsvc.rules.alert import Alert
 from randsvc.rules.golden_signals import (
+    FAILED,
     JOB,
     NOT_FAILED,
     SHARE_OF_LIMIT,
@@ -35,6 +36,10 @@ SERVICES = ("randsvc", "auth")
 PATHS = {"randsvc": "/random", "auth": "/login"}
 """What the probe of each service requests."""
 
+PARTIAL_OUTAGE = 0.25, 0.8
+"""Shares of failed requests between which all probes of a while may fail by chance. At a quarter
+six probes in a row fail once in 4,096 times, at a half once in 64. Above the other one nearly all
+requests fail."""
 FALLBACK_SHARE = 0.05
 """A model that fails now and then is what a fallback is for."""
 SHED_SHARE = 0.01
@@ -99,34 +104,41 @@ def _select_up(service: str) -> str:
 
 def _alert_on_absence(service: str, scale: TimeScale) -> Iterator[Alert]:
     up = _select_up(service)
+    window, wait = scale.unseen
+    down = f"max (max_over_time({up}[{window}])) == 0 or absent_over_time({up}[{window}])"
     yield Alert(
         name="RandsvcServiceDown",
         level="critical",
         service=service,
-        expr=_once_settled(f"max ({up}) == 0 or absent({up})", scale),
+        expr=_once_settled(down, scale),
         unit="",
-        summary=f"{service} is down: no management port has answered for {spell(scale.unseen)}",
+        summary=f"{service} is down: no management port has answered for "
+        f"{_spell_both(scale.unseen)}",
         description=f"Prometheus cannot scrape any {service} management port, or has no such "
         "target. Users are not being served.",
         dashboard="pipeline",
         panel="Targets up by job",
-        wait=scale.unseen,
+        wait=wait,
         hold=scale.hold,
     )
     path = PATHS[service]
+    probe = f'probe_success{{job="blackbox",service="{service}"}}'
+    window, wait = scale.probe
+    # A service that has just been installed is given as long as one that was there before.
+    failed = f"max (max_over_time({probe}[{window}]) and {probe} offset {window}) == 0"
     yield Alert(
         name="RandsvcNotAnswering",
         level="critical",
         service=service,
         expr=_once_settled(
-            f'max (probe_success{{job="blackbox",service="{service}"}}) == 0', scale
+            f"{failed} unless on () {_partial_outage(service, scale.answered)}", scale
         ),
         unit="",
         summary=f"Users get no answer from {service}: every probe of {path} has failed for "
-        f"{spell(scale.probe)}",
+        f"{_spell_both(scale.probe)}",
         description=f"A probe requests {path} as a user does. It gets no response, or a wrong one.",
         panel="Requests by status",
-        wait=scale.probe,
+        wait=wait,
         hold=scale.hold,
     )
     limit = f'{CONCURRENCY_LIMIT.prometheus_name}{{job="{service}"}}'
@@ -150,6 +162,22 @@ def _alert_on_absence(service: str, scale: TimeScale) -> Iterator[Alert]:
         wait=scale.unreported,
         hold=scale.hold,
     )
+
+
+def _spell_both(durations: tuple[str, str]) -> str:
+    return spell(f"{sum(map(parse_duration, durations)):g}s")
+
+
+def _partial_outage(service: str, window: str) -> str:
+    """Give the share of failed requests where the service itself counts that others succeed.
+
+    All probes may fail by chance then, and the alert on the error budget tells how many users do.
+    """
+    some, nearly_all = PARTIAL_OUTAGE
+    requests = f'{_DURATION}_count{{job="{service}",http_route="{PATHS[service]}"'
+    failed = f"sum ({count_events(f'{requests},{FAILED}}}', window)})"
+    total = f"sum ({count_events(f'{requests}}}', window)})"
+    return f"({failed} / {total} > {some:g} < {nearly_all:g})"
 
 
 def _alert_on_logins(scale: TimeScale) -> Alert:

@@ -99,7 +99,7 @@ def test_no_rule_is_changed() -> None:
 def test_a_query_reads_no_more_samples_of_a_series_than_promtool_can() -> None:
     for part in split_rules(rules()):
         assert max(part.windows) / (part.thinned * SCRAPE) < 10_000
-        assert min(part.windows) / (part.thinned * SCRAPE) >= 4
+        assert part.thinned == 1 or min(part.windows) / (part.thinned * SCRAPE) >= 4
 
 
 def test_outside_of_incidents_a_month_is_the_healthy_one_draw_by_draw() -> None:

@@ -24,10 +24,12 @@ from tests.support.alert_cases import (
     gauge,
     list_cases,
     list_rules,
+    make_case,
     make_series,
     predictions,
     requests,
     run_cases,
+    run_tests,
 )
 from tests.support.ml_alert_cases import list_ml_cases
 from tests.support.promtool import promtool
@@ -41,6 +43,20 @@ every_scale = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys(
 @pytest.mark.parametrize("name", NAMES)
 def test_an_alert_fires_when_it_should_and_only_then(name: str) -> None:
     done = run_cases(list_rules(name), [case for case in CASES if case.alert == name])
+    assert done.returncode == 0, done.stdout
+
+
+SEEN = {"RandsvcServiceDown": UP, "RandsvcNotAnswering": PROBE}
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("name", SEEN)
+def test_what_is_seen_between_two_evaluations_counts(name: str) -> None:
+    """Every second scrape fails, and those are the ones at the evaluations of production."""
+    changes = {series: " ".join("0 1" for _ in range(30)) for series in SEEN[name].values()}
+    case = make_case("is seen every 30 s", name, "critical", {60: []}, changes)
+    interval = round(parse_duration(PRODUCTION.interval))
+    done = run_tests(list_rules(name), "critical", interval, [case.test()])
     assert done.returncode == 0, done.stdout
 
 
@@ -202,8 +218,17 @@ def test_a_failure_of_the_monitoring_must_hold_for_as_long_as_the_window(scale: 
 
 @every_scale
 def test_a_service_that_is_down_is_called_so_before_what_follows_from_it(scale: TimeScale) -> None:
-    unseen, probe, unreported = map(parse_duration, (scale.unseen, scale.probe, scale.unreported))
-    assert unseen < probe < unreported
+    unseen, probe = (sum(map(parse_duration, both)) for both in (scale.unseen, scale.probe))
+    assert unseen < probe < parse_duration(scale.unreported)
+
+
+@every_scale
+def test_prometheus_knows_that_it_has_just_started_before_anything_is_called_down(
+    scale: TimeScale,
+) -> None:
+    # It looks for targets 5 s after its start, and scrapes itself within an interval from then on.
+    discovery, scrape = 5, {"production": 15, "demo": 2}[scale.name]
+    assert parse_duration(scale.unseen[1]) > discovery + scrape
 
 
 def test_both_scales_have_the_same_alerts_and_differ_in_times_alone() -> None:

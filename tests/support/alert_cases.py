@@ -17,6 +17,7 @@ from benchmarks.month.replay import find_needed
 from randsvc.generate import make_alert_files
 from randsvc.objectives import SLOS, Slo
 from randsvc.rules.golden_signals import SHARE_OF_LIMIT, SILENT
+from randsvc.rules.service_alerts import PATHS
 from randsvc.rules.time_scale import PRODUCTION, Burn
 from randsvc.stack.promtool import RULE_FILE, run_rule_tests
 from randsvc.times import parse_duration
@@ -348,16 +349,23 @@ def _unseen_cases(service: str) -> list[Case]:
     second = UP[service].replace(":9", "-2:9")
     down, silent, mute = "RandsvcServiceDown", "RandsvcNotAnswering", "RandsvcNotReporting"
     on = [service]
+
+    def failing(share: float) -> dict[str, str]:
+        during = {"fast": [(20, 150.0), (40, 150 * (1 - share))]}
+        return requests(service, PATHS[service], {**during, "error": [(20, 0), (40, 150 * share)]})
+
     return [
-        # Down from 300 s to 660 s; it takes 1 min, and holds for 5.
+        # Down from 300 s to 660 s. The last scrape that sees it is at 285 s; it holds for 5 min.
         make_case(
-            f"{service} fires after a minute and clears",
+            f"{service} fires after 90 s and clears",
             down,
             "critical",
-            {19: [], 23: [], 24: on, 62: on, 65: []},
+            {19: [], 24: [], 25: on, 62: on, 65: []},
             {UP[service]: _outage(20, 24, 40)},
         ),
-        make_case(f"{service} is no target", down, "critical", {24: on}, {UP[service]: gone}),
+        make_case(
+            f"{service} is no target", down, "critical", {24: [], 25: on}, {UP[service]: gone}
+        ),
         make_case(
             f"{service} has another process", down, "critical", {40: []},
             {UP[service]: _outage(20, 40, 0), second: gauge([(60, 1)])},
@@ -367,15 +375,29 @@ def _unseen_cases(service: str) -> list[Case]:
             {UP[service]: gauge([(60, NONE)]), f'up{{job="{service}"}}': gauge([(60, 1)])},
         ),
         make_case(
-            f"{service} fires after 75 s and clears",
+            f"{service} fires after 105 s and clears",
             silent,
             "critical",
-            {19: [], 24: [], 25: on, 62: on, 65: []},
+            {19: [], 25: [], 26: on, 62: on, 65: []},
             {PROBE[service]: _outage(20, 24, 40)},
         ),
         make_case(
+            f"{service} fails half of the time, and each probe by chance", silent, "critical",
+            {40: [], 60: []},
+            {PROBE[service]: _outage(20, 40, 0), **failing(0.5)},
+        ),
+        make_case(
+            f"{service} fails a tenth of the time, and each probe does", silent, "critical",
+            {25: [], 26: on},
+            {PROBE[service]: _outage(20, 40, 0), **failing(0.1)},
+        ),
+        make_case(
+            f"{service} is probed for the first time", silent, "critical", {26: [], 27: on},
+            {PROBE[service]: gauge([(20, NONE), (20, 0)])},
+        ),
+        make_case(
             f"{service} answers a probe now and then", silent, "critical", {48: []},
-            {PROBE[service]: " ".join("0 0 0 1" for _ in range(20))},
+            {PROBE[service]: " ".join("1 0 0 0" for _ in range(20))},
         ),
         make_case(
             f"{service} fires after 2 min and clears",
@@ -398,7 +420,7 @@ def _unseen_cases(service: str) -> list[Case]:
             {LIMIT[service]: "stale", UP[service]: gauge([(80, 0)])},
         ),
         _settling_case(down, "critical", service, {UP[service]: _outage(20, 40, 0)}, 15, 60),
-        _settling_case(silent, "critical", service, {PROBE[service]: _outage(20, 40, 0)}, 15, 75),
+        _settling_case(silent, "critical", service, {PROBE[service]: _outage(20, 40, 0)}, 15, 30),
         _settling_case(mute, "critical", service, {LIMIT[service]: gone}, 15, 120),
     ]  # fmt: skip
 
