@@ -20,11 +20,12 @@ from pathlib import Path
 from yarl import URL
 
 from benchmarks.environment import SAME, pushing_to
-from benchmarks.processes import Server, free_port, started
+from benchmarks.processes import Server, started
 from benchmarks.readers import otlp_sink
 from benchmarks.report import Row, Section
 from benchmarks.summary import Spread, compute_ratios
 from benchmarks.wrk import BenchmarkError
+from randsvc.stack.addresses import find_unused_ports
 
 __all__ = ("ask", "measure", "measure_rest", "steps", "steps_of_rest")
 
@@ -168,7 +169,7 @@ class _Counted:
 async def _served(state: State, sink: URL, module: str) -> AsyncIterator[_Counted]:
     if not shutil.which("callgrind_control"):
         raise BenchmarkError("valgrind is not installed: apt install valgrind (the Debian package)")
-    port = free_port()
+    (port,) = find_unused_ports(1)
     environment = {
         **SAME,
         **pushing_to(sink),

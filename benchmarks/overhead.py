@@ -9,11 +9,12 @@ from typing import Literal
 from yarl import URL
 
 from benchmarks.environment import SAME, pushing_to
-from benchmarks.processes import Server, free_port, started
+from benchmarks.processes import Server, started
 from benchmarks.readers import otlp_sink
 from benchmarks.report import Row, Section
 from benchmarks.summary import Spread, compute_ratios, rotate
 from benchmarks.wrk import load
+from randsvc.stack.addresses import find_unused_ports
 
 __all__ = ("CANDIDATES", "OURS", "Candidate", "measure", "steps")
 
@@ -33,7 +34,7 @@ class Candidate:
 
     def started(self, sink: URL) -> contextlib.AbstractAsyncContextManager[Server]:
         """Its server, frozen; metrics that are pushed go to ``sink``."""
-        port = free_port()
+        (port,) = find_unused_ports(1)
         command = [argument.format(port=port) for argument in self.arguments]
         environment = {**SAME, **pushing_to(sink), "OTEL_METRICS_EXPORTER": "otlp,prometheus"}
         environment.update(self.environment)

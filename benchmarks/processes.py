@@ -1,9 +1,8 @@
-"""Server processes: started on free ports, frozen while another is measured, stopped at the end."""
+"""Server processes: started, frozen while another is measured, stopped at the end."""
 
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from yarl import URL
 
 from benchmarks.wrk import BenchmarkError
 
-__all__ = ("Server", "free_port", "started")
+__all__ = ("Server", "started")
 
 PATIENCE = 20.0
 """Seconds that a server may take until its first answer."""
@@ -39,14 +38,6 @@ class Server:
             yield
         finally:
             self.process.suspend()
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.asynccontextmanager

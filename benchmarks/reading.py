@@ -9,11 +9,12 @@ import aiohttp
 from yarl import URL
 
 from benchmarks.environment import SAME, pushing_to
-from benchmarks.processes import Server, free_port, started
+from benchmarks.processes import Server, started
 from benchmarks.readers import otlp_sink, scraping
 from benchmarks.report import Row, Section
 from benchmarks.summary import Spread, compute_ratios, rotate
 from benchmarks.wrk import load
+from randsvc.stack.addresses import find_unused_ports
 
 __all__ = ("measure", "steps")
 
@@ -81,7 +82,7 @@ async def measure(rounds: int, seconds: int, step: Callable[[str], None]) -> Sec
 @contextlib.asynccontextmanager
 async def _many_routes(routes: int, exporter: str, sink: URL) -> AsyncIterator[tuple[Server, URL]]:
     """The service with that many routes, all of which were asked; and the address of /metrics."""
-    port, management_port = free_port(), free_port()
+    port, management_port = find_unused_ports(2)
     command = [sys.executable, "-m", "benchmarks.servers.many_routes"]
     url = URL(f"http://127.0.0.1:{port}/random")
     environment = {**SAME, **pushing_to(sink), "OTEL_METRICS_EXPORTER": exporter}

@@ -1,9 +1,15 @@
 """Where the programs of the stack listen: in the compose network, and on this machine."""
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
+import threading
 from collections.abc import Mapping
-from itertools import islice
+from pathlib import Path
+
+from randsvc.errors import ConfigurationError
 
 __all__ = (
     "ADDRESSES",
@@ -47,14 +53,58 @@ def find_free_addresses() -> AddressBook:
 
 
 def find_unused_ports(number: int) -> list[int]:
-    """Find ports at which nothing listens, below the kernel's range of ephemeral ports.
+    """Find ports at which nothing listens, and that nobody else gets while this process runs.
 
+    They are for programs that start later, or again. So each port is given once by a process, and
+    the processes of a user take theirs from different blocks: a block is a locked file, and the
+    kernel releases the lock when the process ends. All are below the range of ephemeral ports.
     Otherwise a client of any program could get the port as its own before it is used.
+
+    Raises ``ConfigurationError`` where other processes hold every block.
     """
-    ports = random.sample(range(10_000, 32_768), k=number + 1000)
-    return list(islice((port for port in ports if not _is_used(port)), number))
+    found: list[int] = []
+    with _taking:
+        while len(found) < number:
+            if not _spare:
+                _spare.extend(_take_block())
+            port = _spare.pop()
+            if not _is_used(port):
+                found.append(port)
+    return found
+
+
+_BLOCK = 64
+_STARTS = range(10_000, 32_768 - _BLOCK, _BLOCK)
+_taking = threading.Lock()
+_spare: list[int] = []
+# A child would give the ports of its parent once more.
+os.register_at_fork(after_in_child=_spare.clear)
+
+
+def _take_block() -> range:
+    folder = Path(tempfile.gettempdir(), f"randsvc-ports-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for start in random.sample(_STARTS, k=len(_STARTS)):
+        # It stays open, and locked, until the process ends.
+        file = os.open(folder / str(start), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+        else:
+            return range(start, start + _BLOCK)
+    raise ConfigurationError(
+        f"no port is free: other processes hold all {len(_STARTS)} blocks of ports in {folder}; "
+        "end some of them"
+    )
 
 
 def _is_used(port: int) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        # As servers do: a closing connection of an earlier server does not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+        return False

@@ -6,13 +6,14 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from aiohttp import ClientSession
 
+from randsvc.stack.addresses import find_unused_ports
 from randsvc.stack.programs import Program, make_prometheus_of
 from randsvc.stack.supervisor import run_programs, wait_until
 
@@ -50,13 +51,11 @@ class Media(NamedTuple):
 def media(
     programs: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    unused_tcp_port_factory: Callable[[], int],
 ) -> Iterator[Media]:
     """The application and a Prometheus that pulls it, after all requests have been counted."""
     folder = tmp_path_factory.mktemp("media")
-    book = {
-        name: f"127.0.0.1:{unused_tcp_port_factory()}" for name in ("media:8000", "prometheus:9090")
-    }
+    serving, scraping = find_unused_ports(2)
+    book = {"media:8000": f"127.0.0.1:{serving}", "prometheus:9090": f"127.0.0.1:{scraping}"}
     job = {"job_name": "media", "static_configs": [{"targets": [book["media:8000"]]}]}
     config = {"global": {"scrape_interval": "500ms"}, "scrape_configs": [job]}
     application = Program(

@@ -4,7 +4,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from statistics import NormalDist
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from randsvc.metrics import VALUE
+from randsvc.stack.addresses import find_unused_ports
 from tests.support.quarter import (
     AUTH_DOWN,
     BLIND,
@@ -41,11 +42,11 @@ def prometheus(
     programs: Path,
     quarter: Quarter,
     tmp_path_factory: pytest.TempPathFactory,
-    unused_tcp_port_factory: Callable[[], int],
 ) -> Iterator[str]:
     """A Prometheus that has recorded the quarter and the one before; gives its URL."""
     folder = tmp_path_factory.mktemp("quarter")
-    with serve(quarter, programs, folder, unused_tcp_port_factory()) as url:
+    (port,) = find_unused_ports(1)
+    with serve(quarter, programs, folder, port) as url:
         yield url
 
 
