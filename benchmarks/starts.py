@@ -49,7 +49,7 @@ LATE = parse_duration(DEMO.settling) / 2
 """Seconds by which everything starts after Prometheus."""
 
 
-SHORT = parse_duration(DEMO.unseen[1]) - 2.0
+SHORT = parse_duration(DEMO.unseen) - 2.0
 """Seconds of an outage in which no alert may fire: the wait of the alerts on what is down, without
 a scrape interval, by which an outage seems longer than it is."""
 HEADS = ("Step", "Number", "Ready after", "False alarms", "Longer outages", "Alerts on these")

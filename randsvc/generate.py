@@ -206,7 +206,7 @@ def _describe_alerts() -> str:
             "service raises no alert: see [A simulated month](month.md#low-traffic). With so few",
             "requests, an error budget reports an outage late or never. The probe does not depend",
             "on traffic: RandsvcNotAnswering fires 105 to 135 seconds after the last probe that",
-            "succeeded, and RandsvcServiceDown 90 to 120 seconds after the last scrape that did.",
+            "succeeded, and RandsvcServiceDown 75 to 105 seconds after the last scrape that did.",
             "",
         )
     )

@@ -104,21 +104,18 @@ def _select_up(service: str) -> str:
 
 def _alert_on_absence(service: str, scale: TimeScale) -> Iterator[Alert]:
     up = _select_up(service)
-    window, wait = scale.unseen
-    down = f"max (max_over_time({up}[{window}])) == 0 or absent_over_time({up}[{window}])"
     yield Alert(
         name="RandsvcServiceDown",
         level="critical",
         service=service,
-        expr=_once_settled(down, scale),
+        expr=_once_settled(f"max ({up}) == 0 or absent({up})", scale),
         unit="",
-        summary=f"{service} is down: no management port has answered for "
-        f"{_spell_both(scale.unseen)}",
+        summary=f"{service} is down: no management port has answered for {spell(scale.unseen)}",
         description=f"Prometheus cannot scrape any {service} management port, or has no such "
         "target. Users are not being served.",
         dashboard="pipeline",
         panel="Targets up by job",
-        wait=wait,
+        wait=scale.unseen,
         hold=scale.hold,
     )
     path = PATHS[service]
@@ -135,7 +132,7 @@ def _alert_on_absence(service: str, scale: TimeScale) -> Iterator[Alert]:
         ),
         unit="",
         summary=f"Users get no answer from {service}: every probe of {path} has failed for "
-        f"{_spell_both(scale.probe)}",
+        f"{sum(map(parse_duration, scale.probe)):g} seconds",
         description=f"A probe requests {path} as a user does. It gets no response, or a wrong one.",
         panel="Requests by status",
         wait=wait,
@@ -162,10 +159,6 @@ def _alert_on_absence(service: str, scale: TimeScale) -> Iterator[Alert]:
         wait=scale.unreported,
         hold=scale.hold,
     )
-
-
-def _spell_both(durations: tuple[str, str]) -> str:
-    return spell(f"{sum(map(parse_duration, durations)):g}s")
 
 
 def _partial_outage(service: str, window: str) -> str:

@@ -58,15 +58,15 @@ class TimeScale:
     settling: str
     """After Prometheus' own start, for how long nothing is said to be down. It looks for targets
     only 5 s after its start, and what starts with it may take longer."""
-    unseen: tuple[str, str]
-    """A window in which nothing is seen of a service, and for how long it must stay empty. It
-    reaches to the evaluation before, so that what a scrape saw between two evaluations counts too.
-    The wait is longer than Prometheus takes after its start to scrape itself, since ``settling`` is
-    known only then."""
+    unseen: str
+    """For how long nothing is seen of a service before that is an alert. Longer than Prometheus
+    takes after its start to scrape itself, since ``settling`` is known only then."""
     unreported: str
     """The same for its pushed series: longer than a push interval, as a Collector begins empty."""
     probe: tuple[str, str]
-    """The same for probes. Longer in all, so that a dead service is called dead."""
+    """A window in which every probe fails, and for how long that must hold. The window reaches to
+    the evaluation before, so that a probe that succeeds between two evaluations counts too. In
+    all longer than ``unseen``, so that a dead service is called dead."""
     answered: str
     """The window in which users are answered or not, while a probe fails: a short one, since a full
     outage is to be called so before an error budget is."""
@@ -133,7 +133,7 @@ PRODUCTION = TimeScale(
     significance=1e-6,
     budget="30d",
     settling="2m",
-    unseen=("30s", "1m"),
+    unseen="1m",
     unreported="2m",
     probe=("75s", "30s"),
     answered="30s",
@@ -176,7 +176,7 @@ DEMO = TimeScale(
     budget="1h",
     settling="30s",
     # A service that is restarted on a busy machine is back within 8 s.
-    unseen=("2s", "8s"),
+    unseen="8s",
     unreported="16s",
     probe=("6s", "6s"),
     answered="2s",
