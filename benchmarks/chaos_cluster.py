@@ -33,6 +33,8 @@ from randsvc.dashboards import list_queries
 from randsvc.markdown import write_table
 from randsvc.project import ROOT
 from randsvc.prometheus_api import Prometheus, PrometheusError
+from randsvc.rules import PRODUCTION
+from randsvc.rules.service_alerts import select_settling
 from randsvc.stack.build import BuildError, build_programs
 from randsvc.stack.programs import StackError
 from randsvc.stack.supervisor import wait_until
@@ -201,6 +203,9 @@ def write_markdown(outcomes: Sequence[Outcome]) -> str:
 
 def _run(trial: Trial, cluster: Cluster, seed: int) -> Outcome:
     _wait_until_quiet(cluster)
+    if trial.page:
+        # Until then nothing is said to be down, and the time to a page would be that of a start.
+        cluster.wait("each Prometheus has settled", lambda: _has_settled(cluster), within=180)
     urls = [f"http://{cluster.find_address(name)}" for name in ("randsvc", "randsvc-auth")]
     problems: list[str] = []
     with send_load(urls[0], urls[1], seed) as load:
@@ -225,6 +230,13 @@ def _run(trial: Trial, cluster: Cluster, seed: int) -> Outcome:
 def _wait_until_quiet(cluster: Cluster) -> None:
     """Wait until no alert of the trial before fires."""
     cluster.wait("no judged alert fires", lambda: _find_alerts(cluster, _EVALUATION) <= ON_SPEED)
+
+
+def _has_settled(cluster: Cluster) -> bool:
+    try:
+        return not any(one.query(select_settling(PRODUCTION)) for one in _list_prometheus(cluster))
+    except PrometheusError:  # it starts
+        return False
 
 
 def _wait_for_replicas(cluster: Cluster) -> None:
