@@ -15,6 +15,7 @@ __all__ = (
     "ADDRESSES",
     "WELL_KNOWN_ADDRESSES",
     "AddressBook",
+    "expect_unused",
     "find_free_addresses",
     "find_unused_ports",
 )
@@ -50,6 +51,15 @@ def find_free_addresses() -> AddressBook:
     """Give each program ports of this machine at which nothing listens."""
     ports = find_unused_ports(len(ADDRESSES))
     return {address: f"127.0.0.1:{port}" for address, port in zip(ADDRESSES, ports, strict=True)}
+
+
+def expect_unused(address: str) -> None:
+    """Raise ``OSError`` where a program cannot listen at an address of this machine."""
+    host, port = address.split(":")
+    with socket.socket() as probe:
+        # As servers do: a closing connection of an earlier server does not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, int(port)))
 
 
 def find_unused_ports(number: int) -> list[int]:
@@ -100,11 +110,8 @@ def _take_block() -> range:
 
 
 def _is_used(port: int) -> bool:
-    with socket.socket() as probe:
-        # As servers do: a closing connection of an earlier server does not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-        return False
+    try:
+        expect_unused(f"127.0.0.1:{port}")
+    except OSError:
+        return True
+    return False

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -16,7 +15,7 @@ from typing import TypeVar
 import psutil
 
 from randsvc.prometheus_api import Prometheus, Series
-from randsvc.stack.addresses import AddressBook
+from randsvc.stack.addresses import AddressBook, expect_unused
 from randsvc.stack.programs import Program, StackError
 
 __all__ = ("Stack", "run_programs", "wait_until")
@@ -193,17 +192,13 @@ def wait_until(holds: Callable[[], T], *, within: float, every: float = 0.1) -> 
 
 
 def _expect_free(name: str, address: str) -> None:
-    host, port = address.split(":")
-    with socket.socket() as probe:
-        # As servers do: a closing connection of an earlier server does not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, int(port)))
-        except OSError as error:
-            raise StackError(
-                f"{name} cannot listen on {address}: {error.strerror}; stop the program that "
-                "listens there"
-            ) from None
+    try:
+        expect_unused(address)
+    except OSError as error:
+        raise StackError(
+            f"{name} cannot listen on {address}: {error.strerror}; stop the program that "
+            "listens there"
+        ) from None
 
 
 def _end_with_parent() -> list[str]:

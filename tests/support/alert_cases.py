@@ -351,8 +351,10 @@ def _unseen_cases(service: str) -> list[Case]:
     on = [service]
 
     def failing(share: float) -> dict[str, str]:
-        during = {"fast": [(20, 150.0), (40, 150 * (1 - share))]}
-        return requests(service, PATHS[service], {**during, "error": [(20, 0), (40, 150 * share)]})
+        fast = [(20, 150), (40, 150 * (1 - share))]
+        return requests(
+            service, PATHS[service], {"fast": fast, "error": [(20, 0), (40, 150 * share)]}
+        )
 
     return [
         # Down from 300 s to 660 s; it takes 1 min, and holds for 5.
@@ -395,7 +397,7 @@ def _unseen_cases(service: str) -> list[Case]:
         ),
         make_case(
             f"{service} answers a probe now and then", silent, "critical", {48: []},
-            {PROBE[service]: " ".join("1 0 0 0" for _ in range(20))},
+            {PROBE[service]: " ".join("0 0 0 1" for _ in range(20))},
         ),
         make_case(
             f"{service} fires after 2 min and clears",
